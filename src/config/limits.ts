@@ -1,0 +1,93 @@
+/**
+ * Every bound of the project, in one place (docs/LIMITS.md explains them to operators).
+ * Each line: the value, why that value, and when to revisit it.
+ */
+export const KIB = 1024;
+export const MIB = 1024 * KIB;
+export const GIB = 1024 * MIB;
+
+// — model files ————————————————————————————————————————————————————————————————————————————————
+/** A safetensors header is JSON of ~100 B a tensor: 16 MiB would be 160,000 tensors. The format itself allows 100 MB. */
+export const MAX_SAFETENSORS_HEADER_BYTES = 16 * MIB;
+/** Ranges of one file closer than this are fetched in one request: a request costs more than the bytes between. */
+export const COALESCE_GAP_BYTES = 4 * KIB;
+/** One ranged request at most: bounds what a broken connection repeats, and the memory a tensor waits in. */
+export const MAX_RANGE_BYTES = 32 * MIB;
+/** Tries for one range before the shard fails to load; back-off doubles from 250 ms. */
+export const MAX_DOWNLOAD_ATTEMPTS = 4;
+/** Ids of one vocabulary; the largest open model has 262,144. */
+export const MAX_VOCAB = 1_048_576;
+/** Bound on layers in a config: the deepest open Llama has 126. */
+export const MAX_LAYERS = 512;
+/** Bound on any width in a config (hidden, intermediate): Llama 405B has 53,248. */
+export const MAX_WIDTH = 131_072;
+
+// — engine —————————————————————————————————————————————————————————————————————————————————————
+/** Rows (tokens) of one micro-batch: bounds activation buffers and the length of one submit. */
+export const MAX_BATCH_ROWS = 64;
+/** Prompt positions computed in one prefill chunk: one full micro-batch. */
+export const PREFILL_CHUNK_ROWS = 64;
+/** Positions of one KV page: small enough to waste little, large enough to keep page tables short. */
+export const KV_PAGE_POSITIONS = 32;
+/** Sequences a stage holds at once; more wait at the gateway. */
+export const MAX_SEQUENCES_PER_STAGE = 32;
+/** Context the gateway serves, whatever the model claims: the KV cache of a tab is small. Revisit with KV offload. */
+export const MAX_CONTEXT_POSITIONS = 8_192;
+
+// — wire ———————————————————————————————————————————————————————————————————————————————————————
+/** One slice on a data channel: Chromium's SCTP releases four 1,191 B packets a burst (field measurement). */
+export const MAX_SLICE_BYTES = 4_600;
+/** One frame: 64 rows of hidden 16,384 in f32, rounded up. */
+export const MAX_FRAME_BYTES = 8 * MIB;
+/** Entries (sequences) of one frame. */
+export const MAX_FRAME_ENTRIES = 64;
+/** Stop sending above, go on below: enough for a burst, small enough that a token does not wait behind it. */
+export const HIGH_WATER_BYTES = 256 * KIB;
+export const LOW_WATER_BYTES = 128 * KIB;
+/** Bytes waiting in a transport's own queue before a send is refused: four of the largest frames. */
+export const MAX_SEND_QUEUE_BYTES = 4 * MAX_FRAME_BYTES;
+/** Prefill chunks a stage may have sent and not yet seen acknowledged by the next. */
+export const MAX_UNACKED_CHUNKS = 4;
+/** Frames waiting for a stage's engine. 32 sequences × (4 chunks + 1 token) fit. */
+export const MAX_STAGE_QUEUE = 256;
+/** Peer-to-peer liveness: ping every, silent for → the link is down. ICE itself takes 5–15 s to notice. */
+export const LINK_PING_MS = 1_000;
+export const LINK_DEAD_MS = 5_000;
+/** A link that is not open after this is retried with the next attempt number. */
+export const LINK_OPEN_MS = 15_000;
+export const MAX_LINK_ATTEMPTS = 4;
+
+// — control WebSocket ——————————————————————————————————————————————————————————————————————————
+/** One control message: the largest is a prompt chunk (4,096 ids of ≤ 8 characters) or an SDP (~10 KB). */
+export const MAX_CONTROL_BYTES = 64 * KIB;
+/** Prompt ids in one control message, so that it fits MAX_CONTROL_BYTES. */
+export const MAX_PROMPT_IDS_PER_MESSAGE = 4_096;
+/** Bytes waiting for one slow WebSocket before it is closed. */
+export const MAX_CONTROL_BACKLOG_BYTES = 4 * MIB;
+export const CONTROL_PING_MS = 10_000;
+export const CONTROL_DEAD_MS = 25_000;
+/** Token bucket per connection: a busy last stage sends one message a token and sequence. */
+export const CONTROL_MESSAGES_PER_SECOND = 2_000;
+export const CONTROL_BURST = 4_000;
+export const MAX_WORKERS = 256;
+/** Back-off of a client that lost the server: from, to. */
+export const RECONNECT_MIN_MS = 250;
+export const RECONNECT_MAX_MS = 10_000;
+
+// — gateway ————————————————————————————————————————————————————————————————————————————————————
+/** A chat request's body: 8,192 positions of text are ~40 KB; images are not taken. */
+export const MAX_BODY_BYTES = 1 * MIB;
+/** Requests in flight and waiting before the gateway answers 429. */
+export const MAX_CONCURRENT_REQUESTS = 64;
+export const MAX_STOP_STRINGS = 16;
+export const MAX_STOP_CHARS = 256;
+/** No token for this long: the sequence is moved to another pipeline, or restarted on the same. Software adapters are slow. */
+export const TOKEN_DEADLINE_MS = 60_000;
+/** A sequence is restarted at most this often before the client gets an error. */
+export const MAX_RESTARTS = 8;
+/** A sequence without a pipeline waits this long for a new one. */
+export const PIPELINE_WAIT_MS = 120_000;
+/** Workers come in bursts: placement waits this long for the next before it acts. */
+export const PLACEMENT_DEBOUNCE_MS = 300;
+/** A worker that was given layers must be ready, or report progress, within this. */
+export const LOAD_STALL_MS = 120_000;

@@ -1,0 +1,34 @@
+import { z } from 'zod';
+
+/**
+ * How the last stage picks a token. Names and meanings are those of vLLM and Hugging Face `generate`.
+ * `temperature` 0 is greedy. Draws are keyed by (seed, position), never by a running state, so that a
+ * generation resumed on another worker continues with the same tokens.
+ */
+export const samplingSchema = z.object({
+  temperature: z.number().min(0).max(2),
+  /** 0 keeps every token. */
+  topK: z.number().int().min(0),
+  topP: z.number().gt(0).max(1),
+  minP: z.number().min(0).max(1),
+  /** > 1 discourages tokens of prompt and output (Hugging Face: divide positive, multiply negative logits). */
+  repetitionPenalty: z.number().positive().max(10),
+  /** OpenAI: subtracted from the logit once (presence) or per occurrence (frequency) in the output so far. */
+  presencePenalty: z.number().min(-2).max(2),
+  frequencyPenalty: z.number().min(-2).max(2),
+  /** Unsigned 32-bit. */
+  seed: z.number().int().min(0).max(0xffff_ffff),
+});
+
+export type SamplingParams = z.infer<typeof samplingSchema>;
+
+export const GREEDY: SamplingParams = {
+  temperature: 0,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  repetitionPenalty: 1,
+  presencePenalty: 0,
+  frequencyPenalty: 0,
+  seed: 0,
+};
