@@ -50,6 +50,8 @@ export const MAX_SEND_QUEUE_BYTES = 4 * MAX_FRAME_BYTES;
 export const MAX_UNACKED_CHUNKS = 4;
 /** Frames waiting for a stage's engine. 32 sequences × (4 chunks + 1 token) fit. */
 export const MAX_STAGE_QUEUE = 256;
+/** Closed sequences a stage remembers, whose late frames it drops: many closings' worth of frames in flight. */
+export const MAX_TOMBSTONES = 256;
 /** Peer-to-peer liveness: ping every, silent for → the link is down. ICE itself takes 5–15 s to notice. */
 export const LINK_PING_MS = 1_000;
 export const LINK_DEAD_MS = 5_000;
@@ -91,3 +93,35 @@ export const PIPELINE_WAIT_MS = 120_000;
 export const PLACEMENT_DEBOUNCE_MS = 300;
 /** A worker that was given layers must be ready, or report progress, within this. */
 export const LOAD_STALL_MS = 120_000;
+
+// — API requests and answers ———————————————————————————————————————————————————————————————————
+/** Messages of one chat: with ~4 positions of template each, 1,024 fill half of MAX_CONTEXT_POSITIONS before any text. */
+export const MAX_CHAT_MESSAGES = 1_024;
+/** Content parts of one message; clients send one to a few. */
+export const MAX_CONTENT_PARTS = 64;
+/** A model's name in a request, an alias or an answer. */
+export const MAX_MODEL_NAME_CHARS = 256;
+/** A comment on a silent event stream this often: common proxies drop a connection that is idle for 30–60 s. */
+export const SSE_KEEPALIVE_MS = 10_000;
+/** A stream that fails within this still gets a real HTTP status; after it the answer is 200 and carries an error event. */
+export const STREAM_COMMIT_MS = 1_000;
+/** Completions without max_tokens: OpenAI's and vLLM's default. Chats default to the rest of the context, like vLLM. */
+export const DEFAULT_COMPLETION_TOKENS = 16;
+
+// — proxy backends —————————————————————————————————————————————————————————————————————————————
+/** Until the backend's response headers arrive for a stream; prompt processing on a busy server takes many seconds. */
+export const UPSTREAM_HEADERS_MS = 120_000;
+/** The same without `stream`: the headers come after the whole answer. Ten minutes is the OpenAI clients' own limit. */
+export const UPSTREAM_ANSWER_MS = 600_000;
+/** Silence within a body after which the backend counts as stalled. */
+export const UPSTREAM_IDLE_MS = 60_000;
+/** Health and model list: a person or a probe waits for them. */
+export const UPSTREAM_PROBE_MS = 5_000;
+/** A whole answer that is not a stream; 128k tokens with log probabilities stay below. */
+export const MAX_UPSTREAM_BODY_BYTES = 16 * MIB;
+/** One server-sent event of the backend, held while its model name is mapped. */
+export const MAX_UPSTREAM_EVENT_BYTES = 1 * MIB;
+
+// — configuration ——————————————————————————————————————————————————————————————————————————————
+/** model_backend.yaml; the template with all its comments is 3 KB. */
+export const MAX_CONFIG_BYTES = 64 * KIB;
