@@ -46,6 +46,8 @@ export const HIGH_WATER_BYTES = 256 * KIB;
 export const LOW_WATER_BYTES = 128 * KIB;
 /** Bytes waiting in a transport's own queue before a send is refused: four of the largest frames. */
 export const MAX_SEND_QUEUE_BYTES = 4 * MAX_FRAME_BYTES;
+/** Bytes of whole frames that came before anyone listened: the worker listens at once, so this is a misuse, not a load. */
+export const MAX_UNREAD_BYTES = 4 * MAX_FRAME_BYTES;
 /** Prefill chunks a stage may have sent and not yet seen acknowledged by the next. */
 export const MAX_UNACKED_CHUNKS = 4;
 /** Frames waiting for a stage's engine. 32 sequences × (4 chunks + 1 token) fit. */
@@ -58,6 +60,14 @@ export const LINK_DEAD_MS = 5_000;
 /** A link that is not open after this is retried with the next attempt number. */
 export const LINK_OPEN_MS = 15_000;
 export const MAX_LINK_ATTEMPTS = 4;
+/** Links of one peer: its neighbours in every pipeline it serves. Chromium allows 500 connections a page. */
+export const MAX_LINKS = 64;
+/** Signals kept from a peer that this one was not yet told to connect to: an offer and its ICE candidates. */
+export const MAX_EARLY_SIGNALS = 64;
+/** Highest attempt number of a pair of peers: a pair that failed this often needs a reload, not another try. */
+export const MAX_ATTEMPT_NUMBER = 1_000;
+/** One session description; ours hold a single data section and are below 2 KB before candidates. */
+export const MAX_SDP_CHARS = 32 * KIB;
 
 // — control WebSocket ——————————————————————————————————————————————————————————————————————————
 /** One control message: the largest is a prompt chunk (4,096 ids of ≤ 8 characters) or an SDP (~10 KB). */
@@ -72,6 +82,8 @@ export const CONTROL_DEAD_MS = 25_000;
 export const CONTROL_MESSAGES_PER_SECOND = 2_000;
 export const CONTROL_BURST = 4_000;
 export const MAX_WORKERS = 256;
+/** Messages a client keeps while it has no server: a join and a leave, with room to spare. */
+export const MAX_OUTBOX_MESSAGES = 64;
 /** Back-off of a client that lost the server: from, to. */
 export const RECONNECT_MIN_MS = 250;
 export const RECONNECT_MAX_MS = 10_000;

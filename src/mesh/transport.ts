@@ -2,6 +2,7 @@ import type { ShoalError } from '../config/errors.ts';
 
 export interface TransportStats {
   readonly bytesSent: number;
+  /** Rises with every slice, not with every whole frame: a slow, large frame is a sign of life. */
   readonly bytesReceived: number;
   readonly framesSent: number;
   readonly framesReceived: number;
@@ -18,9 +19,12 @@ export interface Transport {
   /**
    * Sends one frame. Resolves when the frame is handed to the platform and more may be sent (back-pressure).
    * The bytes must not be changed until then. Order of calls is the order of arrival.
-   * @throws FRAME_TOO_LARGE above MAX_FRAME_BYTES; OVERLOADED above MAX_SEND_QUEUE_BYTES; LINK_FAILED when closed
+   * Before the transport is open, frames wait in its queue.
+   * @throws FRAME_INVALID when empty; FRAME_TOO_LARGE above MAX_FRAME_BYTES; OVERLOADED above MAX_SEND_QUEUE_BYTES; LINK_FAILED when closed
    */
   send(frame: Uint8Array): Promise<void>;
+  /** Called once, when the transport opens; at once if it is open already; never after it closed. */
+  onOpen(opened: () => void): void;
   /** Exactly one receiver; frames that came before are kept (bounded) and delivered at once. */
   onFrame(receive: (frame: Uint8Array) => void): void;
   /** Called once, with the reason. Called at once if already closed. */
