@@ -1,0 +1,177 @@
+import { useSignal } from '@preact/signals';
+import { useEffect, useRef } from 'preact/hooks';
+import { type ChatMessage, type Served, streamChat } from './chat-stream.ts';
+import { formatLayers } from './format.ts';
+import { renderMarkdown } from './markdown.ts';
+import { status } from './status.ts';
+
+interface Turn extends ChatMessage {
+  readonly served?: Served;
+  readonly error?: string;
+  readonly stopped?: boolean;
+}
+
+const EXAMPLES = [
+  'What is the capital of Japan?',
+  'What is 27 + 15?',
+  'What is the opposite of cold?',
+  'Tell me a story.',
+];
+
+/** The chat box: streams an answer, stops it, tells who served it. */
+export function Chat() {
+  const turns = useSignal<readonly Turn[]>([]);
+  const draft = useSignal('');
+  const answering = useSignal<AbortController | null>(null);
+  const log = useRef<HTMLDivElement>(null);
+  const ready = status.value?.ready ?? false;
+  const model = status.value?.model?.id ?? '';
+
+  // New text scrolls into view unless the reader has scrolled up.
+  const sticky = useRef(true);
+  useEffect(() => {
+    if (sticky.current) log.current?.scrollTo({ top: log.current.scrollHeight });
+  }, [turns.value]);
+
+  async function ask(question: string): Promise<void> {
+    if (question.trim() === '' || answering.peek() !== null) return;
+    const history: Turn[] = [...turns.peek(), { role: 'user', content: question.trim() }];
+    const abort = new AbortController();
+    answering.value = abort;
+    draft.value = '';
+    let answer: Turn = { role: 'assistant', content: '' };
+    const show = (next: Partial<Turn>) => {
+      answer = { ...answer, ...next };
+      turns.value = [...history, answer];
+    };
+    show({});
+    try {
+      const messages = history
+        .filter((turn) => turn.content !== '')
+        .map(({ role, content }) => ({ role, content }));
+      for await (const event of streamChat(model, messages, abort.signal)) {
+        if (event.type === 'text') show({ content: answer.content + event.text });
+        if (event.type === 'served') show({ served: event.served });
+      }
+    } catch (thrown) {
+      if (abort.signal.aborted) show({ stopped: true });
+      else show({ error: thrown instanceof Error ? thrown.message : String(thrown) });
+    } finally {
+      answering.value = null;
+    }
+  }
+
+  return (
+    <section class="card chat" aria-labelledby="chat-title">
+      <div class="card-head">
+        <h2 id="chat-title">Chat</h2>
+        {turns.value.length > 0 && (
+          <button
+            type="button"
+            class="quiet"
+            onClick={() => {
+              answering.peek()?.abort();
+              turns.value = [];
+            }}
+          >
+            New chat
+          </button>
+        )}
+      </div>
+      <div
+        class="log"
+        ref={log}
+        role="log"
+        aria-live="polite"
+        onScroll={(event) => {
+          const box = event.currentTarget;
+          sticky.current = box.scrollHeight - box.scrollTop - box.clientHeight < 40;
+        }}
+      >
+        {turns.value.length === 0 && (
+          <div class="examples">
+            <p class="muted">The embedded model is a tiny demo. It knows a small world; try:</p>
+            {EXAMPLES.map((example) => (
+              <button
+                key={example}
+                type="button"
+                class="quiet"
+                disabled={!ready}
+                onClick={() => void ask(example)}
+              >
+                {example}
+              </button>
+            ))}
+          </div>
+        )}
+        {turns.value.map((turn, i) => (
+          <TurnView key={i} turn={turn} busy={answering.value !== null && i === turns.value.length - 1} />
+        ))}
+      </div>
+      <form
+        class="ask"
+        onSubmit={(event) => {
+          event.preventDefault();
+          void ask(draft.value);
+        }}
+      >
+        <textarea
+          aria-label="Your message"
+          placeholder={ready ? 'Ask something…' : 'Waiting for a pipeline…'}
+          rows={1}
+          value={draft.value}
+          onInput={(event) => (draft.value = event.currentTarget.value)}
+          onKeyDown={(event) => {
+            if (event.key === 'Enter' && !event.shiftKey && !event.isComposing) {
+              event.preventDefault();
+              void ask(draft.value);
+            }
+            if (event.key === 'Escape') answering.peek()?.abort();
+          }}
+        />
+        {answering.value ? (
+          <button type="button" onClick={() => answering.peek()?.abort()}>
+            Stop
+          </button>
+        ) : (
+          <button type="submit" class="primary" disabled={!ready || draft.value.trim() === ''}>
+            Send
+          </button>
+        )}
+      </form>
+    </section>
+  );
+}
+
+function TurnView({ turn, busy }: { turn: Turn; busy: boolean }) {
+  if (turn.role === 'user') return <div class="turn user">{turn.content}</div>;
+  return (
+    <div class="turn assistant">
+      {turn.content === '' && busy ? (
+        <span class="thinking" role="status">
+          thinking…
+        </span>
+      ) : (
+        // renderMarkdown sanitizes.
+        <div class="markdown" dangerouslySetInnerHTML={{ __html: renderMarkdown(turn.content) }} />
+      )}
+      {turn.error && (
+        <div class="notice error" role="alert">
+          {turn.error}
+        </div>
+      )}
+      {turn.stopped && <p class="muted small">Stopped.</p>}
+      {turn.served && <ServedBy served={turn.served} />}
+    </div>
+  );
+}
+
+function ServedBy({ served }: { served: Served }) {
+  return (
+    <p class="muted small served">
+      {served.stages.map((stage) => `${stage.name} (${formatLayers(...stage.layers)})`).join(' → ')}
+      {served.tokens_per_second !== undefined && ` · ${served.tokens_per_second.toFixed(1)} tok/s`}
+      {served.restarts > 0 && ` · moved ${served.restarts}×`}
+    </p>
+  );
+}

@@ -1,0 +1,154 @@
+import { useSignal } from '@preact/signals';
+import { useEffect, useMemo } from 'preact/hooks';
+import { GIB } from '../config/limits.ts';
+import { Contributor } from './contributor.ts';
+import type { ContributorState } from './contributor-state.ts';
+import { formatBytes, formatLayers } from './format.ts';
+import { remedyOf, STEPS, sentenceOf, stepOf } from './phase-text.ts';
+
+const BUDGETS_GIB = [0.5, 1, 2, 4, 8, 16];
+const DEFAULT_BUDGET_GIB = 2;
+
+export interface ContributeProps {
+  readonly name: string;
+  /** Joins without a press of the button: for headless workers. */
+  readonly auto: boolean;
+  readonly budgetGib?: number | undefined;
+}
+
+/** The card that lends this device's GPU. Nothing computes before Join. */
+export function Contribute({ name, auto, budgetGib }: ContributeProps) {
+  const budget = useSignal(budgetGib ?? DEFAULT_BUDGET_GIB);
+  const contributor = useMemo(
+    () =>
+      new Contributor({
+        serverUrl: location.origin,
+        name,
+        memoryBudgetBytes: budget.value * GIB,
+        createWorker: () =>
+          new Worker(new URL('../worker/worker.ts', import.meta.url), { type: 'module', name }),
+      }),
+    // A contributor is made for one budget; the choice is open only while it is idle.
+    [name, budget.value],
+  );
+  const state = useSignal<ContributorState>(contributor.state);
+  useEffect(() => {
+    state.value = contributor.state;
+    const unsubscribe = contributor.subscribe((next) => {
+      state.value = next;
+      if (auto) reportState(next);
+    });
+    if (auto) void contributor.join();
+    return () => {
+      unsubscribe();
+      contributor.close();
+    };
+  }, [contributor, auto]);
+
+  const { phase, adapter, progress, shard, error } = state.value;
+  const idle = phase === 'idle' || phase === 'failed';
+  return (
+    <section class="card" aria-labelledby="contribute-title">
+      <div class="card-head">
+        <h2 id="contribute-title">Lend your GPU</h2>
+        <span class={`pill ${phase}`}>{phase}</span>
+      </div>
+      <p aria-live="polite" class="sentence">
+        {sentenceOf(phase)}
+      </p>
+      {error && (
+        <div class="notice error" role="alert">
+          <p>{error.message}</p>
+          {remedyOf(error.code) && <p class="muted">{remedyOf(error.code)}</p>}
+        </div>
+      )}
+      {adapter?.isFallback && (
+        <div class="notice">
+          This browser offers only a <strong>software adapter</strong>: it computes on the CPU, correctly but
+          slowly.
+        </div>
+      )}
+      {!idle && <Steps state={state.value} />}
+      {progress && phase !== 'serving' && progress.bytesTotal > 0 && (
+        <div class="progress">
+          <progress max={progress.bytesTotal} value={progress.bytesDone} aria-label={progress.phase} />
+          <span class="muted">
+            {formatBytes(progress.bytesDone)} of {formatBytes(progress.bytesTotal)}
+          </span>
+        </div>
+      )}
+      {phase === 'serving' && shard && (
+        <dl class="facts">
+          <Fact name="Holding" value={formatLayers(shard.start, shard.end)} />
+          <Fact name="Speed" value={`${state.value.tokensPerSecond.toFixed(1)} tok/s`} />
+          <Fact name="Tokens" value={String(state.value.tokens)} />
+          <Fact name="GPU memory" value={formatBytes(state.value.gpuBytes)} />
+          <Fact name="Downloaded" value={formatBytes(state.value.downloadedBytes)} />
+        </dl>
+      )}
+      {adapter && (
+        <p class="muted small">
+          {[adapter.description || adapter.vendor, adapter.architecture].filter(Boolean).join(' · ')}
+        </p>
+      )}
+      <div class="actions">
+        {idle ? (
+          <>
+            <button type="button" class="primary" onClick={() => void contributor.join()}>
+              Join
+            </button>
+            <label class="budget">
+              Lend up to{' '}
+              <select
+                value={budget.value}
+                onChange={(event) => (budget.value = Number(event.currentTarget.value))}
+              >
+                {BUDGETS_GIB.map((gib) => (
+                  <option key={gib} value={gib}>
+                    {gib} GB
+                  </option>
+                ))}
+              </select>
+            </label>
+          </>
+        ) : (
+          <button type="button" disabled={phase === 'leaving'} onClick={() => void contributor.leave()}>
+            Leave
+          </button>
+        )}
+      </div>
+    </section>
+  );
+}
+
+function Steps({ state }: { state: ContributorState }) {
+  const current = stepOf(state.phase);
+  const index = current === null ? -1 : STEPS.indexOf(current);
+  return (
+    <ol class="steps">
+      {STEPS.map((step, i) => (
+        <li
+          key={step}
+          class={i < index ? 'done' : i === index ? 'current' : ''}
+          aria-current={i === index ? 'step' : undefined}
+        >
+          {step}
+        </li>
+      ))}
+    </ol>
+  );
+}
+
+function Fact({ name, value }: { name: string; value: string }) {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd>{value}</dd>
+    </div>
+  );
+}
+
+/** `shoal worker` reads these lines from the tab's console. */
+function reportState(state: ContributorState): void {
+  console.info(`shoal-state ${JSON.stringify(state)}`);
+}

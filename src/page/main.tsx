@@ -1,0 +1,20 @@
+import { render } from 'preact';
+import { App } from './app.tsx';
+import { pollStatus } from './status.ts';
+import './style.css';
+
+/**
+ * `/?auto=1&name=tab-1&memory=2` is how `shoal worker` opens a tab: it joins by itself, lends `memory` GB
+ * and reports every state on the console.
+ */
+const query = new URLSearchParams(location.search);
+const auto = query.get('auto') === '1';
+const name = (query.get('name') ?? `visitor ${Math.floor(Math.random() * 900 + 100)}`).slice(0, 64);
+const memory = Number(query.get('memory'));
+
+// A headless worker has nobody to show a status to.
+if (!auto) pollStatus(new AbortController().signal);
+render(
+  <App name={name} auto={auto} budgetGib={memory > 0 ? memory : undefined} />,
+  document.getElementById('app') as HTMLElement,
+);

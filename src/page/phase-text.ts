@@ -1,0 +1,86 @@
+import type { ErrorCode } from '../config/errors.ts';
+import type { ContributorPhase } from './contributor-state.ts';
+
+/** The steps a contributor sees, in order; a phase not listed belongs to no step. */
+export const STEPS = ['detect', 'download', 'verify', 'compile', 'connect', 'serving'] as const;
+export type Step = (typeof STEPS)[number];
+
+export function stepOf(phase: ContributorPhase): Step | null {
+  switch (phase) {
+    case 'detecting':
+    case 'connecting':
+      return 'detect';
+    case 'waiting':
+      return null;
+    case 'downloading':
+      return 'download';
+    case 'verifying':
+      return 'verify';
+    case 'compiling':
+      return 'compile';
+    case 'linking':
+      return 'connect';
+    case 'serving':
+      return 'serving';
+    case 'idle':
+    case 'leaving':
+    case 'failed':
+      return null;
+    default:
+      return phase satisfies never;
+  }
+}
+
+/** One sentence for each phase. */
+export function sentenceOf(phase: ContributorPhase): string {
+  switch (phase) {
+    case 'idle':
+      return 'Nothing runs on your device until you press Join.';
+    case 'detecting':
+      return 'Looking for a GPU and timing a few kernels…';
+    case 'connecting':
+      return 'Talking to the server…';
+    case 'waiting':
+      return 'Joined. Waiting for the server to hand out layers.';
+    case 'downloading':
+      return 'Downloading your layers…';
+    case 'verifying':
+      return 'Checking every tensor against its hash…';
+    case 'compiling':
+      return 'Compiling kernels and filling GPU memory…';
+    case 'linking':
+      return 'Opening connections to your neighbours…';
+    case 'serving':
+      return 'Serving. You may leave at any time; answers go on without you.';
+    case 'leaving':
+      return 'Leaving…';
+    case 'failed':
+      return 'Something is in the way:';
+    default:
+      return phase satisfies never;
+  }
+}
+
+/** What a person can do about an error that stops their device from joining. */
+export function remedyOf(code: ErrorCode): string | null {
+  switch (code) {
+    case 'NO_SECURE_CONTEXT':
+      return (
+        'WebGPU exists only on https:// pages and on localhost. Ask the operator to start the server with ' +
+        '--tls-self-signed, or open it through an SSH tunnel (ssh -L) as http://localhost.'
+      );
+    case 'NO_WEBGPU':
+      return 'Use a current Chrome, Edge, Firefox or Safari 26; on Linux Chrome may need chrome://flags/#enable-unsafe-webgpu.';
+    case 'NO_ADAPTER':
+      return 'The browser found no usable GPU. Check that hardware acceleration is on in its settings, and see chrome://gpu.';
+    case 'SHARD_TOO_LARGE':
+    case 'OUT_OF_MEMORY':
+      return 'Lend more memory, or close other tabs that use the GPU, and join again.';
+    case 'DEVICE_LOST':
+      return 'The GPU was reset or taken away. Join again; if it returns, update the graphics driver.';
+    case 'PROTOCOL_VERSION':
+      return 'Reload this page to get the version that fits the server.';
+    default:
+      return null;
+  }
+}
