@@ -1,0 +1,173 @@
+/**
+ * Which worker holds which layers. Pure: the same input gives the same placement.
+ *
+ * A pipeline's throughput is that of its slowest stage, so the cuts minimize the largest stage time
+ * (multiply-accumulates of the stage over the worker's measured rate), under each worker's memory budget.
+ */
+import type { Shard } from '../model/shard.ts';
+import type { ModelCosts } from './costs.ts';
+import { cutLayers } from './cuts.ts';
+
+export interface PlacementWorker {
+  readonly id: string;
+  readonly gemvMacsPerSecond: number;
+  /** What is left of the contributor's budget for this placement. */
+  readonly memoryBytes: number;
+  readonly maxBufferBytes: number;
+  /** A software adapter. */
+  readonly isFallback: boolean;
+}
+
+export interface PlacedStage {
+  readonly worker: string;
+  readonly shard: Shard;
+  /** Predicted time of one token's matrices. */
+  readonly seconds: number;
+  readonly bytes: number;
+}
+
+export type Placement =
+  | {
+      readonly kind: 'placed';
+      readonly stages: readonly PlacedStage[];
+      /** Workers that hold nothing: more than layers, too small, or so slow that they would hold the others up. */
+      readonly spares: readonly string[];
+      /** The slowest stage's time: one over the pipeline's tokens per second, hops apart. */
+      readonly bottleneckSeconds: number;
+    }
+  | {
+      readonly kind: 'does-not-fit';
+      readonly workers: number;
+      readonly neededBytes: number;
+      readonly availableBytes: number;
+      /** One sentence: numbers and remedy. */
+      readonly detail: string;
+    };
+
+export interface PlacementOptions {
+  /** Stages at most; the layers bound it too. */
+  readonly pipelineSize?: number;
+}
+
+/**
+ * A worker of the same kind as the others is used unless it makes the slowest stage this much slower: rates measured
+ * while several tabs start on one machine differ by two or three. Revisit when rates come from serving.
+ */
+const SLOW_WORKER_TOLERANCE = 4;
+/** Up to this many workers every pair of (first, last) is tried; above, the four fastest and the four largest. */
+const ALL_PAIRS_WORKERS = 8;
+const PAIR_CANDIDATES = 4;
+/** Two times that differ by less are the same: rounding of sums in another order. */
+const SAME_TIME = 1 + 1e-9;
+
+/**
+ * @param workers in the order to keep where it costs nothing (that of the present pipeline), so that a worker finds its
+ *   layers in its cache. With layers of one size the result is the best over all orders for up to 8 workers.
+ */
+export function place(
+  costs: ModelCosts,
+  workers: readonly PlacementWorker[],
+  options: PlacementOptions = {},
+): Placement {
+  const size = Math.min(options.pipelineSize ?? costs.layers.length, costs.layers.length);
+  const smallestLayer = Math.min(...costs.layers.map(({ bytes }) => bytes));
+  const able = workers.filter(
+    (worker) =>
+      worker.memoryBytes >= smallestLayer + costs.scratchBytes &&
+      worker.maxBufferBytes >= costs.largestBufferBytes,
+  );
+  // Slowest first out; software adapters before all others; of equals the one that came last.
+  const leaving = [...able.keys()].sort((a, b) => {
+    const [left, right] = [able[a]!, able[b]!];
+    if (left.isFallback !== right.isFallback) return left.isFallback ? -1 : 1;
+    return left.gemvMacsPerSecond - right.gemvMacsPerSecond || b - a;
+  });
+  const candidates: { stages: PlacedStage[]; slowest: number; mixed: boolean }[] = [];
+  for (let out = Math.max(0, able.length - size); out < able.length; out++) {
+    const gone = new Set(leaving.slice(0, out));
+    const members = able.filter((_, index) => !gone.has(index));
+    const stages = bestOrder(costs, members);
+    if (stages === null) continue;
+    const mixed = members.some((w) => w.isFallback) && members.some((w) => !w.isFallback);
+    candidates.push({ stages, slowest: slowestStage(stages), mixed });
+  }
+  const best = Math.min(...candidates.map(({ slowest }) => slowest));
+  const chosen = candidates.find(
+    ({ slowest, mixed }) => slowest <= best * (mixed ? SAME_TIME : SLOW_WORKER_TOLERANCE),
+  );
+  if (chosen === undefined) return doesNotFit(costs, workers, size);
+  const used = new Set(chosen.stages.map(({ worker }) => worker));
+  return {
+    kind: 'placed',
+    stages: chosen.stages,
+    spares: workers.filter(({ id }) => !used.has(id)).map(({ id }) => id),
+    bottleneckSeconds: chosen.slowest,
+  };
+}
+
+/** A move costs loading and memory: it must make the slowest stage at least a tenth faster. */
+const WORTH_MOVING = 0.9;
+
+/** Whether `next` is worth moving to from a pipeline whose slowest stage takes `currentSeconds`. */
+export function isWorthMoving(currentSeconds: number, next: Placement): boolean {
+  return next.kind === 'placed' && next.bottleneckSeconds < currentSeconds * WORTH_MOVING;
+}
+
+export function slowestStage(stages: readonly PlacedStage[]): number {
+  return Math.max(...stages.map(({ seconds }) => seconds));
+}
+
+/** The given order if no other one that moves a worker to the front or to the end is faster. Null: nothing fits. */
+function bestOrder(costs: ModelCosts, members: readonly PlacementWorker[]): PlacedStage[] | null {
+  let best = cutLayers(costs, members);
+  for (const order of reorderings(members)) {
+    const stages = cutLayers(costs, order);
+    if (stages === null) continue;
+    if (best === null || slowestStage(stages) * SAME_TIME < slowestStage(best)) best = stages;
+  }
+  return best;
+}
+
+/**
+ * Orders with another first or last worker. The middle's order does not matter: its layers cost the same, and only
+ * the ends carry the embedding (bytes) and the LM head (bytes and time).
+ */
+function* reorderings(members: readonly PlacementWorker[]): Generator<readonly PlacementWorker[]> {
+  if (members.length < 2) return;
+  const few = members.length > ALL_PAIRS_WORKERS;
+  const top = (by: (worker: PlacementWorker) => number) =>
+    few ? [...members].sort((a, b) => by(b) - by(a)).slice(0, PAIR_CANDIDATES) : members;
+  for (const last of top((worker) => worker.gemvMacsPerSecond)) {
+    for (const first of top((worker) => worker.memoryBytes)) {
+      if (first === last) continue;
+      yield [first, ...members.filter((worker) => worker !== first && worker !== last), last];
+    }
+  }
+}
+
+function doesNotFit(costs: ModelCosts, workers: readonly PlacementWorker[], size: number): Placement {
+  const parts = [...costs.layers, costs.embedding, costs.head];
+  const used = Math.min(size, Math.max(1, workers.length));
+  const tied = used === 1 ? costs.tiedBytes : 0;
+  const neededBytes = parts.reduce((sum, { bytes }) => sum + bytes, used * costs.scratchBytes) - tied;
+  const availableBytes = workers.reduce((sum, { memoryBytes }) => sum + memoryBytes, 0);
+  const smallBuffers = workers.filter(
+    ({ maxBufferBytes }) => maxBufferBytes < costs.largestBufferBytes,
+  ).length;
+  const lack =
+    availableBytes < neededBytes
+      ? `lend ${megabytes(neededBytes - availableBytes)} more, or let another worker join`
+      : smallBuffers > 0
+        ? `${smallBuffers} of them cannot make a buffer of ${megabytes(costs.largestBufferBytes)}, which its largest matrix needs; use adapters with larger buffers`
+        : `cut at whole layers it does not fit: raise the smallest budgets, or let another worker join`;
+  const detail =
+    workers.length === 0
+      ? `no worker has joined; the model needs ${megabytes(neededBytes)} of GPU memory. Open the page and press Join`
+      : `the model needs ${megabytes(neededBytes)} of GPU memory, ${workers.length === 1 ? 'the only worker lends' : `${workers.length} workers lend`} ${megabytes(availableBytes)}; ${lack}`;
+  return { kind: 'does-not-fit', workers: workers.length, neededBytes, availableBytes, detail };
+}
+
+/** Rounded up, so that the number named is never too small to help. */
+function megabytes(bytes: number): string {
+  return `${(Math.ceil(bytes / 1e5) / 10).toFixed(1)} MB`;
+}
