@@ -1,0 +1,42 @@
+/** Levenshtein distance in UTF-16 units, O(a·b) time; callers bound the lengths. */
+function editDistance(a: string, b: string): number {
+  let previous = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const substitute = previous[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
+      row.push(Math.min(substitute, previous[j]! + 1, row[j - 1]! + 1));
+    }
+    previous = row;
+  }
+  return previous[b.length]!;
+}
+
+/** Longer names are typed by programs, not by people: no suggestion is worth their cost. */
+const MAX_COMPARED_CHARS = 64;
+
+const plain = (name: string) => name.toLowerCase().replaceAll(/[-_\s]/g, '');
+
+/**
+ * The candidate a person most likely meant, or undefined when none is close (more than a third of the letters differ).
+ * Case, dashes and underscores do not count.
+ */
+export function nearest(name: string, candidates: Iterable<string>): string | undefined {
+  if (name.length > MAX_COMPARED_CHARS) return undefined;
+  let best: string | undefined;
+  let bestDistance = Math.max(1, Math.floor(name.length / 3)) + 1;
+  for (const candidate of candidates) {
+    const distance = editDistance(plain(name), plain(candidate));
+    if (distance < bestDistance) {
+      best = candidate;
+      bestDistance = distance;
+    }
+  }
+  return best;
+}
+
+/** `"; did you mean top_p?"`, or an empty string when nothing is close. */
+export function didYouMean(name: string, candidates: Iterable<string>): string {
+  const guess = nearest(name, candidates);
+  return guess === undefined ? '' : `; did you mean ${guess}?`;
+}

@@ -1,0 +1,140 @@
+import { readFileSync } from 'node:fs';
+import { inspect } from 'node:util';
+import { describe, expect, it } from 'vitest';
+import { ShoalError } from '../../src/config/errors.ts';
+import { MAX_CONFIG_BYTES } from '../../src/config/limits.ts';
+import { parseModelBackend } from '../../src/config/model-backend.ts';
+
+const parse = (source: string) => parseModelBackend(source, 'mb.yaml');
+
+function faults(source: string): string[] {
+  try {
+    parse(source);
+  } catch (thrown) {
+    expect(thrown).toBeInstanceOf(ShoalError);
+    expect((thrown as ShoalError).code).toBe('CONFIG_INVALID');
+    return (thrown as ShoalError).message.split('\n');
+  }
+  throw new Error('parsed without a fault');
+}
+
+const TEMPLATE = `
+backend_provider: "custom"        # "fxn", "custom", "vllm" or "ollama"
+url: "http://your-backend:8082"   # required for "custom"
+fxn_id: "2"                       # the model to take part in
+api_key: "your-api-key"           # optional
+bearer_token: "your-bearer-token" # optional
+model_name_alias: "llama3"        # optional: the backend's own name for the model
+`;
+
+describe('model_backend.yaml', () => {
+  it('reads the template in snake_case and in camelCase alike', () => {
+    const camel = TEMPLATE.replace(/^[a-z_]+/gm, (key) => key.replace(/_(.)/g, (_, c) => c.toUpperCase()));
+    expect(camel).toContain('modelNameAlias:');
+    for (const source of [TEMPLATE, camel]) {
+      const config = parse(source);
+      expect(config).toMatchObject({
+        provider: 'custom',
+        url: 'http://your-backend:8082',
+        fxnId: '2',
+        modelNameAlias: 'llama3',
+      });
+      expect(config.apiKey?.reveal()).toBe('your-api-key');
+      expect(config.bearerToken?.reveal()).toBe('your-bearer-token');
+    }
+  });
+
+  it('takes an empty file, comments alone and the shipped example as fxn', () => {
+    const example = readFileSync(new URL('../../model_backend.yaml.example', import.meta.url), 'utf8');
+    for (const source of ['', '# nothing\n', '---\n', example])
+      expect(parse(source)).toEqual({ provider: 'fxn' });
+  });
+
+  it('reads the example with every commented key switched on', () => {
+    const example = readFileSync(new URL('../../model_backend.yaml.example', import.meta.url), 'utf8');
+    const config = parse(example.replace(/^# (?=[a-z_]+: ")/gm, ''));
+    expect(Object.keys(config).sort()).toEqual(
+      ['apiKey', 'bearerToken', 'fxnId', 'modelNameAlias', 'provider', 'url'].sort(),
+    );
+  });
+
+  it('takes fxn_id as a number', () => {
+    expect(parse('fxn_id: 2')).toEqual({ provider: 'fxn', fxnId: '2' });
+  });
+
+  it('treats a key without a value as absent', () => {
+    expect(parse('api_key:\nfxn_id: ~')).toEqual({ provider: 'fxn' });
+  });
+
+  it.each([
+    ['http://h:8/', 'http://h:8'],
+    ['http://h:8/v1/', 'http://h:8/v1'],
+    ['https://H/llm//', 'https://h/llm'],
+  ])('keeps the path of %s and drops trailing slashes', (url, kept) => {
+    expect(parse(`url: "${url}"`).url).toBe(kept);
+  });
+
+  it.each([
+    ['backend_provider: custom', 'mb.yaml:1:1: url: is required'],
+    ['backend_provider: custm', 'mb.yaml:1:19: backend_provider: must be one of fxn, custom, vllm, ollama'],
+    ['\napi_kee: "x"', 'mb.yaml:2:1: api_kee: unknown key; did you mean api_key?'],
+    ['ModelNameAlias: "x"', 'mb.yaml:1:1: ModelNameAlias: unknown key; did you mean'],
+    ['colour: "x"', 'mb.yaml:1:1: colour: unknown key; known are backend_provider, url'],
+    ['fxn_id: 1\nfxnId: 1', 'mb.yaml:2:1: fxnId: given already as fxn_id on line 1'],
+    ['fxn_id: 1\nfxn_id: 1', 'mb.yaml:2:1: fxn_id: given already on line 1'],
+    ['api_key: 0123', 'mb.yaml:1:10: api_key: must be text; put it in quotes'],
+    ['api_key: ""', 'mb.yaml:1:10: api_key: must not be empty'],
+    ['api_key: "a\\nb"', 'mb.yaml:1:10: api_key: must be printable ASCII'],
+    ['url: "ftp://x"', 'mb.yaml:1:6: url: must be an http'],
+    ['url: "http://u:hunter2@x"', 'mb.yaml:1:6: url: must not hold a user name or password'],
+    ['url: "http://x/?a=1"', 'mb.yaml:1:6: url: must not have a query'],
+    ['url: "http://x/#a"', 'mb.yaml:1:6: url: must not have a query'],
+    ['fxn_id: [1]', 'mb.yaml:1:9: fxn_id: must be a text or a whole number'],
+    ['fxn_id: 1.5', 'mb.yaml:1:9: fxn_id: must be a text or a whole number'],
+    ['- fxn', 'mb.yaml:1:1: must be a list of "key: value" lines'],
+    ['\tfxn_id: 1', 'mb.yaml:1:1: tabs cannot indent YAML'],
+    ['fxn_id: 1\n---\nfxn_id: 2', 'mb.yaml:2:1: a second document starts here'],
+    ['? [a]\n: b', 'mb.yaml:1:3: unknown key'],
+  ])('refuses %j', (source, start) => {
+    expect(faults(source)[0]).toContain(start);
+  });
+
+  it('reports every fault at once, in the order of the file', () => {
+    const found = faults(
+      'backend_provider: custom\napi_kee: 1\nurl: "nope"\nfxn_id: {}\nmodel_name_alias: "open\n',
+    );
+    expect(found.map((line) => line.split(':')[1])).toEqual(['2', '3', '4', '6']);
+  });
+
+  it('refuses a file that is too large to be one', () => {
+    expect(faults(`# ${'x'.repeat(MAX_CONFIG_BYTES)}`)[0]).toContain(`at most ${MAX_CONFIG_BYTES} are read`);
+  });
+
+  it.each([
+    'api_key: hunter2 x: y',
+    'api_key: *hunter2',
+    'api_key: "hunter2',
+    'api_key: "hunter2\\q"',
+    'api_key: !hunter2 x',
+    'api_key: "hunter2 hunter2"',
+    'url: "http://a:hunter2@x"',
+    'url: "hunter2"',
+    "api_key: 'a' hunter2",
+  ])('never repeats a value: %s', (source) => {
+    expect(faults(source).join()).not.toContain('hunter2');
+  });
+
+  it('never shows a secret however the config is printed', () => {
+    const config = parse('api_key: "hunter2"\nbearer_token: "hunter3"');
+    const prints = [
+      JSON.stringify(config),
+      inspect(config, { showHidden: true, depth: 9 }),
+      `${config.apiKey} ${config.bearerToken}`,
+      String({ ...config }.apiKey),
+    ];
+    for (const print of prints) {
+      expect(print).not.toMatch(/hunter/);
+      expect(print).toContain('***');
+    }
+  });
+});
