@@ -9,12 +9,25 @@ export const GIB = 1024 * MIB;
 // — model files ————————————————————————————————————————————————————————————————————————————————
 /** A safetensors header is JSON of ~100 B a tensor: 16 MiB would be 160,000 tensors. The format itself allows 100 MB. */
 export const MAX_SAFETENSORS_HEADER_BYTES = 16 * MIB;
+/** A tensor's name; real ones have 60 characters. Bounds error texts, manifests and the memory of a header's map. */
+export const MAX_TENSOR_NAME_CHARS = 256;
+/** config.json, tokenizer_config.json and their like: real ones are under 1 MB. */
+export const MAX_MODEL_JSON_BYTES = 16 * MIB;
+/** tokenizer.json: the largest open one (262,144 ids) has 33 MB. */
+export const MAX_TOKENIZER_BYTES = 64 * MIB;
+/** One tensor: Llama 405B's embedding has 4.2 GB in bf16. Bounds what a manifest can make a worker allocate. */
+export const MAX_TENSOR_BYTES = 8 * GIB;
 /** Ranges of one file closer than this are fetched in one request: a request costs more than the bytes between. */
 export const COALESCE_GAP_BYTES = 4 * KIB;
 /** One ranged request at most: bounds what a broken connection repeats, and the memory a tensor waits in. */
 export const MAX_RANGE_BYTES = 32 * MIB;
 /** Tries for one range before the shard fails to load; back-off doubles from 250 ms. */
 export const MAX_DOWNLOAD_ATTEMPTS = 4;
+export const DOWNLOAD_RETRY_MS = 250;
+/** Share of a shard's tensor bytes that coalescing may fetch in vain; the project promises at most 2 % in all. */
+export const MAX_COALESCE_WASTE = 0.01;
+/** A download that gives no byte for this long is tried again: longer than a slow disk's wake-up, shorter than LOAD_STALL_MS. */
+export const DOWNLOAD_STALL_MS = 20_000;
 /** Ids of one vocabulary; the largest open model has 262,144. */
 export const MAX_VOCAB = 1_048_576;
 /** Bound on layers in a config: the deepest open Llama has 126. */
@@ -137,3 +150,28 @@ export const MAX_UPSTREAM_EVENT_BYTES = 1 * MIB;
 // — configuration ——————————————————————————————————————————————————————————————————————————————
 /** model_backend.yaml; the template with all its comments is 3 KB. */
 export const MAX_CONFIG_BYTES = 64 * KIB;
+
+// — server —————————————————————————————————————————————————————————————————————————————————————
+/** Activations and staging of a stage, as placement counts them: 64 rows of every width of an 8B model in f32, rounded up. */
+export const SCRATCH_BYTES_PER_STAGE = 32 * MIB;
+/** A connection that has not said `hello` by then is closed. */
+export const HELLO_DEADLINE_MS = 10_000;
+/** Refused messages of one connection before it is closed: a client with a bug gets to read what is wrong. */
+export const MAX_PROTOCOL_OFFENCES = 8;
+/** Stages answer `open` at once, between two micro-batches; one that has not by then is taken out of the pipeline. */
+export const OPEN_DEADLINE_MS = 20_000;
+/** Added to TOKEN_DEADLINE_MS for the first token, for each position to prefill: 20 positions/s is a slow software adapter. */
+export const PREFILL_MS_PER_POSITION = 50;
+/** A worker that failed gets no layers for this long; doubles with every failure, to the maximum. */
+export const WORKER_BACKOFF_MIN_MS = 5_000;
+export const WORKER_BACKOFF_MAX_MS = 300_000;
+/** With `expectWorkers`: the server places without the missing ones after this. */
+export const EXPECT_WORKERS_MS = 120_000;
+/** Several sockets close together when a browser ends: one new placement for all of them. */
+export const DEPARTURE_DEBOUNCE_MS = 20;
+/** A stage without room is asked again after this, or when another sequence ends. */
+export const CAPACITY_RETRY_MS = 1_000;
+/** Times a sequence is refused for lack of room before the client gets OVERLOADED. */
+export const MAX_CAPACITY_RETRIES = 60;
+/** Pause before a sequence is started again on the pipeline that failed it, times the restarts so far. */
+export const RESTART_PAUSE_MS = 100;
