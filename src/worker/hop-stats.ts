@@ -1,0 +1,82 @@
+import type { StepTimings } from '../gpu/stage-engine.ts';
+
+/** Means over the last decode steps, in ms. `wireRttMs` is the round trip of the link's pings, not of a token. */
+export interface HopTimings {
+  readonly uploadMs: number;
+  readonly computeMs: number;
+  readonly readbackMs: number;
+  readonly packMs: number;
+  readonly unpackMs: number;
+  readonly wireRttMs: number;
+}
+
+export interface HopSummary {
+  /** Absent before the first decode step. */
+  readonly timings: HopTimings | null;
+  /** Mean bytes of one decode row on the wire, header included, from this stage to the one it feeds. */
+  readonly bytesPerToken: number;
+  readonly decodeSteps: number;
+  readonly decodeRows: number;
+  readonly prefillRows: number;
+}
+
+/** Weight of the newest value: a mean over about the last 32. */
+const SMOOTHING = 1 / 32;
+
+/** What one hop of this stage costs, kept as exponential means, so that nothing grows. Prefill is only counted. */
+export class HopStats {
+  readonly #means = new Map<string, number>();
+  #decodeSteps = 0;
+  #decodeRows = 0;
+  #prefillRows = 0;
+
+  step(timings: StepTimings, decodeRows: number, prefillRows: number): void {
+    this.#decodeRows += decodeRows;
+    this.#prefillRows += prefillRows;
+    if (prefillRows > 0) return;
+    this.#decodeSteps += 1;
+    this.#observe('uploadMs', timings.uploadMs);
+    this.#observe('computeMs', timings.computeMs);
+    this.#observe('readbackMs', timings.readbackMs);
+  }
+
+  packed(ms: number, bytes: number, rows: number, isDecode: boolean): void {
+    if (!isDecode) return;
+    this.#observe('packMs', ms);
+    this.#observe('bytes', bytes / Math.max(1, rows));
+  }
+
+  unpacked(ms: number, isDecode: boolean): void {
+    if (isDecode) this.#observe('unpackMs', ms);
+  }
+
+  wireRtt(ms: number): void {
+    this.#observe('wireRttMs', ms);
+  }
+
+  summary(): HopSummary {
+    const mean = (name: string): number => this.#means.get(name) ?? 0;
+    return {
+      timings:
+        this.#decodeSteps === 0
+          ? null
+          : {
+              uploadMs: mean('uploadMs'),
+              computeMs: mean('computeMs'),
+              readbackMs: mean('readbackMs'),
+              packMs: mean('packMs'),
+              unpackMs: mean('unpackMs'),
+              wireRttMs: mean('wireRttMs'),
+            },
+      bytesPerToken: mean('bytes'),
+      decodeSteps: this.#decodeSteps,
+      decodeRows: this.#decodeRows,
+      prefillRows: this.#prefillRows,
+    };
+  }
+
+  #observe(name: string, value: number): void {
+    const mean = this.#means.get(name);
+    this.#means.set(name, mean === undefined ? value : mean + (value - mean) * SMOOTHING);
+  }
+}
