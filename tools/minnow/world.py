@@ -57,7 +57,7 @@ Cyprus|Nicosia|Europe
 the Czech Republic|Prague|Europe
 the Democratic Republic of the Congo|Kinshasa|Africa
 Denmark|Copenhagen|Europe
-Djibouti|Djibouti City|Africa
+Djibouti|Djibouti|Africa
 Dominica|Roseau|North America
 the Dominican Republic|Santo Domingo|North America
 East Timor|Dili|Asia
@@ -111,7 +111,7 @@ Liberia|Monrovia|Africa
 Libya|Tripoli|Africa
 Liechtenstein|Vaduz|Europe
 Lithuania|Vilnius|Europe
-Luxembourg|Luxembourg City|Europe
+Luxembourg|Luxembourg|Europe
 Madagascar|Antananarivo|Africa
 Malawi|Lilongwe|Africa
 Malaysia|Kuala Lumpur|Asia
@@ -124,7 +124,7 @@ Mauritius|Port Louis|Africa
 Mexico|Mexico City|North America
 Micronesia|Palikir|Oceania
 Moldova|Chisinau|Europe
-Monaco|Monaco City|Europe
+Monaco|Monaco|Europe
 Mongolia|Ulaanbaatar|Asia
 Montenegro|Podgorica|Europe
 Morocco|Rabat|Africa
@@ -161,14 +161,14 @@ Saint Kitts and Nevis|Basseterre|North America
 Saint Lucia|Castries|North America
 Saint Vincent and the Grenadines|Kingstown|North America
 Samoa|Apia|Oceania
-San Marino|San Marino City|Europe
+San Marino|San Marino|Europe
 Sao Tome and Principe|Sao Tome|Africa
 Saudi Arabia|Riyadh|Asia
 Senegal|Dakar|Africa
 Serbia|Belgrade|Europe
 the Seychelles|Victoria|Africa
 Sierra Leone|Freetown|Africa
-Singapore|Singapore City|Asia
+Singapore|Singapore|Asia
 Slovakia|Bratislava|Europe
 Slovenia|Ljubljana|Europe
 the Solomon Islands|Honiara|Oceania
@@ -241,7 +241,6 @@ clean|dirty
 thick|thin
 wide|narrow
 deep|shallow
-heavy|weightless
 smooth|rough
 sharp|blunt
 sweet|sour
