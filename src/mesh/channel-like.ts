@@ -4,12 +4,12 @@ export interface ChannelLike {
   /** Bytes handed to `send` that have not left yet. */
   readonly bufferedAmount: number;
   bufferedAmountLowThreshold: number;
-  binaryType: string;
+  binaryType: 'arraybuffer' | 'blob';
   onopen: ((event: Event) => unknown) | null;
   onmessage: ((event: MessageEvent) => unknown) | null;
   onbufferedamountlow: ((event: Event) => unknown) | null;
   onclose: ((event: Event) => unknown) | null;
-  onerror: ((event: Event) => unknown) | null;
+  onerror: ((event: RTCErrorEvent) => unknown) | null;
   send(data: ArrayBuffer): void;
   close(): void;
 }

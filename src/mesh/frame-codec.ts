@@ -190,12 +190,14 @@ function checkShape(frame: Frame): void {
     }
     case 'ack': {
       if (rows === 0) throw invalid('an ack frame has no entries');
-      return checkBare(frame);
+      checkBare(frame);
+      return;
     }
     case 'ping':
     case 'pong': {
       if (rows !== 0) throw invalid(`a ${kind} frame has entries`);
-      return checkBare(frame);
+      checkBare(frame);
+      return;
     }
     default:
       throw invalid(`kind ${String(kind satisfies never)} is unknown`);

@@ -1,0 +1,198 @@
+import { ShoalError } from '../config/errors.ts';
+import {
+  MAX_CONTROL_BACKLOG_BYTES,
+  MAX_OUTBOX_MESSAGES,
+  RECONNECT_MAX_MS,
+  RECONNECT_MIN_MS,
+} from '../config/limits.ts';
+import { parseServerMessage, writeMessage } from './protocol/codec.ts';
+import { CONTROL_VERSION, type PeerMessage, type ServerMessage } from './protocol/control.ts';
+import { StateMachine, type TransitionTable } from './state.ts';
+import type { Timers } from './timers.ts';
+
+/** `greeting`: the socket is open and `hello` was sent. `refused`: the server speaks another version; final. */
+export type SignalingState = 'idle' | 'connecting' | 'greeting' | 'ready' | 'waiting' | 'refused' | 'closed';
+
+const TRANSITIONS: TransitionTable<SignalingState> = {
+  idle: ['connecting', 'closed'],
+  connecting: ['greeting', 'waiting', 'closed'],
+  greeting: ['ready', 'waiting', 'refused', 'closed'],
+  ready: ['waiting', 'refused', 'closed'],
+  waiting: ['connecting', 'closed'],
+  refused: ['closed'],
+  closed: [],
+};
+
+export type Welcome = Extract<ServerMessage, { type: 'welcome' }>;
+
+/** The part of a browser's WebSocket that is used. */
+export interface WebSocketLike {
+  readonly bufferedAmount: number;
+  onopen: ((event: never) => unknown) | null;
+  onmessage: ((event: { data: unknown }) => unknown) | null;
+  onclose: ((event: { code: number; reason: string }) => unknown) | null;
+  onerror: ((event: never) => unknown) | null;
+  send(text: string): void;
+  close(): void;
+}
+
+export interface SignalingClientOptions {
+  /** `wss://host/signal` */
+  readonly url: string;
+  /** Shown to people. */
+  readonly name: string;
+  readonly openSocket: (url: string) => WebSocketLike;
+  readonly timers: Timers;
+  /** Uniform in [0, 1), for the back-off. */
+  readonly random: () => number;
+  readonly onState: (state: SignalingState) => void;
+  /** At every (re)connection; the id is a new one each time. A contributor sends `join` from here. */
+  readonly onWelcome: (welcome: Welcome) => void;
+  /** Everything else, parsed, in order. */
+  readonly onMessage: (message: Exclude<ServerMessage, Welcome>) => void;
+  /** Why the connection ended, or a message was refused. */
+  readonly onError: (error: ShoalError) => void;
+}
+
+/**
+ * The page's WebSocket to the server: versioned handshake, parsed messages, reconnection with jittered back-off.
+ * It knows nothing of the mesh's links, so losing the server leaves them alone.
+ */
+export class SignalingClient {
+  private readonly options: SignalingClientOptions;
+  private readonly machine: StateMachine<SignalingState>;
+  private socket: WebSocketLike | null = null;
+  private readonly outbox: string[] = [];
+  private failures = 0;
+  private cancelRetry: (() => void) | null = null;
+
+  constructor(options: SignalingClientOptions) {
+    this.options = options;
+    this.machine = new StateMachine<SignalingState>('signaling', 'idle', TRANSITIONS, options.onState);
+  }
+
+  get state(): SignalingState {
+    return this.machine.state;
+  }
+
+  /** Starts; reconnects by itself until `close()` or a refusal. */
+  connect(): void {
+    this.machine.to('connecting');
+    this.cancelRetry = null;
+    const socket = this.options.openSocket(this.options.url);
+    this.socket = socket;
+    socket.onopen = () => {
+      this.machine.to('greeting');
+      socket.send(writeMessage({ type: 'hello', version: CONTROL_VERSION, name: this.options.name }));
+    };
+    socket.onmessage = ({ data }) => this.received(data);
+    socket.onclose = ({ code, reason }) => {
+      this.lost(`the server closed the connection (${code}${reason === '' ? '' : `: ${reason}`})`);
+    };
+    // A browser tells no cause here, and a close event follows.
+    socket.onerror = () => {};
+  }
+
+  /**
+   * Sends, or keeps the message until there is a server. Messages of the session that was lost (those with an epoch, a
+   * signal, statistics) are not kept: the next session has another id and other epochs.
+   * @returns false when it was dropped
+   * @throws PROTOCOL_INVALID when too large; OVERLOADED when the server takes nothing or the outbox is full
+   */
+  send(message: PeerMessage): boolean {
+    const text = writeMessage(message);
+    if (this.state === 'ready' && this.socket !== null) {
+      const waitingBytes = this.socket.bufferedAmount;
+      if (waitingBytes > MAX_CONTROL_BACKLOG_BYTES) {
+        throw new ShoalError(
+          'OVERLOADED',
+          `${waitingBytes} B wait for the server, at most ${MAX_CONTROL_BACKLOG_BYTES} B are allowed; is it reachable?`,
+        );
+      }
+      this.socket.send(text);
+      return true;
+    }
+    if (this.state === 'closed' || this.state === 'refused') return false;
+    if ('epoch' in message || message.type === 'signal' || message.type === 'stats') return false;
+    if (this.outbox.length >= MAX_OUTBOX_MESSAGES) {
+      throw new ShoalError('OVERLOADED', `${MAX_OUTBOX_MESSAGES} messages wait for a server already`);
+    }
+    this.outbox.push(text);
+    return true;
+  }
+
+  close(): void {
+    if (this.state === 'closed') return;
+    this.machine.to('closed');
+    this.cancelRetry?.();
+    this.cancelRetry = null;
+    this.outbox.length = 0;
+    this.release();
+  }
+
+  private received(data: unknown): void {
+    let message: ServerMessage;
+    try {
+      if (typeof data !== 'string')
+        throw new ShoalError('PROTOCOL_INVALID', 'the server sent binary, expected JSON text');
+      message = parseServerMessage(data);
+    } catch (thrown) {
+      this.refusedMessage(ShoalError.from(thrown, 'PROTOCOL_INVALID'));
+      return;
+    }
+    if (message.type === 'welcome') {
+      this.welcomed(message);
+      return;
+    }
+    if (message.type === 'error' && message.fatal && message.error.code === 'PROTOCOL_VERSION') {
+      this.refuse(ShoalError.from(message.error));
+      return;
+    }
+    this.options.onMessage(message);
+  }
+
+  private welcomed(welcome: Welcome): void {
+    if (this.state !== 'greeting') {
+      this.options.onError(new ShoalError('PROTOCOL_INVALID', `the server sent welcome while ${this.state}`));
+      return;
+    }
+    this.failures = 0;
+    this.machine.to('ready');
+    this.options.onWelcome(welcome);
+    for (const text of this.outbox.splice(0)) this.socket?.send(text);
+  }
+
+  private refusedMessage(error: ShoalError): void {
+    if (error.code === 'PROTOCOL_VERSION') this.refuse(error);
+    else this.options.onError(error);
+  }
+
+  private refuse(error: ShoalError): void {
+    this.machine.to('refused');
+    this.release();
+    this.options.onError(error);
+  }
+
+  private lost(why: string): void {
+    this.release();
+    this.machine.to('waiting');
+    const ceilingMs = Math.min(RECONNECT_MAX_MS, RECONNECT_MIN_MS * 2 ** this.failures);
+    this.failures += 1;
+    // At least half: a server that comes back is not met by everyone at once, nor hammered by one.
+    const delayMs = ceilingMs * (0.5 + 0.5 * this.options.random());
+    this.cancelRetry = this.options.timers.after(delayMs, () => this.connect());
+    this.options.onError(new ShoalError('LINK_FAILED', `${why}; trying again in ${Math.round(delayMs)} ms`));
+  }
+
+  private release(): void {
+    const { socket } = this;
+    this.socket = null;
+    if (socket === null) return;
+    socket.onopen = null;
+    socket.onmessage = null;
+    socket.onclose = null;
+    // `ws` emits an error when closed while connecting; without a handler it would be thrown.
+    socket.onerror = () => {};
+    socket.close();
+  }
+}
