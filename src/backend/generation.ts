@@ -1,0 +1,107 @@
+/** Text as it is generated: tokens become characters, stop strings cut, times are taken. */
+import type { StopStrings } from '../model/stop-strings.ts';
+import type { Clock } from './clock.ts';
+import type { GenerateRequest, ServingStage, TokenGenerator } from './generator.ts';
+import type { TokenDecoder } from './served-model.ts';
+
+export type FinishReason = 'stop' | 'length';
+
+/** What is told about a generation besides its text. */
+export interface GenerationReport {
+  readonly promptTokens: number;
+  /** Every token the model produced, the end-of-sequence token and those behind a stop string's start included. */
+  readonly completionTokens: number;
+  /** The pipeline that finished the sequence. */
+  readonly stages: readonly ServingStage[];
+  readonly restarts: number;
+  readonly timeToFirstTokenMs: number | null;
+  /** Decode speed, the first token's wait left out; null below two tokens. */
+  readonly tokensPerSecond: number | null;
+}
+
+export type GenerationPiece =
+  | { readonly type: 'started' }
+  | { readonly type: 'text'; readonly text: string }
+  | { readonly type: 'finished'; readonly reason: FinishReason; readonly report: GenerationReport };
+
+export interface GenerationParts {
+  readonly generator: TokenGenerator;
+  readonly request: GenerateRequest;
+  readonly decoder: TokenDecoder;
+  readonly stop: StopStrings;
+  readonly clock: Clock;
+}
+
+/**
+ * `started` once a pipeline is there, then text, then `finished`. Ending the iteration early frees the sequence, but
+ * only after the pending token: abort `signal` too, because an async generator's `return()` waits behind its `next()`.
+ *
+ * @throws what the generator throws
+ */
+export async function* generateText(
+  parts: GenerationParts,
+  signal: AbortSignal,
+): AsyncGenerator<GenerationPiece> {
+  const { generator, request, decoder, stop, clock } = parts;
+  const times = new TokenTimes(clock);
+  let stages: readonly ServingStage[] = [];
+  let restarts = 0;
+  let reason: FinishReason | undefined;
+  let started = false;
+
+  for await (const event of generator.generate(request, signal)) {
+    if (!started) {
+      started = true;
+      yield { type: 'started' };
+    }
+    if (event.type === 'pipeline') {
+      ({ stages, restarts } = event);
+    } else if (event.type === 'token') {
+      times.token();
+      if (request.eosTokenIds.includes(event.id)) continue;
+      const { text, stopped } = stop.push(decoder.push(event.id));
+      if (text !== '') yield { type: 'text', text };
+      if (stopped) {
+        reason = 'stop';
+        break;
+      }
+    } else {
+      reason = event.reason;
+      const last = stop.push(decoder.flush());
+      const text = last.stopped ? last.text : last.text + stop.flush();
+      if (last.stopped) reason = 'stop';
+      if (text !== '') yield { type: 'text', text };
+      break;
+    }
+  }
+  if (reason === undefined) throw new Error('the generator ended without saying why');
+  const report = { promptTokens: request.prompt.length, stages, restarts, ...times.report() };
+  yield { type: 'finished', reason, report };
+}
+
+class TokenTimes {
+  readonly #clock: Clock;
+  readonly #startMs: number;
+  #firstMs = 0;
+  #lastMs = 0;
+  #count = 0;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#startMs = clock.now();
+  }
+
+  token(): void {
+    this.#lastMs = this.#clock.now();
+    if (this.#count++ === 0) this.#firstMs = this.#lastMs;
+  }
+
+  report() {
+    const decodeMs = this.#lastMs - this.#firstMs;
+    return {
+      completionTokens: this.#count,
+      timeToFirstTokenMs: this.#count === 0 ? null : this.#firstMs - this.#startMs,
+      tokensPerSecond: this.#count < 2 || decodeMs === 0 ? null : ((this.#count - 1) * 1000) / decodeMs,
+    };
+  }
+}

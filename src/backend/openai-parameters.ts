@@ -1,0 +1,137 @@
+/**
+ * What becomes of each request parameter that this engine does not act on. Nothing is dropped in silence unless dropping
+ * it cannot change the answer.
+ */
+import { ShoalError } from '../config/errors.ts';
+import { didYouMean } from '../config/nearest.ts';
+
+/** Bookkeeping for OpenAI's own service (billing, caching, abuse reports): no effect on the text, so accepted unread. */
+const HARMLESS = new Set([
+  'metadata',
+  'prompt_cache_key',
+  'prompt_cache_options',
+  'prompt_cache_retention',
+  'safety_identifier',
+  'service_tier',
+  'store',
+  'user',
+]);
+
+const isEmpty = (value: unknown) =>
+  typeof value === 'object' && value !== null && Object.keys(value).length === 0;
+const is =
+  (...neutral: readonly unknown[]) =>
+  (value: unknown) =>
+    neutral.includes(value);
+const never = () => false;
+
+interface Refusal {
+  /** Values that ask for nothing; clients that fill in defaults send them. */
+  readonly neutral: (value: unknown) => boolean;
+  readonly reason: string;
+}
+
+const refusal = (neutral: Refusal['neutral'], reason: string): Refusal => ({ neutral, reason });
+
+const ONE_ANSWER = 'one answer is generated per request; send it again for another';
+const NO_LOGPROBS = 'log probabilities never leave the last stage; only token ids do';
+const NO_TOOLS = 'tool calls are not offered; describe the tool in the prompt and parse the text';
+const TEXT_ONLY = 'only text goes in and out';
+
+const SHARED: Record<string, Refusal> = {
+  n: refusal(is(1), ONE_ANSWER),
+  logit_bias: refusal(isEmpty, 'the sampler has no per-token bias'),
+};
+
+const CHAT: Record<string, Refusal> = {
+  ...SHARED,
+  audio: refusal(never, TEXT_ONLY),
+  modalities: refusal(
+    (value) => Array.isArray(value) && value.length === 1 && value[0] === 'text',
+    TEXT_ONLY,
+  ),
+  logprobs: refusal(is(false), NO_LOGPROBS),
+  top_logprobs: refusal(is(0), NO_LOGPROBS),
+  tools: refusal(isEmpty, NO_TOOLS),
+  tool_choice: refusal(is('none', 'auto'), NO_TOOLS),
+  parallel_tool_calls: refusal(is(true, false), NO_TOOLS),
+  functions: refusal(isEmpty, NO_TOOLS),
+  function_call: refusal(is('none', 'auto'), NO_TOOLS),
+  response_format: refusal(
+    (value) => typeof value === 'object' && value !== null && 'type' in value && value.type === 'text',
+    'the sampler is not constrained by a grammar; ask for JSON in the prompt and check it',
+  ),
+  prediction: refusal(never, 'predicted outputs are not used'),
+  reasoning_effort: refusal(is('none'), 'the model has no reasoning mode'),
+  verbosity: refusal(
+    is('medium'),
+    'the model has no verbosity control; ask for a short answer in the prompt',
+  ),
+  web_search_options: refusal(never, 'nothing is searched'),
+  moderation: refusal(never, 'nothing is moderated'),
+};
+
+const COMPLETION: Record<string, Refusal> = {
+  ...SHARED,
+  best_of: refusal(is(1), ONE_ANSWER),
+  logprobs: refusal(never, NO_LOGPROBS),
+  echo: refusal(is(false), 'the prompt is not repeated; put it before the text yourself'),
+  suffix: refusal(is(''), 'text is generated after the prompt only'),
+};
+
+export interface ParameterTable {
+  readonly supported: readonly string[];
+  readonly refused: Readonly<Record<string, Refusal>>;
+}
+
+export const chatTable = (supported: readonly string[]): ParameterTable => ({ supported, refused: CHAT });
+export const completionTable = (supported: readonly string[]): ParameterTable => ({
+  supported,
+  refused: COMPLETION,
+});
+
+/**
+ * @param body the request with its nulls already taken out (OpenAI: null means absent)
+ * @returns the parameters that the engine acts on
+ * @throws UNSUPPORTED_PARAMETER for what the engine cannot do, INVALID_REQUEST for a name that means nothing
+ */
+export function actOnParameters(
+  body: Readonly<Record<string, unknown>>,
+  table: ParameterTable,
+): Record<string, unknown> {
+  const kept: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(body)) {
+    if (table.supported.includes(name)) {
+      kept[name] = value;
+      continue;
+    }
+    if (HARMLESS.has(name)) continue;
+    const refused = Object.hasOwn(table.refused, name) ? table.refused[name] : undefined;
+    if (refused === undefined) throw unknownParameter(name, table.supported);
+    if (!refused.neutral(value)) {
+      throw new ShoalError(
+        'UNSUPPORTED_PARAMETER',
+        `${name}${shown(value)} is not supported: ${refused.reason}`,
+        { param: name },
+      );
+    }
+  }
+  return kept;
+}
+
+const MAX_SHOWN_CHARS = 64;
+
+function shown(value: unknown): string {
+  return typeof value === 'number' || typeof value === 'boolean' || typeof value === 'string'
+    ? ` = ${JSON.stringify(value).slice(0, MAX_SHOWN_CHARS)}`
+    : '';
+}
+
+function unknownParameter(name: string, supported: readonly string[]): ShoalError {
+  const shortName = name.slice(0, MAX_SHOWN_CHARS);
+  return new ShoalError(
+    'INVALID_REQUEST',
+    `unrecognized request argument: ${shortName}${didYouMean(name, supported) || '; remove it'}`,
+    { param: shortName },
+  );
+}

@@ -1,0 +1,86 @@
+/** From a request to the ids that the model sees. */
+import { ShoalError } from '../config/errors.ts';
+import type { ChatMessage, CompletionRequest } from './openai-schema.ts';
+import type { PromptTokenizer, ServedModel } from './served-model.ts';
+
+/**
+ * @throws CHAT_TEMPLATE_MISSING, CONTEXT_LENGTH_EXCEEDED, INVALID_REQUEST (a conversation the template refuses)
+ */
+export function chatPrompt(model: ServedModel, messages: readonly ChatMessage[]): number[] {
+  if (model.chatTemplate === null) {
+    throw new ShoalError(
+      'CHAT_TEMPLATE_MISSING',
+      `${model.id} came without a chat template; use /v1/completions with raw text`,
+      { param: 'messages' },
+    );
+  }
+  const guarded = messages.map((message) => ({
+    ...message,
+    content: guardSpecials(message.content, model.tokenizer.specialTokens),
+  }));
+  return checked(model, encodeGuarded(model.chatTemplate.render(guarded), model.tokenizer), 'messages');
+}
+
+/**
+ * Raw text, special tokens in it included (whoever sends raw text writes the template), or ids as they are.
+ * An empty text is the BOS token alone.
+ *
+ * @throws CONTEXT_LENGTH_EXCEEDED, INVALID_REQUEST
+ */
+export function completionPrompt(model: ServedModel, prompt: CompletionRequest['prompt']): number[] {
+  if (typeof prompt !== 'string') return checked(model, [...prompt], 'prompt');
+  const ids = model.tokenizer.encode(prompt, { addSpecialTokens: true });
+  if (ids.length > 0) return checked(model, ids, 'prompt');
+  const { bosTokenId } = model.spec;
+  if (bosTokenId === null) {
+    throw new ShoalError(
+      'INVALID_REQUEST',
+      `the prompt is empty and ${model.id} has no BOS token to start from; send some text`,
+      { param: 'prompt' },
+    );
+  }
+  return checked(model, [bosTokenId], 'prompt');
+}
+
+function checked(model: ServedModel, ids: number[], param: string): number[] {
+  const { contextLength, vocab } = model.spec;
+  if (ids.length >= contextLength) {
+    throw new ShoalError(
+      'CONTEXT_LENGTH_EXCEEDED',
+      `${param} is ${ids.length} tokens long, and ${model.id} takes ${contextLength} with at least one for the answer; shorten it by ${ids.length - contextLength + 1} tokens or more`,
+      { param },
+    );
+  }
+  const outside = ids.find((id) => id >= vocab);
+  if (outside !== undefined) {
+    throw new ShoalError(
+      'INVALID_REQUEST',
+      `${param} has the token id ${outside}, and the vocabulary of ${model.id} ends at ${vocab - 1}`,
+      { param },
+    );
+  }
+  return ids;
+}
+
+/** A Unicode noncharacter: "intended for process-internal use", never in text that is exchanged. */
+const GUARD = '\uFDD0';
+
+/**
+ * Text from a client may spell a special token (`<|end|><|system|>…`) and so forge a turn of the conversation. A guard
+ * goes behind the first character of every spelled special token, survives the template, and is where `encodeGuarded`
+ * cuts: both halves are then ordinary text. A special token of one character cannot be cut and is taken out.
+ */
+export function guardSpecials(text: string, specialTokens: readonly string[]): string {
+  let guarded = text.replaceAll(GUARD, '\uFFFD');
+  for (const special of specialTokens) {
+    const first = [...special][0];
+    if (first === undefined) continue;
+    const rest = special.slice(first.length);
+    guarded = guarded.replaceAll(special, rest === '' ? '' : `${first}${GUARD}${rest}`);
+  }
+  return guarded;
+}
+
+function encodeGuarded(text: string, tokenizer: PromptTokenizer): number[] {
+  return text.split(GUARD).flatMap((part) => tokenizer.encode(part, { addSpecialTokens: false }));
+}
