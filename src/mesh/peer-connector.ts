@@ -94,7 +94,7 @@ export class PeerConnector {
     const initiator = this.self < peer;
     const wanted: Wanted = { initiator, current: null, opened: false, tries: 0, cancelDeadline: null };
     this.wanted.set(peer, wanted);
-    if (this.initiates(peer)) {
+    if (initiator) {
       this.nextAttempt(peer, wanted);
       return;
     }

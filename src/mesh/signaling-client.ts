@@ -158,8 +158,8 @@ export class SignalingClient {
     }
     this.failures = 0;
     this.machine.to('ready');
-    this.options.onWelcome(welcome);
     for (const text of this.outbox.splice(0)) this.socket?.send(text);
+    this.options.onWelcome(welcome);
   }
 
   private refusedMessage(error: ShoalError): void {
