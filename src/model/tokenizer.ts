@@ -1,0 +1,194 @@
+import { Tokenizer as Encoder } from '@huggingface/tokenizers';
+import { ShoalError } from '../config/errors.ts';
+import { MAX_VOCAB } from '../config/limits.ts';
+import { StreamDecoder } from './stream-decoder.ts';
+import { createDecodeStep } from './token-decoder.ts';
+
+export interface EncodeOptions {
+  /** Also those that the tokenizer itself puts around a text, such as BOS. Special tokens written out in the text count always. */
+  readonly addSpecialTokens: boolean;
+}
+
+export interface DecodeOptions {
+  /** Default true. */
+  readonly skipSpecialTokens?: boolean;
+}
+
+export interface Tokenizer {
+  /** Ids below this have a token; models often pad their vocabulary beyond it. */
+  readonly vocabSize: number;
+  /** From tokenizer_config.json; null where it names none. */
+  readonly bosTokenId: number | null;
+  readonly eosTokenId: number | null;
+  /** Written forms, such as `<|end|>`. */
+  readonly specialTokens: readonly string[];
+  encode(text: string, options: EncodeOptions): number[];
+  /** The text of all ids at once, as `tokenizers` gives it (no clean-up of spaces, as transformers 5 does for BPE). */
+  decode(ids: Iterable<number>, options?: DecodeOptions): string;
+  createDecoder(options?: DecodeOptions): StreamDecoder;
+  /**
+   * Ids of a raw text as transformers' tokenizer(text) gives them: with what the post-processor adds, and with BOS where
+   * `add_bos_token` asks for it. An empty text is BOS alone.
+   * @throws INVALID_REQUEST for an empty text when the model has no BOS
+   */
+  idsForRawPrompt(text: string): number[];
+  /** The written form of an id; undefined when there is none. */
+  token(id: number): string | undefined;
+}
+
+export interface TokenizerFiles {
+  /** Parsed tokenizer.json, not yet checked. */
+  readonly tokenizerJson: unknown;
+  /** Parsed tokenizer_config.json. */
+  readonly tokenizerConfig?: unknown;
+  /** Where tokenizer_config.json names no BOS: the spec's. */
+  readonly bosTokenId?: number | null;
+  readonly eosTokenId?: number | null;
+}
+
+/** Keys of tokenizer_config.json that name special tokens, as a string or as { content }. */
+const SPECIAL_TOKEN_KEYS = [
+  'bos_token',
+  'eos_token',
+  'unk_token',
+  'pad_token',
+  'sep_token',
+  'cls_token',
+  'mask_token',
+];
+
+/**
+ * @throws TOKENIZER_INVALID when tokenizer.json is not one, or uses a part that is not supported
+ */
+export function loadTokenizer(files: TokenizerFiles): Tokenizer {
+  const json = objectOf(files.tokenizerJson, 'tokenizer.json');
+  const config = objectOf(files.tokenizerConfig ?? {}, 'tokenizer_config.json');
+  checkVocabulary(json);
+  const encoder = createEncoder(json, config);
+  createDecodeStep(json.decoder);
+
+  const specials = new Set(
+    [...encoder.get_added_tokens_decoder().values()]
+      .filter(({ special }) => special)
+      .map(({ content }) => content),
+  );
+  // transformers makes every named token special, listed in tokenizer.json or not.
+  for (const named of namedSpecials(config)) {
+    if (encoder.token_to_id(named) !== undefined) specials.add(named);
+  }
+  const idOf = (key: string, fallback: number | null | undefined): number | null => {
+    const written = contentOf(config[key]);
+    return (written === undefined ? undefined : encoder.token_to_id(written)) ?? fallback ?? null;
+  };
+  const bosTokenId = idOf('bos_token', files.bosTokenId);
+  const eosTokenId = idOf('eos_token', files.eosTokenId);
+
+  const createDecoder = (options: DecodeOptions = {}): StreamDecoder => {
+    const skipSpecials = options.skipSpecialTokens ?? true;
+    return new StreamDecoder(createDecodeStep(json.decoder), (id) => {
+      const token = encoder.id_to_token(id);
+      return token !== undefined && skipSpecials && specials.has(token) ? undefined : token;
+    });
+  };
+  // The library gives undefined for a piece that the vocabulary lacks, where the original leaves it out.
+  const encode = (text: string, options: EncodeOptions): number[] =>
+    (
+      encoder.encode(text, { add_special_tokens: options.addSpecialTokens }).ids as (number | undefined)[]
+    ).filter((id) => id !== undefined);
+
+  return {
+    vocabSize: encoder.get_vocab().size,
+    bosTokenId,
+    eosTokenId,
+    specialTokens: [...specials],
+    encode,
+    createDecoder,
+    decode(ids, options) {
+      const decoder = createDecoder(options);
+      let text = '';
+      for (const id of ids) text += decoder.push(id);
+      return text + decoder.flush();
+    },
+    idsForRawPrompt(text) {
+      if (text === '') {
+        if (bosTokenId !== null) return [bosTokenId];
+        throw new ShoalError(
+          'INVALID_REQUEST',
+          'the prompt is empty and the model has no BOS token to start from; send some text',
+          { param: 'prompt' },
+        );
+      }
+      const ids = encode(text, { addSpecialTokens: true });
+      return config.add_bos_token === true && bosTokenId !== null && ids[0] !== bosTokenId
+        ? [bosTokenId, ...ids]
+        : ids;
+    },
+    token: (id) => encoder.id_to_token(id),
+  };
+}
+
+function createEncoder(json: Record<string, unknown>, config: Record<string, unknown>): Encoder {
+  try {
+    return new Encoder(json, config);
+  } catch (cause) {
+    throw invalid(`is not supported: ${cause instanceof Error ? cause.message : String(cause)}`, cause);
+  }
+}
+
+/** Before the library builds its tables from it. */
+function checkVocabulary(json: Record<string, unknown>): void {
+  const model = objectOf(json.model, 'tokenizer.json: model');
+  const { vocab } = model;
+  if (typeof vocab !== 'object' || vocab === null) {
+    throw invalid(
+      `has no model.vocab; a tokenizer of type ${JSON.stringify(model.type) ?? 'unnamed'} cannot be read`,
+    );
+  }
+  const size = Array.isArray(vocab) ? vocab.length : Object.keys(vocab).length;
+  if (size === 0 || size > MAX_VOCAB)
+    throw invalid(`has a vocabulary of ${size} tokens; 1 to ${MAX_VOCAB} are taken`);
+  // The library indexes an array by these: one id of 2^31 would make it allocate that much.
+  const ids: unknown[] = Array.isArray(vocab) ? [] : Object.values(vocab);
+  const added = json.added_tokens ?? [];
+  if (!Array.isArray(added)) throw invalid('has added_tokens that are not a list');
+  for (const token of added) ids.push(objectOf(token, 'tokenizer.json: added token').id);
+  const wrong = ids.find(
+    (id) => typeof id !== 'number' || !Number.isInteger(id) || id < 0 || id >= MAX_VOCAB,
+  );
+  if (wrong !== undefined) {
+    throw invalid(
+      `gives a token the id ${JSON.stringify(wrong)}; whole numbers from 0 to ${MAX_VOCAB - 1} are taken`,
+    );
+  }
+}
+
+function namedSpecials(config: Record<string, unknown>): string[] {
+  const extra = config.additional_special_tokens ?? config.extra_special_tokens;
+  const listed: unknown[] = Array.isArray(extra) ? extra : [];
+  return [...SPECIAL_TOKEN_KEYS.map((key) => config[key]), ...listed]
+    .map(contentOf)
+    .filter((content) => content !== undefined);
+}
+
+function contentOf(token: unknown): string | undefined {
+  if (typeof token === 'string') return token;
+  if (
+    typeof token === 'object' &&
+    token !== null &&
+    'content' in token &&
+    typeof token.content === 'string'
+  ) {
+    return token.content;
+  }
+  return undefined;
+}
+
+function objectOf(value: unknown, what: string): Record<string, unknown> {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value))
+    return value as Record<string, unknown>;
+  throw new ShoalError('TOKENIZER_INVALID', `${what} is not a JSON object; download it again`);
+}
+
+function invalid(message: string, cause?: unknown): ShoalError {
+  return new ShoalError('TOKENIZER_INVALID', `tokenizer.json ${message}`, { cause });
+}
