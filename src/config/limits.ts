@@ -15,6 +15,12 @@ export const MAX_TENSOR_NAME_CHARS = 256;
 export const MAX_MODEL_JSON_BYTES = 16 * MIB;
 /** tokenizer.json: the largest open one (262,144 ids) has 33 MB. */
 export const MAX_TOKENIZER_BYTES = 64 * MIB;
+/** A chat template: the longest in the field have 30,000 characters. */
+export const MAX_TEMPLATE_CHARS = 256 * KIB;
+/** Numbers of one `range` in a chat template, which the interpreter makes as a list; templates count messages. */
+export const MAX_TEMPLATE_RANGE = 100_000;
+/** A rendered conversation: a body of MAX_BODY_BYTES and the template's own words. */
+export const MAX_RENDERED_CHARS = 4 * MIB;
 /** One tensor: Llama 405B's embedding has 4.2 GB in bf16. Bounds what a manifest can make a worker allocate. */
 export const MAX_TENSOR_BYTES = 8 * GIB;
 /** Ranges of one file closer than this are fetched in one request: a request costs more than the bytes between. */
@@ -44,6 +50,14 @@ export const PREFILL_CHUNK_ROWS = 64;
 export const KV_PAGE_POSITIONS = 32;
 /** Sequences a stage holds at once; more wait at the gateway. */
 export const MAX_SEQUENCES_PER_STAGE = 32;
+/** Rows of a matrix are cut so that a tile fits this, or the adapter's binding limit where that is less: the default WebGPU limit, which every adapter gives. */
+export const MAX_MATRIX_TILE_BYTES = 128 * MIB;
+/** Weights are converted and handed to the GPU in pieces of this: bounds what a tensor costs beside its own bytes. */
+export const UPLOAD_CHUNK_BYTES = 4 * MIB;
+/** Scratch for attention over KV blocks and for logits, each: larger micro-batches are computed in groups of rows. */
+export const MAX_SCRATCH_BYTES = 16 * MIB;
+/** Steps whose results are on their way back from the GPU. More only delay the first. */
+export const MAX_STEPS_IN_FLIGHT = 3;
 /** Context the gateway serves, whatever the model claims: the KV cache of a tab is small. Revisit with KV offload. */
 export const MAX_CONTEXT_POSITIONS = 8_192;
 
@@ -67,6 +81,14 @@ export const MAX_UNACKED_CHUNKS = 4;
 export const MAX_STAGE_QUEUE = 256;
 /** Closed sequences a stage remembers, whose late frames it drops: many closings' worth of frames in flight. */
 export const MAX_TOMBSTONES = 256;
+/** Assignments one worker holds or loads at once: the live one, its successor, and room for a burst of re-placements. */
+export const MAX_ASSIGNMENTS = 8;
+/** Load progress is told at most this often: a bar needs no more, and the server counts messages. */
+export const PROGRESS_INTERVAL_MS = 200;
+/** A serving worker reports its statistics this often. */
+export const STATS_INTERVAL_MS = 1_000;
+/** A link no assignment needs is kept this long: the next placement often names the same neighbour. */
+export const LINK_LINGER_MS = 30_000;
 /** Peer-to-peer liveness: ping every, silent for → the link is down. ICE itself takes 5–15 s to notice. */
 export const LINK_PING_MS = 1_000;
 export const LINK_DEAD_MS = 5_000;
@@ -136,8 +158,8 @@ export const DEFAULT_COMPLETION_TOKENS = 16;
 // — proxy backends —————————————————————————————————————————————————————————————————————————————
 /** Until the backend's response headers arrive for a stream; prompt processing on a busy server takes many seconds. */
 export const UPSTREAM_HEADERS_MS = 120_000;
-/** The same without `stream`: the headers come after the whole answer. Ten minutes is the OpenAI clients' own limit. */
-export const UPSTREAM_ANSWER_MS = 600_000;
+/** The same without `stream`: the headers come after the whole answer. Node's own fetch gives up here too. */
+export const UPSTREAM_ANSWER_MS = 300_000;
 /** Silence within a body after which the backend counts as stalled. */
 export const UPSTREAM_IDLE_MS = 60_000;
 /** Health and model list: a person or a probe waits for them. */
@@ -169,9 +191,24 @@ export const WORKER_BACKOFF_MAX_MS = 300_000;
 export const EXPECT_WORKERS_MS = 120_000;
 /** Several sockets close together when a browser ends: one new placement for all of them. */
 export const DEPARTURE_DEBOUNCE_MS = 20;
-/** A stage without room is asked again after this, or when another sequence ends. */
+/** A stage without room is asked again after this. */
 export const CAPACITY_RETRY_MS = 1_000;
 /** Times a sequence is refused for lack of room before the client gets OVERLOADED. */
 export const MAX_CAPACITY_RETRIES = 60;
 /** Pause before a sequence is started again on the pipeline that failed it, times the restarts so far. */
 export const RESTART_PAUSE_MS = 100;
+
+// — headless workers ———————————————————————————————————————————————————————————————————————————
+/** A crashed tab or browser starts again after: from, doubling, to. A model that crashes its tab must not spin the CPU. */
+export const BROWSER_RESTART_MIN_MS = 500;
+export const BROWSER_RESTART_MAX_MS = 30_000;
+/** What ran this long was healthy: its next restart is quick again. */
+export const BROWSER_STABLE_MS = 60_000;
+/** Tabs of one headless browser; each is a process and a GPU device. Revisit when one machine feeds more. */
+export const MAX_TABS = 32;
+/** A browser that has not started, or a page that has not loaded, by then never will. Slow disks and 2 cores fit. */
+export const BROWSER_START_MS = 60_000;
+/** Time for saying goodbye on exit before what is left is killed. */
+export const SHUTDOWN_MS = 5_000;
+/** `npm start` gives its workers this long to serve; downloads of large models report progress meanwhile. */
+export const UP_DEADLINE_MS = 600_000;

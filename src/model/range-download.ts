@@ -18,6 +18,8 @@ export interface RangeDownloadOptions {
   readonly signal: AbortSignal;
   /** `reload` goes past the browser's HTTP cache. */
   readonly cache?: RequestCache;
+  /** Called with the size of every piece that came, wanted or not. */
+  readonly onBytes?: (bytes: number) => void;
 }
 
 /** Trying again cannot help: the answer would be the same. */
@@ -88,7 +90,7 @@ async function* request(
       stop,
     );
     const skip = bytesToSkip(response, start, end);
-    yield* body(response, skip, end - start, options.sleep, stop);
+    yield* body(response, skip, end - start, options, stop);
   } finally {
     options.signal.removeEventListener('abort', onAbort);
     // Also ends a body that was left before its end.
@@ -121,7 +123,7 @@ async function* body(
   response: Response,
   skip: number,
   wanted: number,
-  sleep: Sleep,
+  { sleep, onBytes }: RangeDownloadOptions,
   stop: AbortController,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>, void, undefined> {
   const reader = response.body?.getReader();
@@ -132,6 +134,7 @@ async function* body(
     while (given < wanted) {
       const { done, value } = await inTime(reader.read(), sleep, stop);
       if (done) return;
+      onBytes?.(value.length);
       const from = Math.min(value.length, skip - skipped);
       skipped += from;
       const bytes = value.subarray(from, from + wanted - given);

@@ -155,7 +155,7 @@ class Load {
     return checked;
   }
 
-  async *#network(
+  #network(
     file: string,
     start: number,
     end: number,
@@ -163,11 +163,16 @@ class Load {
   ): AsyncGenerator<Uint8Array<ArrayBuffer>, void, undefined> {
     const { filesUrl, fetch, signal, sleep = sleepWithTimer } = this.#options;
     const url = `${filesUrl.endsWith('/') ? filesUrl : `${filesUrl}/`}${encodeURIComponent(file)}`;
-    const options = { fetch, signal, sleep, ...(cache === undefined ? {} : { cache }) };
-    for await (const chunk of downloadRange(url, start, end, options)) {
-      this.bytesFromNetwork += chunk.length;
-      yield chunk;
-    }
+    const onBytes = (bytes: number) => {
+      this.bytesFromNetwork += bytes;
+    };
+    return downloadRange(url, start, end, {
+      fetch,
+      signal,
+      sleep,
+      onBytes,
+      ...(cache === undefined ? {} : { cache }),
+    });
   }
 
   #count(phase: LoadProgress['phase'], bytes: number): void {

@@ -1,0 +1,41 @@
+import { type ChatTemplate, loadChatTemplate } from './chat-template.ts';
+import type { ModelSpec } from './spec.ts';
+import { loadTokenizer, type Tokenizer } from './tokenizer.ts';
+
+/** What of a model turns text into ids and back. */
+export interface ModelText {
+  readonly tokenizer: Tokenizer;
+  /** null when the model came without one: raw completions work, chats do not. */
+  readonly chatTemplate: ChatTemplate | null;
+}
+
+/** The part of `ModelDirectory` that is needed, from wherever it comes. */
+export interface ModelTextFiles {
+  readonly spec: ModelSpec;
+  readonly tokenizerJson: unknown;
+  readonly tokenizerConfig: unknown;
+  readonly chatTemplate: string | undefined;
+}
+
+/** @throws TOKENIZER_INVALID */
+export function loadModelText(files: ModelTextFiles): ModelText {
+  const { spec, tokenizerJson, tokenizerConfig, chatTemplate } = files;
+  const tokenizer = loadTokenizer({
+    tokenizerJson,
+    tokenizerConfig,
+    bosTokenId: spec.bosTokenId,
+    eosTokenId: spec.eosTokenIds[0] ?? null,
+  });
+  const written = (id: number | null) => (id === null ? undefined : tokenizer.token(id));
+  return {
+    tokenizer,
+    chatTemplate:
+      chatTemplate === undefined
+        ? null
+        : loadChatTemplate({
+            source: chatTemplate,
+            bosToken: written(tokenizer.bosTokenId),
+            eosToken: written(tokenizer.eosTokenId),
+          }),
+  };
+}
