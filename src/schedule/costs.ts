@@ -1,5 +1,9 @@
 /** What the parts of a model cost a worker: the input of placement. */
+import { SCRATCH_BYTES_PER_STAGE } from '../config/limits.ts';
+import type { FileDtype } from '../model/manifest.ts';
+import type { Quantization } from '../model/shard.ts';
 import type { ModelSpec } from '../model/spec.ts';
+import { layerBytes, layerTensors, tensorGpuBytes } from '../model/tensors.ts';
 
 /** One part of a model: a layer, the embedding, or the final norm with the LM head. */
 export interface PartCost {
@@ -30,4 +34,35 @@ export function layerMacs(spec: ModelSpec): number {
 /** Multiply-accumulates of the LM head for one token. */
 export function headMacs(spec: ModelSpec): number {
   return spec.hidden * spec.vocab;
+}
+
+/** KV cache values are f32. */
+const KV_VALUE_BYTES = 4;
+
+/** GPU bytes of one layer's keys and values for one sequence over the model's whole context. */
+export function layerKvBytes(spec: ModelSpec): number {
+  return 2 * spec.kvHeads * spec.headDim * KV_VALUE_BYTES * spec.contextLength;
+}
+
+/**
+ * Costs of a Llama-family model, whose layers are alike. A worker is asked to have room for the weights and for one
+ * sequence of full length; what its budget leaves beyond that becomes KV cache for more sequences.
+ */
+export function modelCosts(spec: ModelSpec, dtype: FileDtype, quantization: Quantization): ModelCosts {
+  const matrix = tensorGpuBytes([spec.vocab, spec.hidden], dtype, quantization);
+  const layer = {
+    bytes: layerBytes(spec, dtype, quantization).gpu + layerKvBytes(spec),
+    macs: layerMacs(spec),
+  };
+  return {
+    layers: Array.from({ length: spec.layers }, () => layer),
+    embedding: { bytes: matrix, macs: 0 },
+    head: { bytes: matrix + spec.hidden * 4, macs: headMacs(spec) },
+    tiedBytes: spec.tiedEmbeddings ? matrix : 0,
+    scratchBytes: SCRATCH_BYTES_PER_STAGE,
+    // Embedding and LM head are cut into row tiles of any size; a layer's matrix is one buffer.
+    largestBufferBytes: Math.max(
+      ...layerTensors(spec, 0).map(({ shape }) => tensorGpuBytes(shape, dtype, quantization)),
+    ),
+  };
 }

@@ -26,23 +26,25 @@ export interface PlacedStage {
   readonly bytes: number;
 }
 
-export type Placement =
-  | {
-      readonly kind: 'placed';
-      readonly stages: readonly PlacedStage[];
-      /** Workers that hold nothing: more than layers, too small, or so slow that they would hold the others up. */
-      readonly spares: readonly string[];
-      /** The slowest stage's time: one over the pipeline's tokens per second, hops apart. */
-      readonly bottleneckSeconds: number;
-    }
-  | {
-      readonly kind: 'does-not-fit';
-      readonly workers: number;
-      readonly neededBytes: number;
-      readonly availableBytes: number;
-      /** One sentence: numbers and remedy. */
-      readonly detail: string;
-    };
+export interface Placed {
+  readonly kind: 'placed';
+  readonly stages: readonly PlacedStage[];
+  /** Workers that hold nothing: more than layers, too small, or so slow that they would hold the others up. */
+  readonly spares: readonly string[];
+  /** The slowest stage's time: one over the pipeline's tokens per second, hops apart. */
+  readonly bottleneckSeconds: number;
+}
+
+export interface DoesNotFit {
+  readonly kind: 'does-not-fit';
+  readonly workers: number;
+  readonly neededBytes: number;
+  readonly availableBytes: number;
+  /** One sentence: numbers and remedy. */
+  readonly detail: string;
+}
+
+export type Placement = Placed | DoesNotFit;
 
 export interface PlacementOptions {
   /** Stages at most; the layers bound it too. */
@@ -109,11 +111,11 @@ export function place(
 const WORTH_MOVING = 0.9;
 
 /** Whether `next` is worth moving to from a pipeline whose slowest stage takes `currentSeconds`. */
-export function isWorthMoving(currentSeconds: number, next: Placement): boolean {
-  return next.kind === 'placed' && next.bottleneckSeconds < currentSeconds * WORTH_MOVING;
+export function isWorthMoving(currentSeconds: number, next: Placed): boolean {
+  return next.bottleneckSeconds < currentSeconds * WORTH_MOVING;
 }
 
-export function slowestStage(stages: readonly PlacedStage[]): number {
+export function slowestStage(stages: readonly { readonly seconds: number }[]): number {
   return Math.max(...stages.map(({ seconds }) => seconds));
 }
 

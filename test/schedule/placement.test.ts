@@ -202,8 +202,8 @@ describe('place', () => {
 
 describe('isWorthMoving', () => {
   it('asks for a tenth, so that a spare moves nothing', () => {
-    const next = place(model(8), [worker('a'), worker('b')]);
-    const { bottleneckSeconds } = placed(next);
+    const next = placed(place(model(8), [worker('a'), worker('b')]));
+    const { bottleneckSeconds } = next;
     expect(isWorthMoving(bottleneckSeconds, next)).toBe(false);
     expect(isWorthMoving(bottleneckSeconds * 1.2, next)).toBe(true);
   });

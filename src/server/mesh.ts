@@ -1,0 +1,154 @@
+/** The server's side of the mesh: registry, pipelines and generations, driven by what peers send. */
+import type { Logger } from 'pino';
+import type { Readiness } from '../backend/backend.ts';
+import { ShoalError } from '../config/errors.ts';
+import type { WireDtype } from '../gpu/stage-engine.ts';
+import type { PeerMessage } from '../mesh/protocol/control.ts';
+import type { WorkerStatus } from '../mesh/protocol/status.ts';
+import type { Quantization } from '../model/shard.ts';
+import type { ModelCosts } from '../schedule/costs.ts';
+import { Coordinator } from './coordinator.ts';
+import { Pipelines } from './pipelines.ts';
+import { type Peer, type PeerConnection, Registry } from './registry.ts';
+import type { Timers } from './timers.ts';
+
+export interface MeshOptions {
+  readonly model: string;
+  readonly costs: ModelCosts;
+  readonly quantization?: Quantization;
+  readonly wire?: WireDtype;
+  readonly pipelineSize?: number;
+  readonly expectWorkers?: number;
+  readonly timers: Timers;
+  readonly log: Logger;
+}
+
+export class Mesh {
+  readonly registry = new Registry();
+  readonly pipelines: Pipelines;
+  readonly coordinator: Coordinator;
+  readonly #log: Logger;
+
+  constructor({ quantization = 'native', ...options }: MeshOptions) {
+    this.#log = options.log;
+    this.pipelines = new Pipelines({ ...options, quantization, registry: this.registry });
+    this.coordinator = new Coordinator({ ...options, pipelines: this.pipelines });
+  }
+
+  /** @throws OVERLOADED at MAX_WORKERS */
+  connected(name: string, connection: PeerConnection): Peer {
+    const peer = this.registry.add(name, connection);
+    this.#log.info({ peer: peer.id, worker: name }, 'peer connected');
+    return peer;
+  }
+
+  disconnected(peer: Peer, reason: string): void {
+    const wasWorker = peer.isWorker;
+    this.registry.remove(peer.id);
+    this.#log.info({ peer: peer.id, worker: peer.name }, `peer gone: ${reason}`);
+    if (wasWorker) this.pipelines.workerGone(peer, reason);
+  }
+
+  /** A message of a peer that has said hello. @throws PROTOCOL_INVALID for one that does not fit the peer's state */
+  handle(peer: Peer, message: PeerMessage): void {
+    switch (message.type) {
+      case 'hello':
+        throw new ShoalError('PROTOCOL_INVALID', 'a connection says hello once');
+      case 'join':
+        this.#join(peer, message);
+        break;
+      case 'leave':
+        this.#leave(peer, message.reason);
+        break;
+      case 'signal':
+        this.#relay(peer, message);
+        break;
+      case 'stats':
+        peer.stats = message;
+        break;
+      case 'load-progress':
+        this.pipelines.progress(peer, message);
+        break;
+      case 'ready':
+        this.pipelines.ready(peer, message);
+        break;
+      case 'load-failed':
+        this.pipelines.loadFailed(peer, message);
+        break;
+      case 'link-down':
+        this.pipelines.linkDown(peer, message);
+        break;
+      case 'opened':
+        this.coordinator.opened(peer, message);
+        break;
+      case 'token':
+        this.coordinator.token(peer, message);
+        break;
+      case 'sequence-failed':
+        this.coordinator.sequenceFailed(peer, message);
+        break;
+      default:
+        message satisfies never;
+    }
+  }
+
+  readiness(): Readiness {
+    return { ready: this.pipelines.live !== null, detail: this.pipelines.detail };
+  }
+
+  workers(): WorkerStatus[] {
+    const { live } = this.pipelines;
+    return this.registry.workers().map((peer) => {
+      const shard = live?.stageOf(peer)?.shard;
+      return {
+        peer: peer.id,
+        name: peer.name,
+        state: peer.state,
+        layers: shard === undefined ? null : [shard.start, shard.end],
+        adapter: peer.capability?.adapter ?? null,
+        gemvMacsPerSecond: peer.capability?.gemvMacsPerSecond ?? null,
+        tokensPerSecond: peer.stats?.tokensPerSecond ?? 0,
+        downloadedBytes: peer.downloadedBytes,
+        problem: peer.problem,
+      };
+    });
+  }
+
+  close(): void {
+    this.coordinator.close();
+    this.pipelines.close();
+  }
+
+  #join(peer: Peer, { capability }: Extract<PeerMessage, { type: 'join' }>): void {
+    peer.capability = capability;
+    if (peer.state === 'connected') peer.moveTo('joined');
+    const { adapter, gemvMacsPerSecond, memoryBudgetBytes } = capability;
+    this.#log.info(
+      { peer: peer.id, worker: peer.name, adapter, gemvMacsPerSecond, memoryBudgetBytes },
+      'worker joined',
+    );
+    this.pipelines.workerJoined(peer);
+  }
+
+  #leave(peer: Peer, reason: string): void {
+    // A page that never joined, or says so twice on its way out, has nothing to give back.
+    if (!peer.isWorker) return;
+    peer.moveTo('leaving');
+    this.#log.info({ peer: peer.id, worker: peer.name }, `worker left: ${reason}`);
+    this.pipelines.workerGone(peer, reason);
+    peer.capability = null;
+    peer.stats = null;
+    peer.moveTo('connected');
+  }
+
+  /** Only between peers that share a pipeline: a stranger can make nobody open a connection to it. */
+  #relay(peer: Peer, { to, attempt, data }: Extract<PeerMessage, { type: 'signal' }>): void {
+    const target = this.registry.get(to);
+    // Not an offence: the neighbour may have left while this was on its way.
+    if (target === undefined || !this.pipelines.areTogether(peer, target)) {
+      this.#log.debug({ peer: peer.id, to }, 'signal not relayed: no such neighbour');
+      return;
+    }
+    target.connection.send({ type: 'signal', from: peer.id, attempt, data });
+  }
+}

@@ -1,0 +1,120 @@
+import { ShoalError } from '../config/errors.ts';
+import type { LoadPhase, StageInfo } from '../mesh/protocol/control.ts';
+import type { Shard } from '../model/shard.ts';
+import type { Peer } from './registry.ts';
+
+/** `draining`: replaced by a newer pipeline, finishes its sequences. `ended`: its assignments are taken back. */
+export type PipelineState = 'loading' | 'live' | 'draining' | 'ended';
+
+const NEXT: Record<PipelineState, readonly PipelineState[]> = {
+  loading: ['live', 'ended'],
+  live: ['draining', 'ended'],
+  draining: ['ended'],
+  ended: [],
+};
+
+export interface PipelineStage {
+  readonly peer: Peer;
+  readonly shard: Shard;
+  /** As placement predicted them. */
+  readonly seconds: number;
+  readonly bytes: number;
+}
+
+interface StageLoad {
+  ready: boolean;
+  phase: LoadPhase;
+  bytesDone: number;
+  bytesTotal: number;
+}
+
+/** Workers in order whose shards cover the model. Its epoch is in every message and frame that concerns it. */
+export class Pipeline {
+  readonly epoch: number;
+  readonly stages: readonly PipelineStage[];
+  /** Sequences that run on it. */
+  sequences = 0;
+  #state: PipelineState = 'loading';
+  readonly #loads: ReadonlyMap<string, StageLoad>;
+
+  constructor(epoch: number, stages: readonly PipelineStage[]) {
+    this.epoch = epoch;
+    this.stages = stages;
+    this.#loads = new Map(
+      stages.map(({ peer }) => [peer.id, { ready: false, phase: 'download', bytesDone: 0, bytesTotal: 0 }]),
+    );
+  }
+
+  get state(): PipelineState {
+    return this.#state;
+  }
+
+  /** @throws INTERNAL when the transition is not in the table */
+  moveTo(state: PipelineState): void {
+    if (!NEXT[this.#state].includes(state)) {
+      throw new ShoalError(
+        'INTERNAL',
+        `pipeline ${this.epoch} in state '${this.#state}' cannot go to '${state}'`,
+      );
+    }
+    this.#state = state;
+  }
+
+  get first(): Peer {
+    return this.stages[0]!.peer;
+  }
+
+  get last(): Peer {
+    return this.stages.at(-1)!.peer;
+  }
+
+  stageOf(peer: Peer): PipelineStage | undefined {
+    return this.stages.find((stage) => stage.peer === peer);
+  }
+
+  infos(): StageInfo[] {
+    return this.stages.map(({ peer, shard }) => ({ peer: peer.id, name: peer.name, shard }));
+  }
+
+  /** @returns whether anything changed since the stage's last report */
+  noteProgress(peer: Peer, report: Omit<StageLoad, 'ready'>): boolean {
+    const load = this.#loads.get(peer.id);
+    if (load === undefined) return false;
+    const { phase, bytesDone, bytesTotal } = report;
+    const changed = load.phase !== phase || load.bytesDone !== bytesDone;
+    Object.assign(load, { phase, bytesDone, bytesTotal });
+    return changed;
+  }
+
+  /** @returns false when the stage was ready already */
+  noteReady(peer: Peer): boolean {
+    const load = this.#loads.get(peer.id);
+    if (load === undefined || load.ready) return false;
+    load.ready = true;
+    return true;
+  }
+
+  get isReady(): boolean {
+    return [...this.#loads.values()].every(({ ready }) => ready);
+  }
+
+  /**
+   * The stages that hold the load up. One that waits for its neighbours (`connect`) is not to blame while another
+   * still loads.
+   */
+  laggards(): readonly Peer[] {
+    const waiting = this.stages.map(({ peer }) => peer).filter((peer) => !this.#loads.get(peer.id)!.ready);
+    const behind = waiting.filter((peer) => this.#loads.get(peer.id)!.phase !== 'connect');
+    return behind.length > 0 ? behind : waiting;
+  }
+
+  /** For people: `2 of 3 workers ready, 10.1 of 15.0 MB`. */
+  loadText(): string {
+    const loads = [...this.#loads.values()];
+    const sum = (of: (load: StageLoad) => number) => loads.reduce((total, load) => total + of(load), 0);
+    const megabytes = (bytes: number) => (bytes / 1e6).toFixed(1);
+    const ready = sum((load) => (load.ready ? 1 : 0));
+    const bytes = `${megabytes(sum((load) => load.bytesDone))} of ${megabytes(sum((load) => load.bytesTotal))} MB`;
+    return `${ready} of ${loads.length} workers ready, ${bytes}`;
+  }
+}

@@ -1,0 +1,355 @@
+/**
+ * Which pipelines exist. Workers come and go; the best placement of those present is loaded as a new epoch while the
+ * old one goes on serving, and takes over when all its stages are ready (make before break). A departure ends the
+ * pipelines that the worker was part of at once, and the rest is placed anew.
+ */
+import type { Logger } from 'pino';
+import { ShoalError } from '../config/errors.ts';
+import {
+  DEPARTURE_DEBOUNCE_MS,
+  EXPECT_WORKERS_MS,
+  LOAD_STALL_MS,
+  PLACEMENT_DEBOUNCE_MS,
+} from '../config/limits.ts';
+import type { PeerMessage } from '../mesh/protocol/control.ts';
+import type { Quantization } from '../model/shard.ts';
+import type { ModelCosts } from '../schedule/costs.ts';
+import {
+  isWorthMoving,
+  type Placed,
+  type PlacementWorker,
+  place,
+  slowestStage,
+} from '../schedule/placement.ts';
+import { manifestPath, modelPath } from './model-paths.ts';
+import { Pipeline } from './pipeline.ts';
+import type { Peer, Registry } from './registry.ts';
+import { TimerGroup, type Timers } from './timers.ts';
+
+export interface PipelinesOptions {
+  readonly model: string;
+  readonly costs: ModelCosts;
+  readonly quantization: Quantization;
+  readonly registry: Registry;
+  readonly timers: Timers;
+  readonly log: Logger;
+  /** Stages at most; all workers up to the layers without it. */
+  readonly pipelineSize?: number;
+  /** The first placement waits for so many workers, EXPECT_WORKERS_MS at most. */
+  readonly expectWorkers?: number;
+}
+
+type Message<T extends PeerMessage['type']> = Extract<PeerMessage, { type: T }>;
+
+export class Pipelines {
+  readonly #options: PipelinesOptions;
+  readonly #timers: TimerGroup;
+  readonly #liveListeners: ((pipeline: Pipeline) => void)[] = [];
+  readonly #endListeners: ((pipeline: Pipeline, reason: ShoalError) => void)[] = [];
+  #live: Pipeline | null = null;
+  #loading: Pipeline | null = null;
+  /** At most one: while it drains nothing new is loaded. */
+  #draining: Pipeline | null = null;
+  #epoch = 0;
+  #expecting: boolean;
+  #placeAt = Number.POSITIVE_INFINITY;
+  #cancelPlace: () => void = () => {};
+  #cancelStall: () => void = () => {};
+  #lastOrder: readonly string[] = [];
+  /** Why there is no pipeline, when none is live or loading. */
+  #lack = 'no worker has joined; open the page and press Join';
+  #closed = false;
+
+  constructor(options: PipelinesOptions) {
+    this.#options = options;
+    this.#timers = new TimerGroup(options.timers);
+    this.#expecting = (options.expectWorkers ?? 0) > 1;
+    if (this.#expecting) {
+      this.#timers.after(EXPECT_WORKERS_MS, () => {
+        this.#expecting = false;
+        this.#schedule(0);
+      });
+    }
+  }
+
+  get live(): Pipeline | null {
+    return this.#live;
+  }
+
+  get loading(): Pipeline | null {
+    return this.#loading;
+  }
+
+  /** Whether a pipeline may be expected without anyone joining: it loads, or is about to be placed. */
+  get isComing(): boolean {
+    return this.#loading !== null || this.#placeAt !== Number.POSITIVE_INFINITY;
+  }
+
+  onLive(listener: (pipeline: Pipeline) => void): void {
+    this.#liveListeners.push(listener);
+  }
+
+  /** A pipeline ended with sequences on it or before it was ready: departure, failure, shutdown. */
+  onBroken(listener: (pipeline: Pipeline, reason: ShoalError) => void): void {
+    this.#endListeners.push(listener);
+  }
+
+  /** One sentence for people: what is served, or what is missing. */
+  get detail(): string {
+    const { model } = this.#options;
+    const names = (pipeline: Pipeline) => pipeline.stages.map(({ peer }) => peer.name).join(', ');
+    if (this.#live !== null) return `${model} is served by ${names(this.#live)}`;
+    if (this.#loading !== null)
+      return `${model} loads on ${names(this.#loading)}: ${this.#loading.loadText()}`;
+    return `${model} is not served: ${this.#lack}`;
+  }
+
+  /** Whether both hold stages of one pipeline. */
+  areTogether(a: Peer, b: Peer): boolean {
+    return this.#all().some((pipeline) => pipeline.stageOf(a) && pipeline.stageOf(b));
+  }
+
+  workerJoined(peer: Peer): void {
+    this.#endAllWith(peer, `${peer.name} offered its device anew`);
+    this.#schedule(PLACEMENT_DEBOUNCE_MS);
+  }
+
+  /** After the registry knows that the peer is no worker any more. */
+  workerGone(peer: Peer, reason: string): void {
+    this.#endAllWith(peer, `${peer.name} left (${reason})`);
+    this.#schedule(DEPARTURE_DEBOUNCE_MS);
+  }
+
+  progress(peer: Peer, message: Message<'load-progress'>): void {
+    if (this.#loading?.epoch !== message.epoch) return;
+    if (this.#loading.noteProgress(peer, message)) this.#watchStall(this.#loading);
+  }
+
+  ready(peer: Peer, message: Message<'ready'>): void {
+    const pipeline = this.#loading;
+    if (pipeline?.epoch !== message.epoch || !pipeline.noteReady(peer)) return;
+    peer.downloadedBytes += message.downloadedBytes;
+    peer.forgive();
+    const { epoch, downloadedBytes, gpuBytes, loadMs } = message;
+    this.#options.log.info({ worker: peer.name, epoch, downloadedBytes, gpuBytes, loadMs }, 'worker ready');
+    this.#watchStall(pipeline);
+    if (pipeline.isReady) this.#takeOver(pipeline);
+  }
+
+  loadFailed(peer: Peer, message: Message<'load-failed'>): void {
+    const pipeline = this.#find(message.epoch);
+    if (pipeline?.stageOf(peer) === undefined) return;
+    this.membersFailed(pipeline, [peer], ShoalError.from(message.error));
+  }
+
+  linkDown(reporter: Peer, message: Message<'link-down'>): void {
+    const pipeline = this.#find(message.epoch);
+    const peer = this.#options.registry.get(message.peer);
+    if (pipeline?.stageOf(reporter) === undefined || peer === undefined) return;
+    if (pipeline.stageOf(peer) === undefined) return;
+    // The first of two neighbours to notice wins: the other's report finds the pipeline ended. Excluding both would
+    // leave nobody where two workers have lost only each other.
+    this.membersFailed(pipeline, [peer], ShoalError.from(message.error));
+  }
+
+  /** Ends the pipeline, and keeps layers away from the members that failed for a while. */
+  membersFailed(pipeline: Pipeline, peers: readonly Peer[], error: ShoalError): void {
+    if (pipeline.state === 'ended') return;
+    for (const peer of peers) {
+      const problem = `${peer.name} failed: ${error.toString()}`;
+      const backoffMs = peer.exclude(this.#timers.now(), problem);
+      this.#options.log.warn({ worker: peer.name, epoch: pipeline.epoch, backoffMs }, problem);
+      this.#timers.after(backoffMs, () => this.#schedule(0));
+      this.#endAllWith(peer, problem);
+    }
+    this.#schedule(DEPARTURE_DEBOUNCE_MS);
+  }
+
+  /** A sequence left the pipeline; the last one lets a draining pipeline go. */
+  release(pipeline: Pipeline): void {
+    pipeline.sequences--;
+    if (pipeline.state === 'draining' && pipeline.sequences === 0) {
+      this.#end(pipeline);
+      this.#schedule(0);
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#timers.clear();
+    this.#placeAt = Number.POSITIVE_INFINITY;
+    this.#lack = 'the server is shutting down';
+    const reason = new ShoalError('PIPELINE_LOST', 'the server is shutting down');
+    for (const pipeline of this.#all()) this.#break(pipeline, reason);
+  }
+
+  #all(): Pipeline[] {
+    return [this.#live, this.#loading, this.#draining].filter((pipeline) => pipeline !== null);
+  }
+
+  #find(epoch: number): Pipeline | undefined {
+    return this.#all().find((pipeline) => pipeline.epoch === epoch);
+  }
+
+  #schedule(ms: number): void {
+    const at = this.#timers.now() + ms;
+    if (this.#closed || at >= this.#placeAt) return;
+    this.#cancelPlace();
+    this.#placeAt = at;
+    this.#cancelPlace = this.#timers.after(ms, () => {
+      this.#placeAt = Number.POSITIVE_INFINITY;
+      this.#place();
+    });
+  }
+
+  #place(): void {
+    // What loads is let finish: abandoning it for every newcomer might never serve at all.
+    if (this.#loading !== null) return;
+    if (this.#live !== null && this.#draining !== null) return;
+    const { registry, costs, log } = this.#options;
+    const workers = registry.workers().filter((peer) => peer.excludedUntil <= this.#timers.now());
+    if (this.#expecting && workers.length < (this.#options.expectWorkers ?? 0)) {
+      this.#lack = `${workers.length} of ${this.#options.expectWorkers} expected workers have joined`;
+      return;
+    }
+    const placement = place(costs, this.#candidates(workers), this.#options);
+    if (this.#live !== null) {
+      if (placement.kind === 'placed' && isWorthMoving(slowestStage(this.#live.stages), placement)) {
+        this.#load(placement);
+      }
+      return;
+    }
+    if (placement.kind === 'placed') {
+      this.#expecting = false;
+      this.#load(placement);
+      return;
+    }
+    const problems = registry.workers().flatMap(({ problem }) => (problem === null ? [] : [problem]));
+    this.#lack = [placement.detail, ...problems].join('; ');
+    if (workers.length > 0) log.warn({ workers: workers.length }, this.detail);
+  }
+
+  /** In the present pipeline's order first, so that workers keep layers they have in their cache. */
+  #candidates(workers: readonly Peer[]): PlacementWorker[] {
+    const rank = (peer: Peer) => {
+      const index = this.#lastOrder.indexOf(peer.id);
+      return index < 0 ? this.#lastOrder.length : index;
+    };
+    return [...workers]
+      .sort((a, b) => rank(a) - rank(b))
+      .flatMap((peer) => {
+        if (peer.capability === null) return [];
+        const { gemvMacsPerSecond, memoryBudgetBytes, adapter, maxBufferBytes, maxStorageBindingBytes } =
+          peer.capability;
+        const heldBytes = this.#all().reduce(
+          (sum, pipeline) => sum + (pipeline.stageOf(peer)?.bytes ?? 0),
+          0,
+        );
+        return {
+          id: peer.id,
+          gemvMacsPerSecond,
+          memoryBytes: memoryBudgetBytes - heldBytes,
+          maxBufferBytes: Math.min(maxBufferBytes, maxStorageBindingBytes),
+          isFallback: adapter.isFallback,
+        };
+      });
+  }
+
+  #load(placement: Placed): void {
+    const { registry, model, quantization, log } = this.#options;
+    const pipeline = new Pipeline(
+      ++this.#epoch,
+      placement.stages.map(({ worker, ...stage }) => ({ ...stage, peer: registry.get(worker)! })),
+    );
+    this.#loading = pipeline;
+    const stages = pipeline.infos();
+    const layers = stages.map(({ name, shard }) => `${name} [${shard.start}, ${shard.end})`);
+    log.info(
+      { epoch: pipeline.epoch, spares: placement.spares.length },
+      `pipeline loads: ${layers.join(', ')}`,
+    );
+    for (const [index, { peer, shard }] of pipeline.stages.entries()) {
+      peer.connection.send({
+        type: 'assign',
+        epoch: pipeline.epoch,
+        model,
+        manifestPath: manifestPath(model, shard),
+        filesPath: modelPath(model),
+        quantization,
+        index,
+        stages,
+      });
+    }
+    this.#watchStall(pipeline);
+    this.#syncStates();
+  }
+
+  #takeOver(pipeline: Pipeline): void {
+    const old = this.#live;
+    this.#cancelStall();
+    this.#loading = null;
+    this.#live = pipeline;
+    this.#lastOrder = pipeline.stages.map(({ peer }) => peer.id);
+    pipeline.moveTo('live');
+    if (old !== null) {
+      if (old.sequences > 0) {
+        old.moveTo('draining');
+        this.#draining = old;
+      } else this.#end(old);
+    }
+    this.#syncStates();
+    this.#options.log.info({ epoch: pipeline.epoch }, 'pipeline live');
+    for (const listener of this.#liveListeners) listener(pipeline);
+    this.#schedule(PLACEMENT_DEBOUNCE_MS);
+  }
+
+  #watchStall(pipeline: Pipeline): void {
+    this.#cancelStall();
+    this.#cancelStall = this.#timers.after(LOAD_STALL_MS, () => {
+      const seconds = LOAD_STALL_MS / 1_000;
+      const error = new ShoalError(
+        'DEADLINE_EXCEEDED',
+        `no progress loading its layers for ${seconds} s; it is left out for a while`,
+      );
+      this.membersFailed(pipeline, pipeline.laggards(), error);
+    });
+  }
+
+  #endAllWith(peer: Peer, why: string): void {
+    for (const pipeline of this.#all()) {
+      if (pipeline.stageOf(peer) !== undefined) this.#break(pipeline, new ShoalError('PIPELINE_LOST', why));
+    }
+  }
+
+  #break(pipeline: Pipeline, reason: ShoalError): void {
+    this.#options.log.warn(
+      { epoch: pipeline.epoch, sequences: pipeline.sequences },
+      `pipeline lost: ${reason.message}`,
+    );
+    this.#lack = reason.message;
+    this.#end(pipeline);
+    for (const listener of this.#endListeners) listener(pipeline, reason);
+  }
+
+  #end(pipeline: Pipeline): void {
+    pipeline.moveTo('ended');
+    if (this.#live === pipeline) this.#live = null;
+    if (this.#draining === pipeline) this.#draining = null;
+    if (this.#loading === pipeline) {
+      this.#loading = null;
+      this.#cancelStall();
+    }
+    for (const { peer } of pipeline.stages) {
+      if (peer.state !== 'gone') peer.connection.send({ type: 'unassign', epoch: pipeline.epoch });
+    }
+    this.#syncStates();
+  }
+
+  #syncStates(): void {
+    const holds = (pipeline: Pipeline | null, peer: Peer) => pipeline?.stageOf(peer) !== undefined;
+    for (const peer of this.#options.registry.workers()) {
+      if (holds(this.#live, peer) || holds(this.#draining, peer)) peer.moveTo('serving');
+      else peer.moveTo(holds(this.#loading, peer) ? 'loading' : 'joined');
+    }
+  }
+}

@@ -1,0 +1,106 @@
+/** Who is connected, and what they lend. */
+import { randomBytes } from 'node:crypto';
+import { ShoalError } from '../config/errors.ts';
+import { MAX_WORKERS, WORKER_BACKOFF_MAX_MS, WORKER_BACKOFF_MIN_MS } from '../config/limits.ts';
+import type { Capability, PeerMessage, ServerMessage } from '../mesh/protocol/control.ts';
+import { checkTransition, type WorkerState } from './worker-state.ts';
+
+/** The way to one peer; signaling implements it over a WebSocket. */
+export interface PeerConnection {
+  /** Never throws; a message to a closed connection is lost, and the loss is reported by its close. */
+  send(message: ServerMessage): void;
+}
+
+export type PeerStats = Extract<PeerMessage, { type: 'stats' }>;
+
+export class Peer {
+  readonly id: string;
+  readonly name: string;
+  readonly connection: PeerConnection;
+  #state: WorkerState = 'connected';
+  /** Set while the peer lends its device. */
+  capability: Capability | null = null;
+  stats: PeerStats | null = null;
+  /** Taken from the network for its shards since it connected. */
+  downloadedBytes = 0;
+  /** Why the worker holds nothing, for people. */
+  problem: string | null = null;
+  /** Gets no layers before this (the registry's clock). */
+  excludedUntil = 0;
+  #failures = 0;
+
+  constructor(id: string, name: string, connection: PeerConnection) {
+    this.id = id;
+    this.name = name;
+    this.connection = connection;
+  }
+
+  get state(): WorkerState {
+    return this.#state;
+  }
+
+  /** @throws INTERNAL when the transition is not in the table */
+  moveTo(state: WorkerState): void {
+    checkTransition(this.#state, state);
+    this.#state = state;
+  }
+
+  /** Whether it may be given layers. */
+  get isWorker(): boolean {
+    return this.#state === 'joined' || this.#state === 'loading' || this.#state === 'serving';
+  }
+
+  /** Keeps layers away for a while that doubles with every failure. @returns the while, in ms */
+  exclude(now: number, problem: string): number {
+    const backoffMs = Math.min(WORKER_BACKOFF_MIN_MS * 2 ** this.#failures, WORKER_BACKOFF_MAX_MS);
+    this.#failures++;
+    this.excludedUntil = now + backoffMs;
+    this.problem = problem;
+    return backoffMs;
+  }
+
+  /** A load that succeeded ends the doubling. */
+  forgive(): void {
+    this.#failures = 0;
+    this.excludedUntil = 0;
+    this.problem = null;
+  }
+}
+
+export class Registry {
+  readonly #peers = new Map<string, Peer>();
+
+  /**
+   * Makes the peer's id: random, so that nobody can guess another's.
+   * @throws OVERLOADED at MAX_WORKERS
+   */
+  add(name: string, connection: PeerConnection): Peer {
+    if (this.#peers.size >= MAX_WORKERS) {
+      throw new ShoalError(
+        'OVERLOADED',
+        `${this.#peers.size} peers are connected, and the server takes ${MAX_WORKERS}; try again when one has left`,
+      );
+    }
+    const peer = new Peer(`p-${randomBytes(8).toString('hex')}`, name, connection);
+    this.#peers.set(peer.id, peer);
+    return peer;
+  }
+
+  remove(id: string): void {
+    this.#peers.get(id)?.moveTo('gone');
+    this.#peers.delete(id);
+  }
+
+  get(id: string): Peer | undefined {
+    return this.#peers.get(id);
+  }
+
+  /** In the order of their coming. */
+  all(): readonly Peer[] {
+    return [...this.#peers.values()];
+  }
+
+  workers(): readonly Peer[] {
+    return this.all().filter((peer) => peer.isWorker);
+  }
+}

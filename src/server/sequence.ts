@@ -1,0 +1,204 @@
+import type { GenerateRequest } from '../backend/generator.ts';
+import { ShoalError } from '../config/errors.ts';
+import {
+  MAX_PROMPT_IDS_PER_MESSAGE,
+  OPEN_DEADLINE_MS,
+  PREFILL_MS_PER_POSITION,
+  TOKEN_DEADLINE_MS,
+} from '../config/limits.ts';
+import type { WireDtype } from '../gpu/stage-engine.ts';
+import type { PeerMessage, ServerMessage } from '../mesh/protocol/control.ts';
+import type { Pipeline } from './pipeline.ts';
+import type { Peer } from './registry.ts';
+import { TimerGroup, type Timers } from './timers.ts';
+
+type Message<T extends PeerMessage['type']> = Extract<PeerMessage, { type: T }>;
+
+export interface SequenceToken {
+  readonly id: number;
+  readonly finish: 'stop' | 'length' | null;
+}
+
+/** What a message of a peer turned out to be; the coordinator logs what is refused. */
+export type Verdict = 'taken' | 'not the last stage' | 'not open' | 'seen before' | 'ended';
+
+/**
+ * One sequence on one pipeline, from `open` to `close`. A generation whose pipeline breaks goes on as another
+ * sequence with another id, so that late messages of the first can never pass for the second's.
+ */
+export class Sequence {
+  readonly id: number;
+  readonly pipeline: Pipeline;
+  readonly #request: GenerateRequest;
+  readonly #ids: readonly number[];
+  readonly #wire: WireDtype;
+  readonly #timers: TimerGroup;
+  readonly #onUnresponsive: (peers: readonly Peer[]) => void;
+  readonly #unopened: Set<string>;
+  readonly #tokens: SequenceToken[] = [];
+  /** Where the next token stands. */
+  #position: number;
+  #started = false;
+  #failure: ShoalError | null = null;
+  #failedBy: Peer | null = null;
+  #isClosed = false;
+  #wake: () => void = () => {};
+  #cancelDeadline: () => void = () => {};
+
+  /**
+   * @param ids the prompt and what was generated before, positions [0, ids.length)
+   * @param onUnresponsive told which stages did not answer `open` in time
+   */
+  constructor(options: {
+    readonly id: number;
+    readonly pipeline: Pipeline;
+    readonly request: GenerateRequest;
+    readonly ids: readonly number[];
+    readonly wire: WireDtype;
+    readonly timers: Timers;
+    readonly onUnresponsive: (peers: readonly Peer[]) => void;
+  }) {
+    this.id = options.id;
+    this.pipeline = options.pipeline;
+    this.#request = options.request;
+    this.#ids = options.ids;
+    this.#wire = options.wire;
+    this.#timers = new TimerGroup(options.timers);
+    this.#onUnresponsive = options.onUnresponsive;
+    this.#position = options.ids.length;
+    this.#unopened = new Set(options.pipeline.stages.map(({ peer }) => peer.id));
+  }
+
+  open(): void {
+    const { prompt, maxTokens, eosTokenIds, sampling } = this.#request;
+    this.#sendToAll({
+      type: 'open',
+      epoch: this.pipeline.epoch,
+      sequence: this.id,
+      wire: this.#wire,
+      maxPositions: prompt.length + maxTokens,
+      eosTokenIds: [...eosTokenIds],
+      sampling,
+      promptTokens: prompt.length,
+    });
+    this.#deadline(OPEN_DEADLINE_MS, () => {
+      const silent = this.pipeline.stages.filter(({ peer }) => this.#unopened.has(peer.id));
+      const peers = silent.map(({ peer }) => peer);
+      const names = peers.map(({ name }) => name).join(', ');
+      this.fail(
+        new ShoalError('DEADLINE_EXCEEDED', `${names} did not open the sequence in ${OPEN_DEADLINE_MS} ms`),
+      );
+      this.#onUnresponsive(peers);
+    });
+  }
+
+  opened(peer: Peer): Verdict {
+    if (this.#failure !== null || this.#isClosed) return 'ended';
+    if (!this.#unopened.delete(peer.id)) return 'seen before';
+    if (this.#unopened.size === 0) this.#start();
+    return 'taken';
+  }
+
+  /** Only the next position counts. One beyond it means that a token was lost, which nothing can heal: the sequence fails. */
+  token(peer: Peer, message: Message<'token'>): Verdict {
+    if (peer !== this.pipeline.last) return 'not the last stage';
+    if (this.#failure !== null || this.#isClosed) return 'ended';
+    if (!this.#started) return 'not open';
+    if (message.position < this.#position) return 'seen before';
+    if (message.position > this.#position) {
+      this.fail(
+        new ShoalError(
+          'POSITION_GAP',
+          `the last stage sent the token at position ${message.position}, expected was ${this.#position}`,
+        ),
+      );
+      return 'taken';
+    }
+    this.#position++;
+    this.#tokens.push({ id: message.token, finish: message.finish });
+    if (message.finish === null) this.#expectToken(TOKEN_DEADLINE_MS);
+    else this.#cancelDeadline();
+    this.#wake();
+    return 'taken';
+  }
+
+  /** Tokens that came before stay to be read. */
+  fail(error: ShoalError, by: Peer | null = null): void {
+    if (this.#failure !== null || this.#isClosed) return;
+    this.#failure = error;
+    this.#failedBy = by;
+    this.#timers.clear();
+    this.#wake();
+  }
+
+  /** The stage that reported the failure, if one did. */
+  get failedBy(): Peer | null {
+    return this.#failedBy;
+  }
+
+  /** @throws what the sequence failed with, once all tokens before it were read; the signal's reason as ABORTED */
+  async next(signal: AbortSignal): Promise<SequenceToken> {
+    const wake = () => this.#wake();
+    signal.addEventListener('abort', wake);
+    try {
+      for (;;) {
+        if (signal.aborted) throw ShoalError.from(signal.reason, 'ABORTED');
+        const token = this.#tokens.shift();
+        if (token !== undefined) return token;
+        if (this.#failure !== null) throw this.#failure;
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
+      }
+    } finally {
+      signal.removeEventListener('abort', wake);
+    }
+  }
+
+  /** Idempotent. Frees the sequence on every stage. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#timers.clear();
+    if (this.pipeline.state === 'ended') return;
+    this.#sendToAll({ type: 'close', epoch: this.pipeline.epoch, sequence: this.id });
+  }
+
+  #start(): void {
+    this.#started = true;
+    const { first, last, epoch } = this.pipeline;
+    // The last stage must know the prompt before the first token is sampled; stage 0 starts after it was told.
+    if (last !== first && hasPenalty(this.#request)) this.#sendPrompt(last, epoch);
+    this.#sendPrompt(first, epoch);
+    this.#expectToken(TOKEN_DEADLINE_MS + this.#ids.length * PREFILL_MS_PER_POSITION);
+  }
+
+  #sendPrompt(peer: Peer, epoch: number): void {
+    for (let position = 0; position < this.#ids.length; position += MAX_PROMPT_IDS_PER_MESSAGE) {
+      const ids = this.#ids.slice(position, position + MAX_PROMPT_IDS_PER_MESSAGE);
+      const last = position + ids.length === this.#ids.length;
+      peer.connection.send({ type: 'prompt', epoch, sequence: this.id, position, ids, last });
+    }
+  }
+
+  #expectToken(ms: number): void {
+    this.#deadline(ms, () => {
+      this.fail(new ShoalError('DEADLINE_EXCEEDED', `no token at position ${this.#position} for ${ms} ms`));
+    });
+  }
+
+  #deadline(ms: number, missed: () => void): void {
+    this.#cancelDeadline();
+    this.#cancelDeadline = this.#timers.after(ms, missed);
+  }
+
+  #sendToAll(message: ServerMessage): void {
+    for (const { peer } of this.pipeline.stages) peer.connection.send(message);
+  }
+}
+
+function hasPenalty({ sampling }: GenerateRequest): boolean {
+  return (
+    sampling.repetitionPenalty !== 1 || sampling.presencePenalty !== 0 || sampling.frequencyPenalty !== 0
+  );
+}

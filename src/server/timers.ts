@@ -1,0 +1,46 @@
+/** Time as the server sees it, passed in so that deadlines are tested without waiting for them. */
+export interface Timers {
+  /** Milliseconds, monotonic. */
+  now(): number;
+  /** Calls `run` once after `ms`. @returns cancels; harmless after the call */
+  after(ms: number, run: () => void): () => void;
+}
+
+export const systemTimers: Timers = {
+  now: () => performance.now(),
+  after: (ms, run) => {
+    const timer = setTimeout(run, ms);
+    return () => clearTimeout(timer);
+  },
+};
+
+/** The timers of one owner, so that its end leaves none running. */
+export class TimerGroup implements Timers {
+  readonly #timers: Timers;
+  readonly #pending = new Set<() => void>();
+
+  constructor(timers: Timers) {
+    this.#timers = timers;
+  }
+
+  now(): number {
+    return this.#timers.now();
+  }
+
+  after(ms: number, run: () => void): () => void {
+    const cancelTimer = this.#timers.after(ms, () => {
+      this.#pending.delete(cancel);
+      run();
+    });
+    const cancel = () => {
+      this.#pending.delete(cancel);
+      cancelTimer();
+    };
+    this.#pending.add(cancel);
+    return cancel;
+  }
+
+  clear(): void {
+    for (const cancel of [...this.#pending]) cancel();
+  }
+}

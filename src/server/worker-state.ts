@@ -1,0 +1,24 @@
+import { ShoalError } from '../config/errors.ts';
+
+/**
+ * Where a peer stands. `connected`: said hello, lends nothing. `joined`: lends its device, holds no layers.
+ * `loading`: its first assignment loads. `serving`: at least one assignment is ready.
+ */
+export type WorkerState = 'connected' | 'joined' | 'loading' | 'serving' | 'leaving' | 'gone';
+
+const NEXT: Record<WorkerState, readonly WorkerState[]> = {
+  connected: ['joined', 'gone'],
+  joined: ['loading', 'leaving', 'gone'],
+  loading: ['serving', 'joined', 'leaving', 'gone'],
+  serving: ['joined', 'loading', 'leaving', 'gone'],
+  // The page stays open after Leave, as a spectator.
+  leaving: ['connected', 'gone'],
+  gone: [],
+};
+
+/** Staying is always allowed. @throws INTERNAL with both names when the transition is not in the table */
+export function checkTransition(from: WorkerState, to: WorkerState): void {
+  if (from !== to && !NEXT[from].includes(to)) {
+    throw new ShoalError('INTERNAL', `a worker in state '${from}' cannot go to '${to}'`);
+  }
+}
