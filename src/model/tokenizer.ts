@@ -90,11 +90,13 @@ export function loadTokenizer(files: TokenizerFiles): Tokenizer {
       return token !== undefined && skipSpecials && specials.has(token) ? undefined : token;
     });
   };
-  // The library gives undefined for a piece that the vocabulary lacks, where the original leaves it out.
+  const unknownId = wordLevelUnknown(json);
+  // The library gives undefined for a piece that the vocabulary lacks, where the original leaves it out (BPE without an unknown token)
+  // or takes the unknown token (WordLevel).
   const encode = (text: string, options: EncodeOptions): number[] =>
-    (
-      encoder.encode(text, { add_special_tokens: options.addSpecialTokens }).ids as (number | undefined)[]
-    ).filter((id) => id !== undefined);
+    (encoder.encode(text, { add_special_tokens: options.addSpecialTokens }).ids as (number | undefined)[])
+      .map((id) => id ?? unknownId)
+      .filter((id) => id !== undefined);
 
   return {
     vocabSize: encoder.get_vocab().size,
@@ -160,6 +162,13 @@ function checkVocabulary(json: Record<string, unknown>): void {
       `gives a token the id ${JSON.stringify(wrong)}; whole numbers from 0 to ${MAX_VOCAB - 1} are taken`,
     );
   }
+}
+
+function wordLevelUnknown(json: Record<string, unknown>): number | undefined {
+  const { type, vocab, unk_token: unknown } = objectOf(json.model, 'tokenizer.json: model');
+  if (type !== 'WordLevel' || typeof unknown !== 'string') return undefined;
+  const ids = objectOf(vocab, 'tokenizer.json: model.vocab');
+  return Object.hasOwn(ids, unknown) ? Number(ids[unknown]) : undefined;
 }
 
 function namedSpecials(config: Record<string, unknown>): string[] {
