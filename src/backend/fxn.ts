@@ -4,7 +4,12 @@ import { DEFAULT_COMPLETION_TOKENS, STREAM_COMMIT_MS } from '../config/limits.ts
 import { StopStrings } from '../model/stop-strings.ts';
 import type { Backend, Readiness } from './backend.ts';
 import { type Clock, systemClock } from './clock.ts';
-import { type GenerationPiece, type GenerationReport, generateText } from './generation.ts';
+import {
+  type GenerationParts,
+  type GenerationPiece,
+  type GenerationReport,
+  generateText,
+} from './generation.ts';
 import type { TokenGenerator } from './generator.ts';
 import { type AnswerShape, chatAnswer, completionAnswer, shoalOf, usageOf } from './openai-answer.ts';
 import { openAiErrorBody } from './openai-error.ts';
@@ -17,7 +22,7 @@ import {
 import { chatPrompt, completionPrompt } from './prompt.ts';
 import { requestSampling } from './request-sampling.ts';
 import type { ServedModel } from './served-model.ts';
-import { SSE_DONE, SSE_HEADERS, sseBody, sseData, withKeepalive } from './sse.ts';
+import { SSE_DONE, SSE_HEADERS, sseBody, sseData, unlessSilent } from './sse.ts';
 
 export interface FxnOptions {
   readonly generator: TokenGenerator;
@@ -26,6 +31,14 @@ export interface FxnOptions {
   readonly clock?: Clock;
   /** An unsigned 32-bit number for requests without a seed. */
   readonly randomSeed?: () => number;
+}
+
+interface Job {
+  readonly request: ChatRequest | CompletionRequest;
+  readonly prompt: readonly number[];
+  readonly maxTokens: number;
+  readonly shape: AnswerShape;
+  readonly decoder: GenerationParts['decoder'];
 }
 
 const systemSeed = () => crypto.getRandomValues(new Uint32Array(1))[0]!;
@@ -41,10 +54,7 @@ export function createFxnBackend({
   const closing = new AbortController();
 
   function answer(
-    request: ChatRequest | CompletionRequest,
-    prompt: readonly number[],
-    maxTokens: number,
-    shape: AnswerShape,
+    { request, prompt, maxTokens, shape, decoder }: Job,
     signal: AbortSignal,
   ): Promise<Response> {
     const hangUp = new AbortController();
@@ -58,7 +68,7 @@ export function createFxnBackend({
           eosTokenIds: model.spec.eosTokenIds,
           sampling: requestSampling(request, model.defaults ?? {}, randomSeed),
         },
-        decoder: model.tokenizer.createDecoder(),
+        decoder,
         stop: new StopStrings(request.stop),
         clock,
       },
@@ -92,7 +102,11 @@ export function createFxnBackend({
       checkModel(request.model);
       const prompt = chatPrompt(model, request.messages);
       const wanted = request.max_completion_tokens ?? request.max_tokens;
-      return answer(request, prompt, room(prompt, wanted), chatAnswer(head()), signal);
+      const decoder = model.tokenizer.createDecoder();
+      return answer(
+        { request, prompt, maxTokens: room(prompt, wanted), shape: chatAnswer(head()), decoder },
+        signal,
+      );
     },
 
     async completions(body, signal) {
@@ -100,7 +114,10 @@ export function createFxnBackend({
       checkModel(request.model);
       const prompt = completionPrompt(model, request.prompt);
       const maxTokens = room(prompt, request.max_tokens ?? DEFAULT_COMPLETION_TOKENS);
-      return answer(request, prompt, maxTokens, completionAnswer(head()), signal);
+      // Prompt and completion are one text: some tokenizers drop the space before a text's first word.
+      const decoder = model.tokenizer.createDecoder();
+      for (const id of prompt) decoder.push(id);
+      return answer({ request, prompt, maxTokens, shape: completionAnswer(head()), decoder }, signal);
     },
 
     async close() {
@@ -139,7 +156,7 @@ async function streamed(
   const first = pieces.next();
   // Whoever awaits it later sees the rejection too; unobserved in between, it would end the process.
   first.catch(() => {});
-  await withKeepalive(first, clock, STREAM_COMMIT_MS);
+  await unlessSilent(first, clock, STREAM_COMMIT_MS);
   const events = chunks(resume(first, pieces), shape, includeUsage);
   return new Response(sseBody(events, clock, hangUp), { headers: SSE_HEADERS });
 }

@@ -1,8 +1,9 @@
 /** Text as it is generated: tokens become characters, stop strings cut, times are taken. */
+
 import type { StopStrings } from '../model/stop-strings.ts';
+import type { StreamDecoder } from '../model/stream-decoder.ts';
 import type { Clock } from './clock.ts';
 import type { GenerateRequest, ServingStage, TokenGenerator } from './generator.ts';
-import type { TokenDecoder } from './served-model.ts';
 
 export type FinishReason = 'stop' | 'length';
 
@@ -27,7 +28,7 @@ export type GenerationPiece =
 export interface GenerationParts {
   readonly generator: TokenGenerator;
   readonly request: GenerateRequest;
-  readonly decoder: TokenDecoder;
+  readonly decoder: Pick<StreamDecoder, 'push' | 'flush'>;
   readonly stop: StopStrings;
   readonly clock: Clock;
 }

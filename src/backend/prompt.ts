@@ -29,21 +29,16 @@ export function chatPrompt(model: ServedModel, messages: readonly ChatMessage[])
  */
 export function completionPrompt(model: ServedModel, prompt: CompletionRequest['prompt']): number[] {
   if (typeof prompt !== 'string') return checked(model, [...prompt], 'prompt');
-  const ids = model.tokenizer.encode(prompt, { addSpecialTokens: true });
-  if (ids.length > 0) return checked(model, ids, 'prompt');
-  const { bosTokenId } = model.spec;
-  if (bosTokenId === null) {
-    throw new ShoalError(
-      'INVALID_REQUEST',
-      `the prompt is empty and ${model.id} has no BOS token to start from; send some text`,
-      { param: 'prompt' },
-    );
-  }
-  return checked(model, [bosTokenId], 'prompt');
+  return checked(model, model.tokenizer.idsForRawPrompt(prompt), 'prompt');
 }
 
 function checked(model: ServedModel, ids: number[], param: string): number[] {
   const { contextLength, vocab } = model.spec;
+  if (ids.length === 0) {
+    throw new ShoalError('INVALID_REQUEST', `${param} gives no tokens for ${model.id}; send some text`, {
+      param,
+    });
+  }
   if (ids.length >= contextLength) {
     throw new ShoalError(
       'CONTEXT_LENGTH_EXCEEDED',

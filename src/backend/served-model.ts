@@ -1,6 +1,8 @@
+import type { ChatTemplate } from '../model/chat-template.ts';
 import type { SamplingParams } from '../model/sampling.ts';
 import type { ModelSpec } from '../model/spec.ts';
-import type { ChatMessage } from './openai-schema.ts';
+import type { StreamDecoder } from '../model/stream-decoder.ts';
+import type { Tokenizer } from '../model/tokenizer.ts';
 
 /** What the fxn backend needs to know of the model it serves. */
 export interface ServedModel {
@@ -9,28 +11,13 @@ export interface ServedModel {
   readonly spec: ModelSpec;
   readonly tokenizer: PromptTokenizer;
   /** Null: the model came without one; chats are then refused, completions work. */
-  readonly chatTemplate: PromptTemplate | null;
-  /** From generation_config.json; what a request leaves out. `do_sample: false` is temperature 0. */
+  readonly chatTemplate: Pick<ChatTemplate, 'render'> | null;
+  /** From generation_config.json; what a request leaves out. */
   readonly defaults?: SamplingDefaults;
 }
 
+export interface PromptTokenizer extends Pick<Tokenizer, 'encode' | 'specialTokens' | 'idsForRawPrompt'> {
+  createDecoder(): Pick<StreamDecoder, 'push' | 'flush'>;
+}
+
 export type SamplingDefaults = Partial<Omit<SamplingParams, 'seed'>>;
-
-export interface PromptTokenizer {
-  /** Special tokens written out in `text` become their ids. `addSpecialTokens`: also those the tokenizer itself puts around a text, such as BOS. */
-  encode(text: string, options: { readonly addSpecialTokens: boolean }): number[];
-  /** The written form of every special token, such as `<|end|>`. */
-  readonly specialTokens: readonly string[];
-  createDecoder(): TokenDecoder;
-}
-
-/** Turns ids into text as they come; characters that span tokens are held back until they are whole. */
-export interface TokenDecoder {
-  push(id: number): string;
-  flush(): string;
-}
-
-export interface PromptTemplate {
-  /** The conversation as the model saw it in training, ending where its answer begins. */
-  render(messages: readonly ChatMessage[]): string;
-}

@@ -5,7 +5,10 @@ import type { Clock } from './clock.ts';
 const encoder = new TextEncoder();
 
 /** JSON never holds a raw line break, so one `data:` line carries it whole. */
-export const sseData = (value: unknown): Uint8Array => encoder.encode(`data: ${JSON.stringify(value)}\n\n`);
+export const sseData = (value: unknown): Uint8Array => sseText(JSON.stringify(value));
+/** Text of several lines is several `data:` lines. */
+export const sseText = (data: string): Uint8Array =>
+  encoder.encode(`data: ${data.replaceAll('\n', '\ndata: ')}\n\n`);
 export const SSE_DONE = encoder.encode('data: [DONE]\n\n');
 /** Clients skip comments; proxies see that the connection lives. */
 const KEEPALIVE = encoder.encode(': waiting\n\n');
@@ -32,7 +35,7 @@ export function sseBody(
   return new ReadableStream({
     async pull(controller) {
       pending ??= events.next();
-      const result = await withKeepalive(pending, clock);
+      const result = await unlessSilent(pending, clock);
       if (result === 'silent') return controller.enqueue(KEEPALIVE);
       pending = undefined;
       if (result.done) controller.close();
@@ -46,7 +49,7 @@ export function sseBody(
 }
 
 /** What `pending` gives, or `silent` when it takes longer than `ms`. */
-export async function withKeepalive<T>(
+export async function unlessSilent<T>(
   pending: Promise<T>,
   clock: Clock,
   ms = SSE_KEEPALIVE_MS,

@@ -368,21 +368,13 @@ describe('completions', () => {
     expect(generator.requests[0]!.prompt).toEqual(ids);
   });
 
-  it('starts from BOS even where the tokenizer adds none, and refuses where there is none', async () => {
-    const bare = { ...byteTokenizer, encode: (text: string) => bytes(text) };
-    backend = createFxnBackend({ generator, model: { ...fakeModel, tokenizer: bare }, readiness: ready });
-    await complete({ prompt: '' });
-    expect(generator.requests[0]!.prompt).toEqual([BOS]);
-    backend = createFxnBackend({
-      generator,
-      model: { ...fakeModel, tokenizer: bare, spec: { ...fakeModel.spec, bosTokenId: null } },
-      readiness: ready,
-    });
-    const error = await apiError(complete({ prompt: '' }));
-    expect(error).toMatchObject({
+  it('refuses a text that gives no tokens', async () => {
+    const mute = { ...byteTokenizer, idsForRawPrompt: () => [] };
+    backend = createFxnBackend({ generator, model: { ...fakeModel, tokenizer: mute }, readiness: ready });
+    await expect(complete({ prompt: 'x' })).rejects.toMatchObject({
       status: 400,
       param: 'prompt',
-      message: expect.stringContaining('no BOS token'),
+      message: expect.stringContaining('no tokens'),
     });
   });
 });

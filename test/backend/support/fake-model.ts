@@ -15,14 +15,16 @@ export const END = 257;
 
 export const bytes = (text: string): number[] => [...new TextEncoder().encode(text)];
 
+function encode(text: string): number[] {
+  return text
+    .split(/(<\|[a-z]+\|>)/)
+    .flatMap((part) => SPECIALS[part as keyof typeof SPECIALS] ?? bytes(part));
+}
+
 export const byteTokenizer: PromptTokenizer = {
   specialTokens: Object.keys(SPECIALS),
-  encode(text, { addSpecialTokens }) {
-    const ids = text
-      .split(/(<\|[a-z]+\|>)/)
-      .flatMap((part) => SPECIALS[part as keyof typeof SPECIALS] ?? bytes(part));
-    return addSpecialTokens ? [BOS, ...ids] : ids;
-  },
+  encode: (text, { addSpecialTokens }) => (addSpecialTokens ? [BOS, ...encode(text)] : encode(text)),
+  idsForRawPrompt: (text) => [BOS, ...encode(text)],
   createDecoder() {
     const decoder = new TextDecoder();
     return {
