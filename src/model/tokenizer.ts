@@ -1,6 +1,7 @@
 import { Tokenizer as Encoder } from '@huggingface/tokenizers';
 import { ShoalError } from '../config/errors.ts';
 import { MAX_VOCAB } from '../config/limits.ts';
+import { repairPreTokenizer } from './pre-tokenizer-repairs.ts';
 import { StreamDecoder } from './stream-decoder.ts';
 import { createDecodeStep } from './token-decoder.ts';
 
@@ -131,7 +132,7 @@ export function loadTokenizer(files: TokenizerFiles): Tokenizer {
 
 function createEncoder(json: Record<string, unknown>, config: Record<string, unknown>): Encoder {
   try {
-    return new Encoder(json, config);
+    return new Encoder({ ...json, pre_tokenizer: repairPreTokenizer(json.pre_tokenizer) }, config);
   } catch (cause) {
     throw invalid(`is not supported: ${cause instanceof Error ? cause.message : String(cause)}`, cause);
   }

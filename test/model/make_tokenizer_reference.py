@@ -24,7 +24,7 @@ TEXTS = [
     "e\u0301 é ﬁ Ⅷ ½ ²", "👩‍👩‍👧‍👦 🇯🇵 👍🏽", "日本語のテキスト。中文字符", "Привет, мир", "مرحبا بالعالم",
     "a\u00a0b\u2003c\u3000d\ufeffe", "\ufeffstart", "line\r\nbreak\rand\n\n\nmore   \n  x", "<s>", "</s>", "<s>hello</s>",
     " <s> hello </s> ", "a<s>b", "▁▁x ▁y", "<0x41><0xE2>", "<|end|> and <|end|>x", "\u0000\u0001\x7f", "𝔘𝔫𝔦𝔠𝔬𝔡𝔢",
-    "zzz" * 12, "    indented\n        more", "'s 't 're", "½ cup", "don’t", "_under_score_ camelCase", "100,000.00 % $5",
+    "zzz" * 12, "    indented\n        more", "'s 't 're", "½ cup", "don’t", "_under_score_ camelCase", "٣٤٥ ½3² x١٢", "a\ufeff b \ufeff\ufeff!", "x\u0085y\u0085\u0085 z", "100,000.00 % $5",
 ]
 
 
@@ -72,6 +72,35 @@ def qwen2_like():
     return tok
 
 
+def gpt2_like(prefix_space):
+    tok = Tokenizer(models.BPE())
+    tok.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix_space, use_regex=True)
+    tok.decoder = decoders.ByteLevel()
+    tok = train(tok, 420, ["<s>", "</s>", "<|end|>"], initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
+    tok.post_processor = bos_template("<s>", 0)
+    return tok
+
+
+def digits_apart(individual):
+    """SmolLM and StarCoder: digits first, then GPT-2's pattern."""
+    tok = Tokenizer(models.BPE())
+    tok.pre_tokenizer = pre_tokenizers.Sequence([
+        pre_tokenizers.Digits(individual_digits=individual),
+        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)])
+    tok.decoder = decoders.ByteLevel()
+    return train(tok, 420, ["<s>", "</s>", "<|end|>"], initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
+
+
+def punctuation_apart():
+    """Falcon: punctuation and GPT-2's pattern."""
+    tok = Tokenizer(models.BPE())
+    tok.pre_tokenizer = pre_tokenizers.Sequence([
+        pre_tokenizers.Punctuation("contiguous"),
+        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)])
+    tok.decoder = decoders.ByteLevel()
+    return train(tok, 420, ["<s>", "</s>", "<|end|>"], initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
+
+
 def with_byte_fallback(tok):
     """Adds the 256 byte tokens, as SentencePiece does, after training (the trainer knows nothing of them)."""
     state = json.loads(tok.to_str())
@@ -106,9 +135,9 @@ def metaspace(scheme, split, byte_fallback):
     return with_byte_fallback(tok) if byte_fallback else tok
 
 
-def word_level():
+def word_level(pre_tokenizer):
     tok = Tokenizer(models.WordLevel(unk_token="<unk>"))
-    tok.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tok.pre_tokenizer = pre_tokenizer
     tok.train_from_iterator(CORPUS, trainers.WordLevelTrainer(special_tokens=["<unk>", "<s>", "</s>", "<|end|>"], show_progress=False))
     return tok
 
@@ -136,7 +165,13 @@ KINDS = {
     "metaspace-first": lambda: metaspace("first", False, True),
     "metaspace-always": lambda: metaspace("always", True, False),
     "metaspace-never": lambda: metaspace("never", True, False),
-    "word-level": word_level,
+    "gpt2-like": lambda: gpt2_like(False),
+    "gpt2-prefix-space": lambda: gpt2_like(True),
+    "digits-apart": lambda: digits_apart(True),
+    "digit-runs": lambda: digits_apart(False),
+    "punctuation-apart": punctuation_apart,
+    "word-level": lambda: word_level(pre_tokenizers.WhitespaceSplit()),
+    "word-level-whitespace": lambda: word_level(pre_tokenizers.Whitespace()),
     "no-unknown": no_unknown,
     "unigram": unigram,
 }
