@@ -1,0 +1,160 @@
+import { EventSourceParserStream } from 'eventsource-parser/stream';
+import { z } from 'zod';
+import { ERROR_CODES, type ErrorCode, ShoalError } from '../config/errors.ts';
+import { type Status, statusSchema } from '../mesh/protocol/status.ts';
+
+/** What the command line asks of a server; `fetch` is passed in because a self-signed server needs its own. */
+export interface ApiClient {
+  readonly baseUrl: string;
+  readonly fetch: typeof fetch;
+}
+
+export type Question =
+  | { readonly type: 'chat'; readonly messages: readonly ChatMessage[] }
+  /** Completed as it is, without a chat template; '' starts from the BOS token alone. */
+  | { readonly type: 'raw'; readonly text: string };
+
+export interface ChatMessage {
+  readonly role: 'user' | 'assistant';
+  readonly content: string;
+}
+
+export interface AskOptions {
+  readonly temperature: number;
+  readonly maxTokens?: number;
+  readonly seed?: number;
+}
+
+export interface Answer {
+  readonly text: string;
+  readonly finishReason: string | null;
+  /** Absent where a proxy backend answered. */
+  readonly served: z.infer<typeof servedSchema> | null;
+}
+
+const servedSchema = z.object({
+  stages: z.array(z.object({ name: z.string(), layers: z.tuple([z.number(), z.number()]) })),
+  restarts: z.number(),
+  tokens_per_second: z.number().nullish(),
+});
+
+const errorSchema = z.object({ message: z.string(), code: z.string().nullish() });
+
+const chunkSchema = z.object({
+  choices: z
+    .array(
+      z.object({
+        text: z.string().nullish(),
+        delta: z.object({ content: z.string().nullish() }).nullish(),
+        finish_reason: z.string().nullish(),
+      }),
+    )
+    .default([]),
+  shoal: servedSchema.nullish(),
+  error: errorSchema.nullish(),
+});
+
+const modelsSchema = z.object({ data: z.array(z.object({ id: z.string() })) });
+
+/** @throws BACKEND_FAILED where the server cannot be reached or answers something else */
+export async function fetchStatus(client: ApiClient, signal: AbortSignal): Promise<Status> {
+  return statusSchema.parse(await getJson(client, '/api/status', signal));
+}
+
+/** @throws BACKEND_FAILED; MODEL_NOT_FOUND where the server lists none */
+export async function firstModel(client: ApiClient, signal: AbortSignal): Promise<string> {
+  const [first] = modelsSchema.parse(await getJson(client, '/v1/models', signal)).data;
+  if (first === undefined) throw new ShoalError('MODEL_NOT_FOUND', `${client.baseUrl} lists no model`);
+  return first.id;
+}
+
+/**
+ * Asks and streams the answer.
+ * @param onText called with every piece as it comes
+ * @throws ShoalError with the server's own code and sentence
+ */
+export async function ask(
+  client: ApiClient,
+  model: string,
+  question: Question,
+  { temperature, maxTokens, seed }: AskOptions,
+  signal: AbortSignal,
+  onText: (text: string) => void = () => {},
+): Promise<Answer> {
+  const common = {
+    model,
+    stream: true,
+    temperature,
+    ...(maxTokens !== undefined && { max_tokens: maxTokens }),
+    ...(seed !== undefined && { seed }),
+  };
+  const response =
+    question.type === 'chat'
+      ? await request(client, '/v1/chat/completions', signal, { ...common, messages: question.messages })
+      : await request(client, '/v1/completions', signal, { ...common, prompt: question.text });
+  let text = '';
+  let finishReason: string | null = null;
+  let served: Answer['served'] = null;
+  for await (const data of serverSentData(response)) {
+    if (data === '[DONE]') break;
+    const chunk = chunkSchema.parse(JSON.parse(data));
+    if (chunk.error) throw fromApiError(chunk.error);
+    const choice = chunk.choices[0];
+    const piece = choice?.delta?.content ?? choice?.text ?? '';
+    if (piece !== '') {
+      text += piece;
+      onText(piece);
+    }
+    finishReason = choice?.finish_reason ?? finishReason;
+    served = chunk.shoal ?? served;
+  }
+  if (finishReason === null)
+    throw new ShoalError('BACKEND_FAILED', 'the answer ended without a finish reason');
+  return { text, finishReason, served };
+}
+
+async function getJson(client: ApiClient, path: string, signal: AbortSignal): Promise<unknown> {
+  return (await request(client, path, signal)).json();
+}
+
+async function request(
+  { baseUrl, fetch }: ApiClient,
+  path: string,
+  signal: AbortSignal,
+  body?: object,
+): Promise<Response> {
+  let response: Response;
+  try {
+    response = await fetch(`${baseUrl}${path}`, {
+      signal,
+      ...(body && {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(body),
+      }),
+    });
+  } catch (error) {
+    if (signal.aborted) throw new ShoalError('ABORTED', 'interrupted', { cause: error });
+    throw new ShoalError('BACKEND_FAILED', `${baseUrl} cannot be reached; is the server running there?`, {
+      cause: error,
+    });
+  }
+  if (response.ok) return response;
+  const parsed = z.object({ error: errorSchema }).safeParse(await response.json().catch(() => null));
+  if (parsed.success) throw fromApiError(parsed.data.error);
+  throw new ShoalError('BACKEND_FAILED', `${baseUrl}${path} answered ${response.status}`);
+}
+
+/** The API spells codes in lower case (OpenAI's custom). */
+function fromApiError({ message, code }: z.infer<typeof errorSchema>): ShoalError {
+  const known = code?.toUpperCase() ?? '';
+  return new ShoalError(Object.hasOwn(ERROR_CODES, known) ? (known as ErrorCode) : 'BACKEND_FAILED', message);
+}
+
+async function* serverSentData(response: Response): AsyncGenerator<string> {
+  if (response.body === null) return;
+  const events = response.body
+    .pipeThrough(new TextDecoderStream() as unknown as TransformStream<Uint8Array, string>)
+    .pipeThrough(new EventSourceParserStream());
+  for await (const event of events) yield event.data;
+}

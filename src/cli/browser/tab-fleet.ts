@@ -1,0 +1,152 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Browser, Page } from 'puppeteer';
+import { ShoalError } from '../../config/errors.ts';
+import { BROWSER_START_MS, SHUTDOWN_MS } from '../../config/limits.ts';
+import { Backoff } from '../backoff.ts';
+import { type BrowserOptions, launchBrowser } from './launch.ts';
+import { parseStateLine, type TabState } from './tab-state.ts';
+
+export interface TabFleetOptions extends BrowserOptions {
+  /** Where the page is, e.g. `http://127.0.0.1:8787`. */
+  readonly serverUrl: string;
+  /** What each tab lends, GB; the page's default where absent. */
+  readonly memoryGb?: number;
+  /** Tabs are called `<prefix>-1`, `<prefix>-2`, … */
+  readonly namePrefix: string;
+  /** A tab entered another phase, was lost, or waits for its restart. */
+  readonly onChange: (tab: string, state: TabState) => void;
+}
+
+/**
+ * N worker tabs in one headless browser, each in a renderer process of its own. What crashes is started again after a
+ * doubling wait: a tab alone, or the browser with all of them.
+ */
+export class TabFleet {
+  readonly #options: TabFleetOptions;
+  readonly #stop = new AbortController();
+  readonly #states = new Map<string, TabState>();
+  #browser: Promise<Browser> | null = null;
+  #running: Promise<unknown> = Promise.resolve();
+
+  constructor(options: TabFleetOptions) {
+    this.#options = options;
+  }
+
+  /** The newest state of each tab that has reported one. */
+  get states(): ReadonlyMap<string, TabState> {
+    return this.#states;
+  }
+
+  /**
+   * Starts the browser and opens the tabs; returns once the browser runs. Later crashes are handled, not thrown.
+   * @throws NO_BROWSER
+   */
+  async start(): Promise<void> {
+    await this.#launched();
+    const names = Array.from(
+      { length: this.#options.tabs },
+      (_, i) => `${this.#options.namePrefix}-${i + 1}`,
+    );
+    this.#running = Promise.all(names.map((name) => this.#keepAlive(name)));
+  }
+
+  /** Closes every tab (each says goodbye to the server) and the browser. Idempotent. */
+  async close(): Promise<void> {
+    this.#stop.abort();
+    const browser = await this.#browser?.catch(() => null);
+    this.#browser = null;
+    if (browser) await closeBrowser(browser);
+    await this.#running;
+  }
+
+  #launched(): Promise<Browser> {
+    this.#browser ??= launchBrowser(this.#options).then((browser) => {
+      browser.once('disconnected', () => {
+        this.#browser = null;
+      });
+      return browser;
+    });
+    this.#browser.catch(() => {
+      this.#browser = null;
+    });
+    return this.#browser;
+  }
+
+  async #keepAlive(name: string): Promise<void> {
+    const backoff = new Backoff();
+    const { signal } = this.#stop;
+    while (!signal.aborted) {
+      const started = performance.now();
+      const reason = await this.#runTab(name).catch((error) => ShoalError.from(error).message);
+      if (signal.aborted) return;
+      const waitMs = backoff.afterFailure(performance.now() - started);
+      this.#set(name, {
+        phase: 'lost',
+        detail: `${reason}; starting again in ${(waitMs / 1000).toFixed(1)} s`,
+      });
+      await delay(waitMs, undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  /** @returns why the tab ended, once it did */
+  async #runTab(name: string): Promise<string> {
+    const browser = await this.#launched();
+    // A window of its own: pages that share one may share a process.
+    const page = await browser.newPage();
+    try {
+      const ended = this.#untilLost(name, browser, page);
+      const query = new URLSearchParams({ auto: '1', name });
+      if (this.#options.memoryGb !== undefined) query.set('memory', String(this.#options.memoryGb));
+      const opened = page
+        .goto(`${this.#options.serverUrl}/?${query}`, {
+          timeout: BROWSER_START_MS,
+          waitUntil: 'domcontentloaded',
+        })
+        .then((response) => {
+          if (response?.ok()) return ended;
+          throw new Error(`the server answered ${response?.status() ?? 'nothing'} for the page`);
+        });
+      // A tab that crashes while it loads never ends its `goto`.
+      return await Promise.race([opened, ended]);
+    } finally {
+      // A crashed page answers nothing; its close must not hold up the next one.
+      await Promise.race([
+        page.close().catch(() => undefined),
+        delay(SHUTDOWN_MS, undefined, { ref: false }),
+      ]);
+    }
+  }
+
+  #untilLost(name: string, browser: Browser, page: Page): Promise<string> {
+    return new Promise((resolve) => {
+      page.once('error', () => resolve('the tab crashed'));
+      page.once('close', () => resolve('the tab was closed'));
+      browser.once('disconnected', () => resolve('the browser ended'));
+      page.on('console', (message) => {
+        const state = parseStateLine(message.text());
+        if (state === null) return;
+        this.#set(name, state);
+        if (state.phase === 'failed') resolve('the worker failed');
+      });
+      page.on('pageerror', (error) => {
+        resolve(`the page threw ${error instanceof Error ? error.message : String(error)}`);
+      });
+    });
+  }
+
+  #set(name: string, state: TabState): void {
+    const before = this.#states.get(name);
+    this.#states.set(name, state);
+    if (before?.phase !== state.phase || before.error?.message !== state.error?.message) {
+      this.#options.onChange(name, state);
+    }
+  }
+}
+
+async function closeBrowser(browser: Browser): Promise<void> {
+  const child = browser.process();
+  const closed = browser.close().catch(() => undefined);
+  const inTime = await Promise.race([closed.then(() => true), delay(SHUTDOWN_MS, false, { ref: false })]);
+  if (!inTime) child?.kill('SIGKILL');
+  await closed;
+}

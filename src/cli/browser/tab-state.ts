@@ -1,0 +1,25 @@
+import { z } from 'zod';
+import { wireErrorSchema } from '../../mesh/protocol/control.ts';
+import type { ContributorState } from '../../page/contributor-state.ts';
+
+/** How the page, opened with `auto=1`, reports a change of its state on the console. */
+const STATE_LINE = 'shoal-state ';
+
+const stateSchema = z.object({
+  phase: z.string(),
+  detail: z.string(),
+  error: wireErrorSchema.optional(),
+});
+
+/** What the command line reads of a tab's ContributorState. */
+export type TabState = Pick<ContributorState, 'detail'> & z.infer<typeof stateSchema>;
+
+/** @returns null for a console line that is something else */
+export function parseStateLine(line: string): TabState | null {
+  if (!line.startsWith(STATE_LINE)) return null;
+  try {
+    return stateSchema.parse(JSON.parse(line.slice(STATE_LINE.length)));
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,40 @@
+import { createInterface } from 'node:readline/promises';
+import { type ApiClient, ask, type ChatMessage, firstModel } from './api-client.ts';
+import type { ChatFlags } from './program.ts';
+import { printError, type Scope } from './scope.ts';
+
+/** `shoal chat`: one question, or a conversation that ends with Ctrl-D. */
+export async function chat(question: string | undefined, flags: ChatFlags, scope: Scope): Promise<void> {
+  const client: ApiClient = { baseUrl: flags.server, fetch };
+  const model = await firstModel(client, scope.signal);
+  const messages: ChatMessage[] = [];
+
+  async function turn(content: string): Promise<void> {
+    const asked: ChatMessage[] = [...messages, { role: 'user', content }];
+    const { text } = await ask(
+      client,
+      model,
+      { type: 'chat', messages: asked },
+      flags,
+      scope.signal,
+      (piece) => {
+        process.stdout.write(piece);
+      },
+    );
+    process.stdout.write('\n');
+    messages.push({ role: 'user', content }, { role: 'assistant', content: text });
+  }
+
+  if (question !== undefined) return turn(question);
+  process.stderr.write(`${model} at ${flags.server}; Ctrl-D ends.\n`);
+  const lines = createInterface({ input: process.stdin, output: process.stderr, prompt: '> ' });
+  // readline takes Ctrl-C from the terminal for itself.
+  lines.on('SIGINT', () => process.kill(process.pid, 'SIGINT'));
+  scope.defer(async () => lines.close());
+  lines.prompt();
+  for await (const line of lines) {
+    // A failed turn is told and left out of the conversation.
+    if (line.trim() !== '') await turn(line.trim()).catch(printError);
+    lines.prompt();
+  }
+}

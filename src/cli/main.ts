@@ -1,0 +1,33 @@
+/** The `shoal` command. Each command's code is loaded when it runs: `shoal --help` should not wait for puppeteer. */
+import { createProgram } from './program.ts';
+import { runInScope } from './scope.ts';
+
+const INTERRUPTED = 130;
+
+const program = createProgram({
+  async up(flags, fail) {
+    if (flags.raw !== undefined && flags.once !== true)
+      fail('--raw completes its text once: give --once too, without a question');
+    if (flags.once === true && flags.raw === undefined) fail('--once needs a question, or --raw with a text');
+    const { up } = await import('./up.ts');
+    await runInScope((scope) => up(flags, scope), flags.once === undefined ? 0 : INTERRUPTED);
+  },
+  async serve(flags) {
+    const { serve } = await import('./serve.ts');
+    await runInScope((scope) => serve(flags, scope));
+  },
+  async worker(flags) {
+    const { worker } = await import('./worker.ts');
+    await runInScope((scope) => worker(flags, scope));
+  },
+  async chat(question, flags) {
+    const { chat } = await import('./chat.ts');
+    await runInScope((scope) => chat(question, flags, scope), question === undefined ? 0 : INTERRUPTED);
+  },
+  async configCheck(file) {
+    const { configCheck } = await import('./config-check.ts');
+    await runInScope(() => configCheck(file));
+  },
+});
+
+await program.parseAsync();

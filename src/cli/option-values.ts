@@ -1,0 +1,34 @@
+import { InvalidArgumentError } from 'commander';
+
+/** Parsers of option values; what they throw ends with exit code 2 and a line that names the option. */
+
+/** @returns a parser of whole numbers in [min, max] */
+export function wholeNumber(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() === '' || !Number.isInteger(value) || value < min || value > max) {
+      throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`);
+    }
+    return value;
+  };
+}
+
+/** @returns a parser of decimal numbers in [min, max] */
+export function decimalNumber(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() === '' || !(value >= min && value <= max)) {
+      throw new InvalidArgumentError(`It must be a number from ${min} to ${max}.`);
+    }
+    return value;
+  };
+}
+
+/** An http(s) address without path, query or trailing slash. */
+export function serverAddress(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
+    throw new InvalidArgumentError('It must be an address such as http://127.0.0.1:8787.');
+  }
+  return url.origin;
+}

@@ -1,0 +1,148 @@
+import { Command, Option } from 'commander';
+import { MAX_CONTEXT_POSITIONS, MAX_TABS } from '../config/limits.ts';
+import { GPU_MODES, type GpuMode } from './browser/chrome-arguments.ts';
+import { decimalNumber, serverAddress, wholeNumber } from './option-values.ts';
+
+export const DEFAULT_PORT = 8787;
+export const DEFAULT_SERVER = `http://127.0.0.1:${DEFAULT_PORT}`;
+
+/** Options of `serve` and `up`, as commander names them. */
+export interface ServerFlags {
+  readonly model?: string;
+  readonly config?: string;
+  /** Absent: DEFAULT_PORT, or a free one where that is taken. */
+  readonly port?: number;
+  readonly host: string;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+  readonly tlsSelfSigned?: boolean;
+  readonly quantization: 'native' | 'q8' | 'q4';
+  readonly wire: 'f16' | 'f32';
+}
+
+export interface BrowserFlags {
+  readonly gpu: GpuMode;
+  readonly headful?: boolean;
+  readonly memory?: number;
+  readonly sandbox: boolean;
+}
+
+export interface UpFlags extends ServerFlags, BrowserFlags {
+  readonly workers: number;
+  /** A question; `true` where only the flag was given, for --raw. */
+  readonly once?: string | true;
+  readonly raw?: string;
+  readonly temperature: number;
+  readonly maxTokens?: number;
+  readonly seed?: number;
+}
+
+export interface WorkerFlags extends BrowserFlags {
+  readonly server: string;
+  readonly tabs: number;
+  readonly name: string;
+  readonly insecure?: boolean;
+}
+
+export interface ChatFlags {
+  readonly server: string;
+  readonly temperature: number;
+  readonly maxTokens?: number;
+  readonly seed?: number;
+}
+
+/** What the commands do; main.ts gives the real ones, tests their own. */
+export interface Actions {
+  up(flags: UpFlags, fail: (message: string) => never): Promise<void>;
+  serve(flags: ServerFlags, fail: (message: string) => never): Promise<void>;
+  worker(flags: WorkerFlags): Promise<void>;
+  chat(question: string | undefined, flags: ChatFlags): Promise<void>;
+  configCheck(file: string): Promise<void>;
+}
+
+/** Usage errors end with exit code 2, as is usual; failures of a command with 1. */
+const USAGE_ERROR = 2;
+
+export function createProgram(actions: Actions): Command {
+  const program = new Command('shoal')
+    .description('A language model that runs across browser tabs.')
+    .configureHelp({ showGlobalOptions: true });
+  const fail = (message: string): never => program.error(`error: ${message}`, { exitCode: USAGE_ERROR });
+
+  withSampling(withBrowser(withServer(program.command('up'))))
+    .description('server and headless workers on this machine, and one answered question')
+    .option('--workers <n>', 'tabs that share the model', wholeNumber(1, MAX_TABS), 3)
+    .option('--once [question]', 'print the answer alone on stdout and exit')
+    .option('--raw <text>', 'with --once: complete this text instead of asking; "" starts from BOS')
+    .action((flags: UpFlags) => actions.up(flags, fail));
+
+  withServer(program.command('serve'))
+    .description('the server: page, signaling, OpenAI-compatible API')
+    .action((flags: ServerFlags) => actions.serve(flags, fail));
+
+  withBrowser(program.command('worker'))
+    .description('headless Chrome tabs that lend this machine’s GPU')
+    .option('--server <url>', 'the server to work for', serverAddress, DEFAULT_SERVER)
+    .option('--tabs <n>', 'tabs to open', wholeNumber(1, MAX_TABS), 1)
+    .option('--name <prefix>', 'what the tabs are called', 'tab')
+    .option('--insecure', 'take any TLS certificate (a self-signed server)')
+    .action((flags: WorkerFlags) => actions.worker(flags));
+
+  withSampling(program.command('chat').argument('[question]'))
+    .description('ask a running server; without a question, a conversation')
+    .option('--server <url>', 'the server to ask', serverAddress, DEFAULT_SERVER)
+    .action((question: string | undefined, flags: ChatFlags) => actions.chat(question, flags));
+
+  program
+    .command('config')
+    .description('the node’s configuration')
+    .command('check <file>')
+    .description('check a model_backend.yaml')
+    .action((file: string) => actions.configCheck(file));
+
+  for (const command of [program, ...program.commands]) exitWithUsageError(command);
+  return program;
+}
+
+function withServer(command: Command): Command {
+  return command
+    .option('--model <id|dir>', 'a catalogue id, or a directory in Hugging Face layout')
+    .option('--config <file>', 'model_backend.yaml (default: the one in the working directory, if any)')
+    .option('--port <n>', `port (default: ${DEFAULT_PORT}, or a free one)`, wholeNumber(0, 65_535))
+    .option('--host <address>', 'address to listen on; others than loopback need TLS for WebGPU', '127.0.0.1')
+    .option('--tls-cert <file>', 'certificate, PEM')
+    .option('--tls-key <file>', 'its key, PEM')
+    .option('--tls-self-signed', 'make a certificate; browsers will warn')
+    .addOption(
+      new Option('--quantization <kind>', 'weights on the GPU')
+        .choices(['native', 'q8', 'q4'])
+        .default('native'),
+    )
+    .addOption(
+      new Option('--wire <dtype>', 'activations between workers').choices(['f16', 'f32']).default('f16'),
+    );
+}
+
+function withBrowser(command: Command): Command {
+  return command
+    .addOption(
+      new Option('--gpu <mode>', 'adapter to ask headless Chrome for').choices(GPU_MODES).default('auto'),
+    )
+    .option('--memory <gb>', 'what each tab lends', decimalNumber(0.1, 1024))
+    .option('--headful', 'show the browser')
+    .option('--no-sandbox', 'start Chrome without its sandbox (as root it always is)');
+}
+
+function withSampling(command: Command): Command {
+  return command
+    .option('--temperature <t>', '0 is greedy', decimalNumber(0, 2), 0)
+    .option('--max-tokens <n>', 'tokens of the answer at most', wholeNumber(1, MAX_CONTEXT_POSITIONS))
+    .option('--seed <n>', 'of the random draws', wholeNumber(0, 0xffff_ffff));
+}
+
+function exitWithUsageError(command: Command): void {
+  command.exitOverride((error) => {
+    process.exit(error.exitCode === 0 ? 0 : USAGE_ERROR);
+  });
+  for (const child of command.commands) exitWithUsageError(child);
+}

@@ -1,0 +1,124 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import { ShoalError } from '../config/errors.ts';
+import { UP_DEADLINE_MS } from '../config/limits.ts';
+import type { Status } from '../mesh/protocol/status.ts';
+import { type Answer, type ApiClient, ask, fetchStatus, firstModel, type Question } from './api-client.ts';
+import { TabFleet } from './browser/tab-fleet.ts';
+import { createLogger } from './log.ts';
+import { openServer } from './open-server.ts';
+import type { UpFlags } from './program.ts';
+import { reportTab } from './report-tab.ts';
+import type { Scope } from './scope.ts';
+import { untilStopped } from './stay-up.ts';
+
+const SAMPLE_QUESTION = 'What is the capital of Japan?';
+const STATUS_POLL_MS = 150;
+
+/** `shoal up` (`npm start`): server and workers on this machine, one answer, then up until stopped. */
+export async function up(flags: UpFlags, scope: Scope): Promise<void> {
+  const log = createLogger();
+  const server = await openServer(flags, log, scope);
+  const client: ApiClient = { baseUrl: server.url, fetch: server.fetch };
+  if (server.needsWorkers) {
+    const fleet = new TabFleet({
+      serverUrl: server.url,
+      tabs: flags.workers,
+      namePrefix: 'tab',
+      gpu: flags.gpu,
+      headful: flags.headful ?? false,
+      // Our own server's certificate, which nobody but us can have signed.
+      insecure: server.selfSigned,
+      sandbox: flags.sandbox,
+      ...(flags.memory !== undefined && { memoryGb: flags.memory }),
+      onChange: (tab, state) => reportTab(log, tab, state),
+    });
+    scope.defer(() => fleet.close());
+    await fleet.start();
+    await untilLive(client, fleet, flags.workers, scope.signal);
+  }
+  const model = await firstModel(client, scope.signal);
+  if (flags.once !== undefined) return answerOnce(client, model, flags, scope.signal);
+  log.info(`page ${server.url}`);
+  log.info(`API  ${server.url}/v1  (model "${model}")`);
+  await showSample(client, model, flags, log, scope.signal);
+  log.info('ready; Ctrl-C stops everything');
+  await untilStopped(scope.signal);
+  log.info('shutting down');
+}
+
+/** @throws the tabs' own reason once all of them failed; DEADLINE_EXCEEDED */
+async function untilLive(
+  client: ApiClient,
+  fleet: TabFleet,
+  tabs: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const deadline = performance.now() + UP_DEADLINE_MS;
+  let status: Status;
+  do {
+    signal.throwIfAborted();
+    status = await fetchStatus(client, signal);
+    if (status.ready) return;
+    const errors = [...fleet.states.values()].flatMap(({ error }) => error ?? []);
+    if (errors[0] !== undefined && errors.length === tabs) throw ShoalError.from(errors[0]);
+    await delay(STATUS_POLL_MS, undefined, { signal });
+  } while (performance.now() < deadline);
+  const minutes = UP_DEADLINE_MS / 60_000;
+  throw new ShoalError('DEADLINE_EXCEEDED', `no pipeline after ${minutes} minutes: ${status.detail}`);
+}
+
+async function answerOnce(
+  client: ApiClient,
+  model: string,
+  flags: UpFlags,
+  signal: AbortSignal,
+): Promise<void> {
+  const question: Question =
+    typeof flags.once === 'string'
+      ? { type: 'chat', messages: [{ role: 'user', content: flags.once }] }
+      : { type: 'raw', text: flags.raw ?? '' };
+  // Whole or not at all where a program reads it; as it comes where a person does.
+  const live = process.stdout.isTTY;
+  const { text } = await ask(client, model, question, flags, signal, (piece) => {
+    if (live) process.stdout.write(piece);
+  }).catch((error) => {
+    throw withRawRemedy(error);
+  });
+  await new Promise<void>((resolve) => process.stdout.write(live ? '\n' : `${text}\n`, () => resolve()));
+}
+
+function withRawRemedy(error: unknown): unknown {
+  if (!(error instanceof ShoalError) || error.code !== 'CHAT_TEMPLATE_MISSING') return error;
+  return new ShoalError(
+    error.code,
+    'this model has no chat template; complete text instead: --once --raw "text"',
+  );
+}
+
+async function showSample(
+  client: ApiClient,
+  model: string,
+  flags: UpFlags,
+  log: Logger,
+  signal: AbortSignal,
+): Promise<void> {
+  const question: Question = { type: 'chat', messages: [{ role: 'user', content: SAMPLE_QUESTION }] };
+  try {
+    const answer = await ask(client, model, question, flags, signal);
+    log.info(`“${SAMPLE_QUESTION}” → “${answer.text.trim()}”`);
+    log.info(servedBy(answer));
+  } catch (error) {
+    if (!(error instanceof ShoalError) || error.code !== 'CHAT_TEMPLATE_MISSING') throw error;
+    log.info('this model has no chat template: use /v1/completions, or --once --raw "text"');
+  }
+}
+
+function servedBy({ served }: Answer): string {
+  if (served === null) return 'served by the configured backend';
+  const stages = served.stages.map(
+    ({ name, layers: [start, end] }) => `${name} (layers ${start}–${end - 1})`,
+  );
+  const speed = served.tokens_per_second == null ? '' : `, ${served.tokens_per_second.toFixed(1)} tokens/s`;
+  return `served by ${stages.join(' → ')}${speed}`;
+}

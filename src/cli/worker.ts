@@ -1,0 +1,27 @@
+import { TabFleet } from './browser/tab-fleet.ts';
+import { createLogger } from './log.ts';
+import type { WorkerFlags } from './program.ts';
+import { reportTab } from './report-tab.ts';
+import type { Scope } from './scope.ts';
+import { untilStopped } from './stay-up.ts';
+
+/** `shoal worker`: tabs that serve until the command is stopped. */
+export async function worker(flags: WorkerFlags, scope: Scope): Promise<void> {
+  const log = createLogger();
+  const fleet = new TabFleet({
+    serverUrl: flags.server,
+    tabs: flags.tabs,
+    namePrefix: flags.name,
+    gpu: flags.gpu,
+    headful: flags.headful ?? false,
+    insecure: flags.insecure ?? false,
+    sandbox: flags.sandbox,
+    ...(flags.memory !== undefined && { memoryGb: flags.memory }),
+    onChange: (tab, state) => reportTab(log, tab, state),
+  });
+  scope.defer(() => fleet.close());
+  log.info(`${flags.tabs} ${flags.tabs === 1 ? 'tab' : 'tabs'} for ${flags.server}`);
+  await fleet.start();
+  await untilStopped(scope.signal);
+  log.info('leaving');
+}

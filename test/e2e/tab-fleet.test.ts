@@ -1,0 +1,84 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { TabFleet } from '../../src/cli/browser/tab-fleet.ts';
+import { descendants, isAlive, renderers, until } from '../support/processes.ts';
+
+/** A page that reports like the real one, and asks the server for `/alive` so that the test sees each load. */
+const PAGE = `<!doctype html><script>
+  const name = new URLSearchParams(location.search).get('name');
+  navigator.gpu?.requestAdapter().then((adapter) => {
+    console.info('shoal-state ' + JSON.stringify({ phase: 'serving', detail: adapter ? 'adapter' : 'no adapter' }));
+    fetch('/alive?' + name);
+  });
+</script>`;
+
+let server: Server;
+let fleet: TabFleet;
+let loads: string[];
+let changes: string[];
+
+beforeEach(async () => {
+  loads = [];
+  changes = [];
+  server = createServer((request, response) => {
+    if (request.url?.startsWith('/alive?')) loads.push(request.url.slice('/alive?'.length));
+    response.setHeader('content-type', 'text/html').end(PAGE);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  fleet = new TabFleet({
+    serverUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    tabs: 3,
+    namePrefix: 'tab',
+    gpu: 'software',
+    headful: false,
+    insecure: false,
+    sandbox: true,
+    onChange: (tab, { phase, detail }) => changes.push(`${tab} ${phase} ${detail}`),
+  });
+  await fleet.start();
+  await until('three tabs are up', () => loads.length >= 3);
+});
+
+afterEach(async () => {
+  await fleet.close();
+  server.closeAllConnections();
+  await new Promise((resolve) => server.close(resolve));
+});
+
+it('gives every tab an adapter and a process of its own', async () => {
+  expect(changes.toSorted()).toEqual([
+    'tab-1 serving adapter',
+    'tab-2 serving adapter',
+    'tab-3 serving adapter',
+  ]);
+  expect(renderers(process.pid).length).toBeGreaterThanOrEqual(3);
+});
+
+it('starts a crashed tab again and leaves the others alone', async () => {
+  // One renderer may be a spare without a page: kill until a tab is lost.
+  for (const { pid } of renderers(process.pid)) {
+    process.kill(pid, 'SIGKILL');
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    if (changes.some((change) => change.includes(' lost '))) break;
+  }
+  await until('the tab is back', () => loads.length >= 4);
+  const lost = changes.filter((change) => change.includes(' lost '));
+  expect(lost).toHaveLength(1);
+  expect(lost[0]).toMatch(/^tab-\d lost the tab crashed; starting again in 0\.5 s$/);
+  expect(loads[3]).toBe(lost[0]!.split(' ')[0]);
+});
+
+it('starts a killed browser again with all its tabs', async () => {
+  const browser = descendants(process.pid).find(({ command }) => command.includes('--remote-debugging-pipe'));
+  process.kill(browser!.pid, 'SIGKILL');
+  await until('all tabs are back', () => loads.length >= 6);
+  expect(loads.slice(3).toSorted()).toEqual(['tab-1', 'tab-2', 'tab-3']);
+});
+
+it('leaves no process behind', async () => {
+  const before = descendants(process.pid).filter(({ command }) => /chrom/i.test(command));
+  expect(before.length).toBeGreaterThan(3);
+  await fleet.close();
+  await until('the browser’s processes are gone', () => !before.some(({ pid }) => isAlive(pid)), 10_000);
+});
