@@ -1,0 +1,41 @@
+import { type Remote, wrap } from 'comlink';
+import { ShoalError } from '../config/errors.ts';
+import type { AcceptMessage, WorkerApi, WorkerEvent } from '../worker/worker-api.ts';
+
+/** The page's end of the Web Worker: comlink for calls, a port for events, plain messages for channels. */
+export class WorkerHandle {
+  readonly api: Remote<WorkerApi>;
+  readonly #worker: Worker;
+  readonly #events: MessagePort;
+
+  constructor(worker: Worker, onEvent: (event: WorkerEvent) => void, onCrash: (error: ShoalError) => void) {
+    this.#worker = worker;
+    this.api = wrap<WorkerApi>(worker);
+    const { port1, port2 } = new MessageChannel();
+    this.#events = port1;
+    port1.onmessage = ({ data }: MessageEvent<WorkerEvent>) => onEvent(data);
+    worker.onerror = (event) => {
+      onCrash(
+        new ShoalError(
+          'INTERNAL',
+          `the worker failed: ${event.message || 'it did not load'}; reload the page`,
+        ),
+      );
+    };
+    worker.postMessage({ type: 'events', port: port2 }, [port2]);
+  }
+
+  /** Transfers a channel at once; throws what `postMessage` throws (comlink would turn it into a rejection). */
+  accept(peer: string, attempt: number, end: RTCDataChannel | MessagePort): void {
+    const message: AcceptMessage = { type: 'accept', peer, attempt, end };
+    // lib.dom's Transferable lacks RTCDataChannel, which has been one since 2023.
+    this.#worker.postMessage(message, [end as unknown as Transferable]);
+  }
+
+  terminate(): void {
+    this.#events.onmessage = null;
+    this.#events.close();
+    this.#worker.onerror = null;
+    this.#worker.terminate();
+  }
+}
