@@ -88,8 +88,12 @@ async function provideBrowser(root) {
   writeFileSync(record, `${JSON.stringify({ ...browser, mtimeMs })}\n`);
 }
 
-/** @param {string} root @returns {Promise<{ path: string, version: string } | null>} */
-async function fetchBrowser(root) {
+/**
+ * Puppeteer's download first, then the distribution's package; tells on stderr why a way failed.
+ * @param {string} root
+ * @param {() => { path: string, version: string } | null} find
+ */
+export async function fetchBrowser(root, find = findChrome) {
   /** @type {string[]} */
   const reasons = [];
   for (const [title, fetch] of [
@@ -102,7 +106,7 @@ async function fetchBrowser(root) {
         /** @type {string} */ (title),
       );
       if (!tried) continue;
-      const browser = findChrome();
+      const browser = find();
       if (browser !== null) return browser;
       reasons.push(`${title}: what came does not start (missing system libraries?)`);
     } catch (error) {
