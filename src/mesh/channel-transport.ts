@@ -77,6 +77,8 @@ export class ChannelTransport extends TransportEndpoint {
     while (this.queue.length > 0 && this.channel.bufferedAmount <= HIGH_WATER_BYTES) {
       const first = this.queue[0]!;
       const slice = cutSlice(first.frame, this.message, this.offset);
+      // Before the send: a relay transfers the slice, which leaves it empty.
+      const sliceBytes = slice.byteLength;
       try {
         this.channel.send(slice);
       } catch (cause) {
@@ -86,11 +88,11 @@ export class ChannelTransport extends TransportEndpoint {
         );
         return;
       }
-      const content = slice.byteLength - SLICE_HEADER_BYTES;
+      const content = sliceBytes - SLICE_HEADER_BYTES;
       this.offset += content;
       this.queuedBytes -= content;
       const whole = this.offset === first.frame.length;
-      this.countSent(slice.byteLength, whole ? 1 : 0);
+      this.countSent(sliceBytes, whole ? 1 : 0);
       if (!whole) continue;
       this.queue.shift();
       this.offset = 0;
