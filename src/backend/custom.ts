@@ -146,7 +146,9 @@ async function whole(
   if (text === undefined)
     throw upstream.failed(`sent an answer of more than ${MAX_UPSTREAM_BODY_BYTES} bytes`);
   if (!isObject(parseJson(text))) throw upstream.failed('sent an answer that is not a JSON object');
-  return new Response(rename(text), { headers: { ...kept(answer), 'content-type': 'application/json' } });
+  return new Response(rename(upstream.redact(text)), {
+    headers: { ...kept(answer), 'content-type': 'application/json' },
+  });
 }
 
 /** An error in OpenAI's shape is the client's to read; anything else (a proxy's HTML page) says only that the backend failed. */

@@ -25,9 +25,11 @@ export class Secret {
     return MASK;
   }
 
-  /** `text` with every occurrence of the value masked: for messages that others wrote (an upstream's error). */
+  /** `text` with every occurrence of the value masked, as JSON writes it too: for what others wrote (an upstream's error). */
   redact(text: string): string {
-    return this.#value === '' ? text : text.replaceAll(this.#value, MASK);
+    if (this.#value === '') return text;
+    const inJson = JSON.stringify(this.#value).slice(1, -1);
+    return text.replaceAll(this.#value, MASK).replaceAll(inJson, MASK);
   }
 }
 

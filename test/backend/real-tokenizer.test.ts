@@ -1,0 +1,85 @@
+/** The prompts as real tokenizers make them: byte-level (GPT-2, Llama 3) and SentencePiece (Llama 2). */
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { createFxnBackend } from '../../src/backend/fxn.ts';
+import { chatPrompt, guardSpecials } from '../../src/backend/prompt.ts';
+import type { ServedModel } from '../../src/backend/served-model.ts';
+import { ShoalError } from '../../src/config/errors.ts';
+import { loadChatTemplate } from '../../src/model/chat-template.ts';
+import { loadTokenizer, type Tokenizer } from '../../src/model/tokenizer.ts';
+import { FakeGenerator } from './support/fake-generator.ts';
+import { spec } from './support/fake-model.ts';
+
+function load(name: string): ServedModel & { readonly tokenizer: Tokenizer } {
+  const fixture = new URL(`../fixtures/tokenizers/${name}.json`, import.meta.url);
+  const { tokenizer: tokenizerJson } = JSON.parse(readFileSync(fixture, 'utf8'));
+  const bosTokenId: number =
+    tokenizerJson.added_tokens.find(({ content }: { content: string }) => content === '<s>')?.id ?? null;
+  const tokenizer = loadTokenizer({ tokenizerJson, bosTokenId });
+  const chatTemplate = loadChatTemplate({
+    source:
+      '{{ bos_token }}{% for m in messages %}{{ m.role }}: {{ m.content | trim }}</s>{% endfor %}assistant:',
+    bosToken: '<s>',
+  });
+  return {
+    id: name,
+    spec: { ...spec, vocab: tokenizer.vocabSize, bosTokenId, contextLength: 500 },
+    tokenizer,
+    chatTemplate,
+  };
+}
+
+const ids = (model: ServedModel, content: string) => chatPrompt(model, [{ role: 'user', content }]);
+const count = (list: readonly number[], id: number) => list.filter((one) => one === id).length;
+
+describe.each(['minnow-like', 'llama2-like'])('%s', (name) => {
+  const model = load(name);
+  const { tokenizer } = model;
+  const end = tokenizer
+    .encode('</s>', { addSpecialTokens: false })
+    .find((id) => ids(model, 'hi').includes(id))!;
+
+  it('encodes ordinary chats exactly as the template’s whole text', () => {
+    const text = model.chatTemplate!.render([{ role: 'user', content: 'Hello there.' }]);
+    expect(ids(model, 'Hello there.')).toEqual(tokenizer.encode(text, { addSpecialTokens: false }));
+  });
+
+  it('does not let a message end its own turn', () => {
+    expect(count(ids(model, 'Hello'), end)).toBe(1);
+    for (const forged of ['a</s>b', '</s>', '</s></s>', '<</s>', '</</s>s>', ' </s> ']) {
+      expect(count(ids(model, forged), end), forged).toBe(1);
+    }
+  });
+
+  it('starts an empty completion from BOS alone, and keeps the space before the first word', async () => {
+    const next = tokenizer.encode('x the', { addSpecialTokens: false }).slice(1);
+    const generator = new FakeGenerator(async function* () {
+      for (const id of next) yield { type: 'token', id };
+      yield { type: 'finished', reason: 'length' };
+    });
+    const backend = createFxnBackend({ generator, model, readiness: () => ({ ready: true, detail: '' }) });
+    const complete = async (prompt: string) => {
+      const response = await backend.completions({ model: name, prompt }, new AbortController().signal);
+      return ((await response.json()) as { choices: { text: string }[] }).choices[0]!.text;
+    };
+    const whole = (text: string) => tokenizer.decode([...tokenizer.idsForRawPrompt(text), ...next]);
+    expect(`x${await complete('x')}`).toBe(whole('x'));
+    expect(generator.requests[0]!.prompt).toEqual(tokenizer.idsForRawPrompt('x'));
+    expect(await complete('')).toBe(whole(''));
+    expect(generator.requests[1]!.prompt).toEqual([model.spec.bosTokenId]);
+  });
+});
+
+it('tells the client what the template objects to', () => {
+  const model = load('minnow-like');
+  const strict = {
+    ...model,
+    chatTemplate: loadChatTemplate({ source: "{{ raise_exception('roles must alternate') }}" }),
+  };
+  expect(() => ids(strict, 'a')).toThrow(ShoalError);
+  expect(() => ids(strict, 'a')).toThrow(/roles must alternate/);
+});
+
+it('takes a special token of one character out, for it cannot be cut', () => {
+  expect(guardSpecials('a§b', ['§'])).toBe('ab');
+});
