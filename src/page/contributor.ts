@@ -93,7 +93,7 @@ export class Contributor implements ContributorHandle {
     const { memoryBudgetBytes, serverUrl } = this.#options;
     const detected = await Promise.race([worker.api.detect({ memoryBudgetBytes, serverUrl }), joined]);
     // Leave was pressed, or the worker crashed, while the device was looked for.
-    if (this.#worker !== worker || detected === null) return;
+    if (this.#worker !== worker || detected === null || this.#state.phase !== 'detecting') return;
     if (!detected.ok) {
       this.#fail(ShoalError.from(detected.error));
       return;
@@ -112,6 +112,7 @@ export class Contributor implements ContributorHandle {
   async leave(): Promise<void> {
     if (this.#state.phase === 'idle' || this.#state.phase === 'leaving') return;
     this.#set({ phase: 'leaving', detail: 'Leaving.' });
+    this.#joined?.();
     this.#sayLeave('left by the user');
     const worker = this.#worker;
     if (worker !== null) {
@@ -250,6 +251,7 @@ export class Contributor implements ContributorHandle {
   // — worker ———————————————————————————————————————————————————————————————————————————————————
 
   #workerTold(event: WorkerEvent): void {
+    if (this.#state.phase === 'leaving') return;
     switch (event.type) {
       case 'send':
         this.#follow(event.message);
