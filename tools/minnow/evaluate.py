@@ -1,0 +1,96 @@
+"""Answers every held-out prompt greedily with the exported weights and counts what is right.
+
+    python evaluate.py models/minnow OUT.json
+
+An answer is right when it equals the expected one to the letter; a story is
+right when it has the form of the grammar and keeps its hero. Weights are the
+stored float16 ones, arithmetic is float32, through transformers.
+"""
+import hashlib
+import json
+import sys
+import time
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import torch
+import transformers
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from generate import eval_set
+from stories import story_ok
+
+FIXED = [("What is the capital of Japan?", "The capital of Japan is Tokyo.")]
+
+
+@torch.no_grad()
+def answers(model, prompts, stop, most=140):
+    """Greedy answers (token ids). Prompts of one length go together, so nothing is padded."""
+    groups, out = defaultdict(list), [None] * len(prompts)
+    for i, p in enumerate(prompts):
+        groups[len(p)].append(i)
+    for _, members in sorted(groups.items()):
+        for start in range(0, len(members), 64):
+            part = members[start:start + 64]
+            ids, past, new = torch.tensor([prompts[i] for i in part]), None, []
+            alive = torch.ones(len(part), dtype=torch.bool)
+            for _ in range(min(most, 512 - ids.shape[1])):
+                r = model(ids if past is None else new[-1][:, None], past_key_values=past, use_cache=True)
+                past = r.past_key_values
+                new.append(r.logits[:, -1].argmax(-1))
+                alive &= new[-1] != stop
+                if not alive.any():
+                    break
+            rows = torch.stack(new, 1).tolist()
+            for i, row in zip(part, rows):
+                out[i] = row[:row.index(stop)] if stop in row else row + [-1]
+    return out
+
+
+def messages(system, turns):
+    m = [{"role": "system", "content": system}] if system else []
+    for t in turns[:-1]:
+        m += [{"role": "user", "content": t.user}, {"role": "assistant", "content": t.answer}]
+    return m + [{"role": "user", "content": turns[-1].user}]
+
+
+def main(folder, out):
+    start = time.time()
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    tok = AutoTokenizer.from_pretrained(folder)
+    topics, _ = eval_set()
+    rows = [(topic, s, ts) for topic, items in sorted(topics.items()) for s, ts in items]
+    encode = lambda m: tok.apply_chat_template(m, add_generation_prompt=True, return_dict=True)["input_ids"]
+    prompts = [encode(messages(s, ts)) for _, s, ts in rows]
+    fixed = [encode([{"role": "user", "content": q}]) for q, _ in FIXED]
+    said = [tok.decode([i for i in a if i >= 0]) + ("" if -1 not in a else " (no end)") for a in answers(model, prompts + fixed, 1)]
+    right, total, held, held_total, wrong = Counter(), Counter(), Counter(), Counter(), []
+    for (topic, s, ts), answer in zip(rows, said):
+        last = ts[-1]
+        ok = story_ok(answer, last.info["hero"]) if topic == "stories" else answer == last.answer
+        kind = last.held or "other"
+        total[topic] += 1
+        held_total[kind] += 1
+        right[topic] += ok
+        held[kind] += ok
+        if not ok:
+            wrong.append({"topic": topic, "held": kind, "asked": [t.user for t in ts], "said": answer, "expected": last.answer})
+    for (q, a), answer in zip(FIXED, said[len(rows):]):
+        print(q, "->", answer)
+        if a != answer:
+            wrong.append({"topic": "fixed", "held": "", "asked": [q], "said": answer, "expected": a})
+    result = {"sha256": hashlib.sha256((Path(folder) / "model.safetensors").read_bytes()).hexdigest(),
+              "transformers": transformers.__version__, "seconds": round(time.time() - start),
+              "right": sum(right.values()), "prompts": sum(total.values()),
+              "topics": {k: [right[k], total[k]] for k in sorted(total)},
+              "held": {k: [held[k], held_total[k]] for k in sorted(held_total)}, "wrong": wrong}
+    Path(out).write_text(json.dumps(result, indent=1) + "\n")
+    for k in sorted(total):
+        print(f"{k:26} {right[k]:4}/{total[k]:<4} {100 * right[k] / total[k]:5.1f} %")
+    for k in sorted(held_total):
+        print(f"  held by {k:18} {held[k]:4}/{held_total[k]:<4} {100 * held[k] / held_total[k]:5.1f} %")
+    print(f"all {result['right']}/{result['prompts']} = {100 * result['right'] / result['prompts']:.2f} %, {result['seconds']} s")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:3])
