@@ -3,10 +3,10 @@ import { z } from 'zod';
 import { ERROR_CODES, type ErrorCode, ShoalError } from '../config/errors.ts';
 import { type Status, statusSchema } from '../mesh/protocol/status.ts';
 
-/** What the command line asks of a server; `fetch` is passed in because a self-signed server needs its own. */
+/** What the command line asks of a server; a server in this process is asked without a socket. */
 export interface ApiClient {
   readonly baseUrl: string;
-  readonly fetch: typeof fetch;
+  readonly fetch: (url: string, init?: RequestInit) => Promise<Response>;
 }
 
 export type Question =

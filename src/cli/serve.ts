@@ -8,8 +8,7 @@ import { untilStopped } from './stay-up.ts';
 export async function serve(flags: ServerFlags, scope: Scope): Promise<void> {
   const log = createLogger();
   const server = await openServer(flags, log, scope);
-  log.info(`page ${server.url}`);
-  log.info(`API  ${server.url}/v1`);
+  for (const url of server.urls) log.info(`page ${url}  API ${url}/v1`);
   await untilStopped(scope.signal);
   log.info('shutting down');
 }

@@ -18,7 +18,7 @@ const STATUS_POLL_MS = 150;
 /** `shoal up` (`npm start`): server and workers on this machine, one answer, then up until stopped. */
 export async function up(flags: UpFlags, scope: Scope): Promise<void> {
   const log = createLogger();
-  const server = await openServer(flags, log, scope);
+  const server = await openServer(flags, log, scope, flags.workers);
   const client: ApiClient = { baseUrl: server.url, fetch: server.fetch };
   if (server.needsWorkers) {
     const fleet = new TabFleet({
@@ -27,8 +27,8 @@ export async function up(flags: UpFlags, scope: Scope): Promise<void> {
       namePrefix: 'tab',
       gpu: flags.gpu,
       headful: flags.headful ?? false,
-      // Our own server's certificate, which nobody but us can have signed.
-      insecure: server.selfSigned,
+      // Our own server's certificate, made a moment ago.
+      insecure: server.selfSignedCertificate !== null,
       sandbox: flags.sandbox,
       ...(flags.memory !== undefined && { memoryGb: flags.memory }),
       onChange: (tab, state) => reportTab(log, tab, state),

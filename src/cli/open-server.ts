@@ -1,0 +1,109 @@
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Logger } from 'pino';
+import { chooseBackend } from '../backend/choose.ts';
+import { DEFAULT_MODEL_ID, resolveModel } from '../config/catalogue.ts';
+import { ShoalError } from '../config/errors.ts';
+import { type ModelBackendConfig, parseModelBackend } from '../config/model-backend.ts';
+import { openModelDirectory } from '../model/directory.ts';
+import {
+  type MeshNode,
+  type ProxyNode,
+  type RunningServer,
+  type ServerOptions,
+  startServer,
+} from '../server/server.ts';
+import type { TlsOptions } from '../server/tls.ts';
+import { DEFAULT_PORT, type ServerFlags } from './program.ts';
+import { readSource } from './read-source.ts';
+import type { Scope } from './scope.ts';
+
+const PAGE_DIRECTORY = fileURLToPath(new URL('../../dist', import.meta.url));
+const CONFIG_FILE = 'model_backend.yaml';
+
+/**
+ * The server that the flags and `model_backend.yaml` describe, closed with the scope.
+ * @param expectWorkers placement waits for so many before it cuts the layers
+ * @throws PORT_IN_USE where the port was asked for; CONFIG_INVALID, MODEL_NOT_FOUND and the model's own faults
+ */
+export async function openServer(
+  flags: ServerFlags,
+  log: Logger,
+  scope: Scope,
+  expectWorkers?: number,
+): Promise<RunningServer> {
+  const options = {
+    node: await openNode(flags, expectWorkers),
+    host: flags.host,
+    ...tlsOf(flags),
+    pageDirectory: PAGE_DIRECTORY,
+    log,
+  };
+  const server = await startOnPort(flags.port, options, log);
+  scope.defer(() => server.close());
+  if (server.warning !== null) log.warn(server.warning);
+  return server;
+}
+
+/** Without a port of the user's choice a taken default is no error: another Shoal may run here. */
+async function startOnPort(
+  wanted: number | undefined,
+  options: Omit<ServerOptions, 'port'>,
+  log: Logger,
+): Promise<RunningServer> {
+  if (wanted !== undefined) return startServer({ ...options, port: wanted });
+  try {
+    return await startServer({ ...options, port: DEFAULT_PORT });
+  } catch (error) {
+    if (!(error instanceof ShoalError) || error.code !== 'PORT_IN_USE') throw error;
+    log.warn(`port ${DEFAULT_PORT} is taken; using a free one`);
+    return startServer({ ...options, port: 0 });
+  }
+}
+
+async function openNode(
+  flags: ServerFlags,
+  expectWorkers: number | undefined,
+): Promise<MeshNode | ProxyNode> {
+  const config = await readConfig(flags.config);
+  const provider = flags.model === undefined ? config.provider : 'fxn';
+  if (provider !== 'fxn') {
+    const backend = await chooseBackend(config, () => {
+      throw new ShoalError('INTERNAL', 'a proxy provider opened the native engine');
+    });
+    return { kind: 'proxy', backend };
+  }
+  const { id, directory } = resolveModel(fromCallersFolder(flags.model) ?? config.fxnId ?? DEFAULT_MODEL_ID);
+  return {
+    kind: 'mesh',
+    model: await openModelDirectory(directory, { model: id }),
+    quantization: flags.quantization,
+    wire: flags.wire,
+    ...(expectWorkers !== undefined && { expectWorkers }),
+  };
+}
+
+async function readConfig(named: string | undefined): Promise<ModelBackendConfig> {
+  if (named === undefined && !existsSync(CONFIG_FILE)) return { provider: 'fxn' };
+  const file = named ?? CONFIG_FILE;
+  return parseModelBackend(await readSource(file), file);
+}
+
+/** npm runs its scripts in the package's root, whatever folder the user was in when naming a model's directory. */
+function fromCallersFolder(model: string | undefined): string | undefined {
+  const caller = process.env.npm_lifecycle_event === undefined ? undefined : process.env.INIT_CWD;
+  if (model === undefined || caller === undefined) return model;
+  const path = resolve(caller, model);
+  return existsSync(path) ? path : model;
+}
+
+function tlsOf({ tlsCert, tlsKey, tlsSelfSigned }: ServerFlags): { tls?: TlsOptions } {
+  if (tlsCert !== undefined && tlsKey !== undefined) {
+    return { tls: { kind: 'files', certFile: tlsCert, keyFile: tlsKey } };
+  }
+  if (tlsCert !== undefined || tlsKey !== undefined) {
+    throw new ShoalError('CONFIG_INVALID', '--tls-cert and --tls-key belong together; give both');
+  }
+  return tlsSelfSigned ? { tls: { kind: 'self-signed' } } : {};
+}
