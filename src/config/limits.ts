@@ -111,11 +111,13 @@ export const MAX_CONTROL_BYTES = 64 * KIB;
 export const MAX_PROMPT_IDS_PER_MESSAGE = 4_096;
 /** Bytes waiting for one slow WebSocket before it is closed. */
 export const MAX_CONTROL_BACKLOG_BYTES = 4 * MIB;
+/** Liveness of a control connection: ping every, silent for → closed. A hidden tab's timers fire once a second. */
 export const CONTROL_PING_MS = 10_000;
 export const CONTROL_DEAD_MS = 25_000;
 /** Token bucket per connection: a busy last stage sends one message a token and sequence. */
 export const CONTROL_MESSAGES_PER_SECOND = 2_000;
 export const CONTROL_BURST = 4_000;
+/** Workers of one server; placement is tried out for each. Revisit when someone has more. */
 export const MAX_WORKERS = 256;
 /** Messages a client keeps while it has no server: a join and a leave, with room to spare. */
 export const MAX_OUTBOX_MESSAGES = 64;
@@ -128,6 +130,7 @@ export const RECONNECT_MAX_MS = 10_000;
 export const MAX_BODY_BYTES = 1 * MIB;
 /** Requests in flight and waiting before the gateway answers 429. */
 export const MAX_CONCURRENT_REQUESTS = 64;
+/** Stop strings of one request, and the length of each: what may be the start of one is held back from the stream. */
 export const MAX_STOP_STRINGS = 16;
 export const MAX_STOP_CHARS = 256;
 /** No token for this long: the sequence is moved to another pipeline, or restarted on the same. Software adapters are slow. */
@@ -212,3 +215,7 @@ export const BROWSER_START_MS = 60_000;
 export const SHUTDOWN_MS = 5_000;
 /** `npm start` gives its workers this long to serve; downloads of large models report progress meanwhile. */
 export const UP_DEADLINE_MS = 600_000;
+/** All files of the built page, which the server keeps in memory; the build has 1 MB. */
+export const MAX_PAGE_BYTES = 64 * MIB;
+/** What a client that got 429 is told to wait: a short answer's time. */
+export const RETRY_AFTER_SECONDS = 2;

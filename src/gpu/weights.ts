@@ -1,0 +1,344 @@
+import { ShoalError } from '../config/errors.ts';
+import type { LoadedTensor } from '../model/manifest.ts';
+import type { Quantization, Shard } from '../model/shard.ts';
+import type { ModelSpec } from '../model/spec.ts';
+import { shardTensors, type TensorRole, type TensorSpec } from '../model/tensors.ts';
+import { USAGE } from './buffer-usage.ts';
+import { formatBytes, type GpuDevice, throwIfAborted } from './device.ts';
+import { padded } from './lanes.ts';
+import { Matrix, type MatrixShape, matrixBytes } from './matrix.ts';
+import { decode, formatOf } from './weight-format.ts';
+
+/** Buffers and matrices of one layer. Vectors are f32, padded with zeros to whole blocks. */
+export interface LayerWeights {
+  readonly attentionNorm: GPUBuffer;
+  /** (heads·headDim + 2·kvHeads·headDim, hidden): q, k, v. */
+  readonly qkv: Matrix;
+  readonly qkvBias: GPUBuffer | undefined;
+  /** (2, headDim): q's, then k's. */
+  readonly qkNorm: GPUBuffer | undefined;
+  /** (hidden, heads·headDim) */
+  readonly o: Matrix;
+  readonly oBias: GPUBuffer | undefined;
+  readonly mlpNorm: GPUBuffer;
+  /** gate and up, each (intermediate, hidden), paired. */
+  readonly gateUp: Matrix;
+  /** (2, intermediate): gate's, then up's. */
+  readonly gateUpBias: GPUBuffer | undefined;
+  /** (hidden, intermediate) */
+  readonly down: Matrix;
+  readonly downBias: GPUBuffer | undefined;
+}
+
+export interface ShardWeights {
+  readonly layers: readonly LayerWeights[];
+  /** (vocab, hidden) */
+  readonly embedding: Matrix | undefined;
+  readonly finalNorm: GPUBuffer | undefined;
+  /** (vocab, hidden); the embedding's own object where they are tied and both here. */
+  readonly head: Matrix | undefined;
+  readonly bytes: number;
+  destroy(): void;
+}
+
+export interface LoadOptions {
+  readonly device: GpuDevice;
+  readonly spec: ModelSpec;
+  readonly shard: Shard;
+  readonly quantization: Quantization;
+  readonly tensors: AsyncIterable<LoadedTensor>;
+  /** Weights, KV cache and scratch together. */
+  readonly memoryBudgetBytes: number;
+  /** Of that, what the KV cache and scratch take. */
+  readonly reservedBytes: number;
+  readonly signal?: AbortSignal;
+}
+
+type MatrixRole = 'qkv' | 'o' | 'gateUp' | 'down' | 'embedding' | 'head';
+type VectorRole =
+  | 'attentionNorm'
+  | 'qkvBias'
+  | 'qkNorm'
+  | 'oBias'
+  | 'mlpNorm'
+  | 'gateUpBias'
+  | 'downBias'
+  | 'finalNorm';
+
+type Place =
+  /** `at`: first output; for gate and up the part, 0 or 1. */
+  | { readonly kind: 'matrix'; readonly role: MatrixRole; readonly at: number }
+  /** `at`: first element. */
+  | { readonly kind: 'vector'; readonly role: VectorRole; readonly at: number };
+
+/** Where a tensor goes: the projections that read the same input are one matrix. */
+function placeOf(role: TensorRole, spec: ModelSpec): Place {
+  const q = spec.heads * spec.headDim;
+  const kv = spec.kvHeads * spec.headDim;
+  const matrix = (name: MatrixRole, at = 0): Place => ({ kind: 'matrix', role: name, at });
+  const vector = (name: VectorRole, at = 0): Place => ({ kind: 'vector', role: name, at });
+  switch (role) {
+    case 'embedding':
+      return matrix('embedding');
+    case 'head':
+      return matrix('head');
+    case 'q':
+      return matrix('qkv');
+    case 'k':
+      return matrix('qkv', q);
+    case 'v':
+      return matrix('qkv', q + kv);
+    case 'o':
+      return matrix('o');
+    case 'gate':
+      return matrix('gateUp', 0);
+    case 'up':
+      return matrix('gateUp', 1);
+    case 'down':
+      return matrix('down');
+    case 'attention-norm':
+      return vector('attentionNorm');
+    case 'mlp-norm':
+      return vector('mlpNorm');
+    case 'final-norm':
+      return vector('finalNorm');
+    case 'q-norm':
+      return vector('qkNorm');
+    case 'k-norm':
+      return vector('qkNorm', spec.headDim);
+    case 'q-bias':
+      return vector('qkvBias');
+    case 'k-bias':
+      return vector('qkvBias', q);
+    case 'v-bias':
+      return vector('qkvBias', q + kv);
+    case 'o-bias':
+      return vector('oBias');
+    case 'gate-bias':
+      return vector('gateUpBias');
+    case 'up-bias':
+      return vector('gateUpBias', spec.intermediate);
+    case 'down-bias':
+      return vector('downBias');
+    default:
+      return role satisfies never;
+  }
+}
+
+function matrixShape(role: MatrixRole, spec: ModelSpec): MatrixShape {
+  const q = spec.heads * spec.headDim;
+  const kv = spec.kvHeads * spec.headDim;
+  switch (role) {
+    case 'qkv':
+      return { name: role, outputs: q + 2 * kv, k: spec.hidden, paired: false };
+    case 'o':
+      return { name: role, outputs: spec.hidden, k: q, paired: false };
+    case 'gateUp':
+      return { name: role, outputs: 2 * spec.intermediate, k: spec.hidden, paired: true };
+    case 'down':
+      return { name: role, outputs: spec.hidden, k: spec.intermediate, paired: false };
+    case 'embedding':
+    case 'head':
+      return { name: role, outputs: spec.vocab, k: spec.hidden, paired: false };
+    default:
+      return role satisfies never;
+  }
+}
+
+function vectorLength(role: VectorRole, spec: ModelSpec): number {
+  switch (role) {
+    case 'attentionNorm':
+    case 'mlpNorm':
+    case 'finalNorm':
+    case 'oBias':
+    case 'downBias':
+      return padded(spec.hidden);
+    case 'qkvBias':
+      return (spec.heads + 2 * spec.kvHeads) * spec.headDim;
+    case 'qkNorm':
+      return 2 * spec.headDim;
+    case 'gateUpBias':
+      return 2 * spec.intermediate;
+    default:
+      return role satisfies never;
+  }
+}
+
+const key = (layer: number | null, role: MatrixRole | VectorRole) => `${layer ?? 'shard'}.${role}`;
+const isLookup = (role: MatrixRole) => role === 'embedding' || role === 'head';
+
+/**
+ * Brings a shard's weights to the GPU, each tensor as it arrives, so that no more than one is held in memory beside it.
+ * @throws TENSOR_MISSING, TENSOR_SHAPE, SHARD_TOO_LARGE (before anything large is allocated), OUT_OF_MEMORY, ABORTED;
+ *   whatever the iterable throws. Nothing stays allocated then.
+ */
+export async function loadWeights(options: LoadOptions): Promise<ShardWeights> {
+  const { device, spec, shard } = options;
+  const expected = new Map(shardTensors(spec, shard).map((tensor) => [tensor.name, tensor]));
+  const total = expected.size;
+  const matrices = new Map<string, Matrix>();
+  const vectors = new Map<string, GPUBuffer>();
+  let bytes = 0;
+  const destroy = () => {
+    for (const matrix of new Set(matrices.values())) matrix.destroy();
+    for (const buffer of vectors.values()) device.free(buffer);
+  };
+
+  const place = async (tensor: LoadedTensor, target: TensorSpec) => {
+    for (const role of target.roles) {
+      const to = placeOf(role, spec);
+      if (to.kind === 'vector') {
+        const name = key(target.layer, to.role);
+        let buffer = vectors.get(name);
+        if (buffer === undefined) {
+          const size = vectorLength(to.role, spec) * 4;
+          buffer = device.create(name, size, USAGE.STORAGE | USAGE.COPY_DST);
+          vectors.set(name, buffer);
+          bytes += size;
+        }
+        const values = decode(tensor.bytes, tensor.dtype);
+        device.raw.queue.writeBuffer(buffer, to.at * 4, values as Float32Array<ArrayBuffer>);
+        continue;
+      }
+      const name = key(target.layer, to.role);
+      // Tied embeddings: the second role finds the first one's matrix filled.
+      const shared = to.role === 'head' ? matrices.get(key(null, 'embedding')) : undefined;
+      if (shared !== undefined && target.roles.includes('embedding')) {
+        matrices.set(name, shared);
+        continue;
+      }
+      let matrix = matrices.get(name);
+      if (matrix === undefined) {
+        const format = formatOf(options.quantization, tensor.dtype, isLookup(to.role));
+        const shape = matrixShape(to.role, spec);
+        const size = matrixBytes(shape, format);
+        matrix = await device.guardMemory(
+          `${target.name}`,
+          size,
+          () => new Matrix(device, { ...shape, name }, format),
+        );
+        matrices.set(name, matrix);
+        bytes += matrix.bytes;
+      }
+      matrix.upload(tensor, to.at);
+    }
+  };
+
+  try {
+    for await (const tensor of options.tensors) {
+      throwIfAborted(options.signal);
+      const target = expected.get(tensor.name);
+      if (target === undefined) continue;
+      checkShape(tensor, target);
+      if (expected.size === total) checkBudget(options, tensor);
+      await place(tensor, target);
+      expected.delete(tensor.name);
+    }
+    throwIfAborted(options.signal);
+    const missing = [...expected.keys()];
+    if (missing.length > 0) {
+      throw new ShoalError(
+        'TENSOR_MISSING',
+        `${missing.length} of ${total} tensors of layers ${shard.start}–${shard.end - 1} did not come, the first is ${missing[0]}; the model's files and its config do not belong together`,
+        { param: missing[0]! },
+      );
+    }
+    device.check();
+  } catch (thrown) {
+    destroy();
+    throw thrown;
+  }
+
+  const matrix = (layer: number | null, role: MatrixRole) => matrices.get(key(layer, role));
+  const vector = (layer: number | null, role: VectorRole) => vectors.get(key(layer, role));
+  const layers = Array.from({ length: shard.end - shard.start }, (_, i): LayerWeights => {
+    const layer = shard.start + i;
+    return {
+      attentionNorm: vector(layer, 'attentionNorm')!,
+      qkv: matrix(layer, 'qkv')!,
+      qkvBias: vector(layer, 'qkvBias'),
+      qkNorm: vector(layer, 'qkNorm'),
+      o: matrix(layer, 'o')!,
+      oBias: vector(layer, 'oBias'),
+      mlpNorm: vector(layer, 'mlpNorm')!,
+      gateUp: matrix(layer, 'gateUp')!,
+      gateUpBias: vector(layer, 'gateUpBias'),
+      down: matrix(layer, 'down')!,
+      downBias: vector(layer, 'downBias'),
+    };
+  });
+  return {
+    layers,
+    embedding: shard.embedding ? matrix(null, 'embedding') : undefined,
+    finalNorm: vector(null, 'finalNorm'),
+    head: shard.head ? matrix(null, 'head') : undefined,
+    bytes,
+    destroy,
+  };
+}
+
+function checkShape(tensor: LoadedTensor, target: TensorSpec): void {
+  const same =
+    tensor.shape.length === target.shape.length && tensor.shape.every((n, i) => n === target.shape[i]);
+  if (!same) {
+    throw new ShoalError(
+      'TENSOR_SHAPE',
+      `${tensor.name} is (${tensor.shape.join(', ')}), the config calls for (${target.shape.join(', ')}); the model's files and its config do not belong together`,
+      { param: tensor.name },
+    );
+  }
+  const values = target.shape.reduce((product, n) => product * n, 1);
+  const bytes = values * { F32: 4, F16: 2, BF16: 2 }[tensor.dtype];
+  if (tensor.bytes.byteLength !== bytes) {
+    throw new ShoalError(
+      'TENSOR_SHAPE',
+      `${tensor.name} has ${tensor.bytes.byteLength} bytes, ${tensor.dtype} (${target.shape.join(', ')}) takes ${bytes}; the file is damaged`,
+      { param: tensor.name },
+    );
+  }
+}
+
+/** GPU bytes of a shard's matrices, all in the number format of `dtype`. */
+export function shardWeightBytes(
+  spec: ModelSpec,
+  shard: Shard,
+  quantization: Quantization,
+  dtype: LoadedTensor['dtype'],
+): number {
+  const size = (role: MatrixRole) =>
+    matrixBytes(matrixShape(role, spec), formatOf(quantization, dtype, isLookup(role)));
+  const layer = size('qkv') + size('o') + size('gateUp') + size('down');
+  const shared = shard.embedding && shard.head && spec.tiedEmbeddings;
+  return (
+    (shard.end - shard.start) * layer +
+    (shard.embedding ? size('embedding') : 0) +
+    (shard.head && !shared ? size('head') : 0)
+  );
+}
+
+/** The first tensor tells the file's number format, hence what the shard needs. */
+function checkBudget(options: LoadOptions, first: LoadedTensor): void {
+  const { spec, shard, quantization, memoryBudgetBytes, reservedBytes } = options;
+  const layers = shard.end - shard.start;
+  const weights = shardWeightBytes(spec, shard, quantization, first.dtype);
+  const need = weights + reservedBytes;
+  if (need <= memoryBudgetBytes) return;
+  const oneLayer = shardWeightBytes(
+    spec,
+    { start: 0, end: 1, embedding: false, head: false },
+    quantization,
+    first.dtype,
+  );
+  const room = memoryBudgetBytes - reservedBytes - (weights - layers * oneLayer);
+  const fit = Math.floor(room / oneLayer);
+  const remedy =
+    fit >= 1
+      ? `assign ${fit} layer${fit === 1 ? '' : 's'} or fewer`
+      : quantization === 'q4'
+        ? 'lend more memory'
+        : 'lend more memory or load the model with q4 weights';
+  throw new ShoalError(
+    'SHARD_TOO_LARGE',
+    `layers ${shard.start}–${shard.end - 1} need ${formatBytes(need)} (weights ${formatBytes(weights)}, KV cache and scratch ${formatBytes(reservedBytes)}), this device allows ${formatBytes(memoryBudgetBytes)}; ${remedy}`,
+  );
+}
