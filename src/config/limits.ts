@@ -200,6 +200,10 @@ export const CAPACITY_RETRY_MS = 1_000;
 export const MAX_CAPACITY_RETRIES = 60;
 /** Pause before a sequence is started again on the pipeline that failed it, times the restarts so far. */
 export const RESTART_PAUSE_MS = 100;
+/** All files of the built page, which the server keeps in memory; the build has 1 MB. */
+export const MAX_PAGE_BYTES = 64 * MIB;
+/** What a client that got 429 is told to wait: a short answer's time. */
+export const RETRY_AFTER_SECONDS = 2;
 
 // — headless workers ———————————————————————————————————————————————————————————————————————————
 /** A crashed tab or browser starts again after: from, doubling, to. A model that crashes its tab must not spin the CPU. */
@@ -215,7 +219,3 @@ export const BROWSER_START_MS = 60_000;
 export const SHUTDOWN_MS = 5_000;
 /** `npm start` gives its workers this long to serve; downloads of large models report progress meanwhile. */
 export const UP_DEADLINE_MS = 600_000;
-/** All files of the built page, which the server keeps in memory; the build has 1 MB. */
-export const MAX_PAGE_BYTES = 64 * MIB;
-/** What a client that got 429 is told to wait: a short answer's time. */
-export const RETRY_AFTER_SECONDS = 2;

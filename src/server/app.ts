@@ -1,0 +1,120 @@
+/** All of the server's HTTP: the OpenAI API, health, status, the model's files and the page. Tested without sockets. */
+import { type Context, Hono } from 'hono';
+import type { Logger } from 'pino';
+import type { Backend } from '../backend/backend.ts';
+import { openAiErrorResponse } from '../backend/openai-error.ts';
+import { ShoalError } from '../config/errors.ts';
+import { RETRY_AFTER_SECONDS } from '../config/limits.ts';
+import type { Status } from '../mesh/protocol/status.ts';
+import type { HostGuard } from './host-guard.ts';
+import type { Mesh } from './mesh.ts';
+import { modelRoutes, type ServedFiles } from './model-routes.ts';
+import { openAiRoutes } from './openai-routes.ts';
+import { type PageFiles, pageResponse } from './page-files.ts';
+import { securityHeaders } from './security-headers.ts';
+
+export interface AppOptions {
+  readonly backend: Backend;
+  /** Absent with a proxy backend: it has no workers and no model files. */
+  readonly served?: { readonly mesh: Mesh; readonly files: ServedFiles };
+  readonly page: PageFiles;
+  readonly guard: HostGuard;
+  readonly log: Logger;
+}
+
+export interface App {
+  readonly fetch: (request: Request, env?: object) => Response | Promise<Response>;
+  status(signal: AbortSignal): Promise<Status>;
+}
+
+export function createApp({ backend, served, page, guard, log }: AppOptions): App {
+  const app = new Hono();
+  let requestsInFlight = 0;
+  const onRequest = () => {
+    let isOpen = true;
+    requestsInFlight++;
+    return () => {
+      if (isOpen) requestsInFlight--;
+      isOpen = false;
+    };
+  };
+
+  const status = async (signal: AbortSignal): Promise<Status> => {
+    const { ready, detail } = await backend.readiness(signal);
+    const live = served?.mesh.pipelines.live ?? null;
+    return {
+      provider: backend.provider,
+      ready,
+      detail,
+      model: served
+        ? {
+            id: served.files.model,
+            layers: served.files.spec.layers,
+            contextLength: served.files.spec.contextLength,
+          }
+        : null,
+      pipeline: live && { epoch: live.epoch, stages: live.infos() },
+      workers: served?.mesh.workers() ?? [],
+      requestsInFlight,
+    };
+  };
+
+  app.use(securityHeaders);
+  app.use(async (c, next) => {
+    const host = c.req.header('host') ?? new URL(c.req.url).host;
+    if (!guard.allowsHost(host)) {
+      throw new ShoalError(
+        'FORBIDDEN',
+        `this server does not answer to the name "${host.slice(0, 80)}"; use its address, or start it with --host`,
+      );
+    }
+    // A foreign page could otherwise spend this machine's time: a POST of text/plain needs no preflight.
+    const changes = c.req.method !== 'GET' && c.req.method !== 'HEAD';
+    if (changes && !guard.allowsOrigin(c.req.header('origin'), host)) {
+      throw new ShoalError('FORBIDDEN', 'pages of other origins may not use this server');
+    }
+    await next();
+  });
+
+  app.route('/v1', openAiRoutes(backend, onRequest));
+  if (served) app.route('/models', modelRoutes(served.files));
+  app.get('/health/live', (c) => c.json({ live: true }));
+  app.get('/health/ready', async (c) => {
+    const readiness = await backend.readiness(c.req.raw.signal);
+    return c.json(readiness, readiness.ready ? 200 : 503, { 'cache-control': 'no-store' });
+  });
+  app.get('/api/status', async (c) =>
+    c.json(await status(c.req.raw.signal), 200, { 'cache-control': 'no-store' }),
+  );
+  app.get('*', (c) => pageResponse(page, c.req.path, c.req.header('if-none-match')) ?? notFound(c, page));
+  app.notFound((c) => notFound(c, page));
+  app.onError((thrown) => {
+    const error = publicError(thrown, log);
+    const response = openAiErrorResponse(error);
+    if (error.httpStatus === 429) response.headers.set('retry-after', String(RETRY_AFTER_SECONDS));
+    return response;
+  });
+  return { fetch: (request, env) => app.fetch(request, env), status };
+}
+
+function notFound(c: Context, page: PageFiles): Response {
+  const isUnbuilt = c.req.path === '/' && page.size === 0;
+  return openAiErrorResponse(
+    isUnbuilt
+      ? new ShoalError('NOT_FOUND', 'the page is not built; run npm run build and start again')
+      : new ShoalError('NOT_FOUND', `there is no ${c.req.method} ${c.req.path.slice(0, 200)} here`),
+  );
+}
+
+/** What is no ShoalError is a fault of ours: its text goes to the log, not to a client. */
+function publicError(thrown: unknown, log: Logger): ShoalError {
+  if (thrown instanceof ShoalError) {
+    if (thrown.httpStatus >= 500) log.warn({ code: thrown.code }, thrown.message);
+    return thrown;
+  }
+  if (thrown instanceof Error && thrown.name === 'AbortError') {
+    return new ShoalError('ABORTED', 'the client hung up');
+  }
+  log.error({ err: thrown }, 'a request failed');
+  return new ShoalError('INTERNAL', 'the server failed on this request; its log has the reason');
+}
