@@ -21,7 +21,8 @@ export class MemoryTransport extends TransportEndpoint {
   private readonly schedule: (deliver: () => void) => void;
   private queue: InFlight[] = [];
   private queuedBytes = 0;
-  private scheduled = false;
+  /** Deliveries that were scheduled and have not run. */
+  private scheduled = 0;
   private stalled = false;
   private vanished = false;
 
@@ -92,34 +93,36 @@ export class MemoryTransport extends TransportEndpoint {
   }
 
   private deliverLater(): void {
-    if (this.scheduled || this.queue.length === 0 || this.state !== 'open') return;
-    if (!this.stalled) {
-      this.scheduled = true;
-      this.schedule(() => {
-        this.scheduled = false;
-        this.deliverAll();
-      });
+    if (this.state !== 'open') return;
+    if (this.stalled) {
+      this.release(HIGH_WATER_BYTES);
       return;
     }
-    this.releaseBelow(HIGH_WATER_BYTES);
+    while (this.scheduled < this.queue.length) {
+      this.scheduled += 1;
+      this.schedule(() => {
+        this.scheduled -= 1;
+        this.deliverOne();
+      });
+    }
   }
 
-  /** The platform takes frames up to the high-water mark; beyond it a send waits for the low one. */
-  private releaseBelow(bytes: number): void {
-    if (this.queuedBytes > bytes) return;
+  /** A channel takes frames up to the high-water mark; beyond it, sends wait until it is below the low one. */
+  private release(belowBytes: number): void {
+    if (this.queuedBytes > belowBytes) return;
     for (const item of this.queue) item.sent();
   }
 
-  private deliverAll(): void {
-    while (this.queue.length > 0 && this.state === 'open' && !this.stalled) {
-      const item = this.queue.shift()!;
-      this.queuedBytes -= item.frame.length;
-      this.countSent(item.frame.length, 1);
-      item.sent();
-      if (this.vanished) continue;
-      this.other.countReceived(item.frame.length);
-      this.other.deliver(item.frame);
-    }
-    if (this.queuedBytes <= LOW_WATER_BYTES) this.releaseBelow(LOW_WATER_BYTES);
+  private deliverOne(): void {
+    if (this.state !== 'open' || this.stalled) return;
+    const item = this.queue.shift();
+    if (item === undefined) return;
+    this.queuedBytes -= item.frame.length;
+    this.countSent(item.frame.length, 1);
+    item.sent();
+    this.release(LOW_WATER_BYTES);
+    if (this.vanished) return;
+    this.other.countReceived(item.frame.length);
+    this.other.deliver(item.frame);
   }
 }
