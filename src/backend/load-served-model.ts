@@ -22,7 +22,11 @@ export async function loadServedModel(directory: ModelDirectory): Promise<Served
   const written = (id: number | null) => (id === null ? undefined : tokenizer.token(id));
   return {
     id: directory.model,
-    spec,
+    // Where config.json names no end of sequence, the tokenizer's is meant.
+    spec:
+      spec.eosTokenIds.length === 0 && tokenizer.eosTokenId !== null
+        ? { ...spec, eosTokenIds: [tokenizer.eosTokenId] }
+        : spec,
     tokenizer,
     chatTemplate:
       source === undefined

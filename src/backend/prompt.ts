@@ -14,9 +14,12 @@ export function chatPrompt(model: ServedModel, messages: readonly ChatMessage[])
       { param: 'messages' },
     );
   }
+  const guard = (text: string) => guardSpecials(text, model.tokenizer.specialTokens);
   const guarded = messages.map((message) => ({
     ...message,
-    content: guardSpecials(message.content, model.tokenizer.specialTokens),
+    content: guard(message.content),
+    ...(message.name !== undefined && { name: guard(message.name) }),
+    ...(message.role === 'tool' && { tool_call_id: guard(message.tool_call_id) }),
   }));
   return checked(model, encodeGuarded(model.chatTemplate.render(guarded), model.tokenizer), 'messages');
 }
