@@ -224,6 +224,16 @@ describe('streams', () => {
     await vi.waitFor(() => expect(upstream.hangUps).toBe(1));
   });
 
+  it('end at the backend when the body is cancelled, without any signal', async () => {
+    upstream.handler = streams([event(chunk('Hel'))], 'open');
+    const { signal } = new AbortController();
+    const response = await backend.chatCompletions({ model: 'm', messages, stream: true }, signal);
+    const reader = response.body!.getReader();
+    await reader.read();
+    void reader.cancel();
+    await vi.waitFor(() => expect(upstream.hangUps).toBe(1));
+  });
+
   it('read from the backend only what the client takes', async () => {
     let written = 0;
     upstream.handler = async (response) => {

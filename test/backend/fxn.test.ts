@@ -285,6 +285,17 @@ describe('streaming', () => {
     await vi.waitFor(() => expect(generator.open).toBe(0));
   });
 
+  it('frees the sequence when the body is cancelled, without any signal', async () => {
+    generator.script = stallsAfter('Hel');
+    const { signal } = new AbortController();
+    const response = await backend.chatCompletions({ model: 'fake', messages, stream: true }, signal);
+    const reader = response.body!.getReader();
+    await reader.read();
+    await vi.waitFor(() => expect(generator.open).toBe(1));
+    void reader.cancel();
+    await vi.waitFor(() => expect(generator.open).toBe(0));
+  });
+
   it('frees the sequence when a client that does not stream hangs up', async () => {
     generator.script = stallsAfter('Hel');
     const abort = new AbortController();
