@@ -17,6 +17,7 @@ export default defineConfig({
           pool: 'forks',
           maxWorkers: 1,
           testTimeout: 60_000,
+          hookTimeout: 60_000,
         },
       },
       {

@@ -33,6 +33,17 @@ export function foldWorkgroups(workgroups: number): [number, number] {
   return [Math.ceil(workgroups / y), y];
 }
 
+const compilers = new WeakMap<GpuDevice, Map<ShaderSource, KernelCompiler>>();
+
+/** The compiler of a device: a shard that replaces another of the same model finds its kernels compiled. */
+export function compilerFor(device: GpuDevice, source: ShaderSource): KernelCompiler {
+  const bySource = compilers.get(device) ?? new Map<ShaderSource, KernelCompiler>();
+  compilers.set(device, bySource);
+  const compiler = bySource.get(source) ?? new KernelCompiler(device, source);
+  bySource.set(source, compiler);
+  return compiler;
+}
+
 /** Compiles kernels and keeps them by their options, so that layers of one shape share a pipeline. */
 export class KernelCompiler {
   readonly device: GpuDevice;

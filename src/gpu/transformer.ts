@@ -6,7 +6,7 @@ import type { ModelSpec } from '../model/spec.ts';
 import { type Activations, createActivations, ropeBytes, scratchBytes } from './activations.ts';
 import { USAGE } from './buffer-usage.ts';
 import { type GpuDevice, throwIfAborted } from './device.ts';
-import { KernelCompiler, STEP_SLOT_BYTES } from './kernels.ts';
+import { compilerFor, STEP_SLOT_BYTES } from './kernels.ts';
 import { KvCache, type KvSequence } from './kv-cache.ts';
 import { ReadbackRing, type Ticket } from './readback.ts';
 import { ropeTable } from './rope.ts';
@@ -72,7 +72,7 @@ export async function createStageEngine(options: StageEngineOptions): Promise<St
     const angles = device.create('rope angles', ropeBytes(spec), USAGE.STORAGE | USAGE.COPY_DST);
     owned.push(() => device.free(angles));
     device.raw.queue.writeBuffer(angles, 0, ropeTable(spec, spec.contextLength));
-    const compiler = new KernelCompiler(device, options.shaders);
+    const compiler = compilerFor(device, options.shaders);
     const uniform = compiler.stepUniform(STEP_SLOTS);
     owned.push(() => device.free(uniform.buffer));
     const context = { device, compiler, tuning, shared: buffers };
