@@ -22,7 +22,8 @@ export interface PipelineStage {
 }
 
 interface StageLoad {
-  ready: boolean;
+  /** GPU bytes that the worker says the stage takes; null until it is ready. */
+  gpuBytes: number | null;
   phase: LoadPhase;
   bytesDone: number;
   bytesTotal: number;
@@ -41,7 +42,7 @@ export class Pipeline {
     this.epoch = epoch;
     this.stages = stages;
     this.#loads = new Map(
-      stages.map(({ peer }) => [peer.id, { ready: false, phase: 'download', bytesDone: 0, bytesTotal: 0 }]),
+      stages.map(({ peer }) => [peer.id, { gpuBytes: null, phase: 'download', bytesDone: 0, bytesTotal: 0 }]),
     );
   }
 
@@ -77,7 +78,7 @@ export class Pipeline {
   }
 
   /** @returns whether anything changed since the stage's last report */
-  noteProgress(peer: Peer, report: Omit<StageLoad, 'ready'>): boolean {
+  noteProgress(peer: Peer, report: Omit<StageLoad, 'gpuBytes'>): boolean {
     const load = this.#loads.get(peer.id);
     if (load === undefined) return false;
     const { phase, bytesDone, bytesTotal } = report;
@@ -87,15 +88,20 @@ export class Pipeline {
   }
 
   /** @returns false when the stage was ready already */
-  noteReady(peer: Peer): boolean {
+  noteReady(peer: Peer, gpuBytes: number): boolean {
     const load = this.#loads.get(peer.id);
-    if (load === undefined || load.ready) return false;
-    load.ready = true;
+    if (load === undefined || load.gpuBytes !== null) return false;
+    load.gpuBytes = gpuBytes;
     return true;
   }
 
   get isReady(): boolean {
-    return [...this.#loads.values()].every(({ ready }) => ready);
+    return [...this.#loads.values()].every(({ gpuBytes }) => gpuBytes !== null);
+  }
+
+  /** Of the worker's memory: what it reported, before that what placement predicted; 0 for others. */
+  bytesOn(peer: Peer): number {
+    return this.#loads.get(peer.id)?.gpuBytes ?? this.stageOf(peer)?.bytes ?? 0;
   }
 
   /**
@@ -103,7 +109,9 @@ export class Pipeline {
    * still loads.
    */
   laggards(): readonly Peer[] {
-    const waiting = this.stages.map(({ peer }) => peer).filter((peer) => !this.#loads.get(peer.id)!.ready);
+    const waiting = this.stages
+      .map(({ peer }) => peer)
+      .filter((peer) => this.#loads.get(peer.id)!.gpuBytes === null);
     const behind = waiting.filter((peer) => this.#loads.get(peer.id)!.phase !== 'connect');
     return behind.length > 0 ? behind : waiting;
   }
@@ -113,7 +121,7 @@ export class Pipeline {
     const loads = [...this.#loads.values()];
     const sum = (of: (load: StageLoad) => number) => loads.reduce((total, load) => total + of(load), 0);
     const megabytes = (bytes: number) => (bytes / 1e6).toFixed(1);
-    const ready = sum((load) => (load.ready ? 1 : 0));
+    const ready = sum((load) => (load.gpuBytes === null ? 0 : 1));
     const bytes = `${megabytes(sum((load) => load.bytesDone))} of ${megabytes(sum((load) => load.bytesTotal))} MB`;
     return `${ready} of ${loads.length} workers ready, ${bytes}`;
   }

@@ -59,6 +59,8 @@ export class Pipelines {
   /** Why there is no pipeline, when none is live or loading. */
   #lack = 'no worker has joined; open the page and press Join';
   #closed = false;
+  /** A better placement has no memory beside the live pipeline. */
+  #waitsForIdle = false;
 
   constructor(options: PipelinesOptions) {
     this.#options = options;
@@ -127,7 +129,7 @@ export class Pipelines {
 
   ready(peer: Peer, message: Message<'ready'>): void {
     const pipeline = this.#loading;
-    if (pipeline?.epoch !== message.epoch || !pipeline.noteReady(peer)) return;
+    if (pipeline?.epoch !== message.epoch || !pipeline.noteReady(peer, message.gpuBytes)) return;
     peer.downloadedBytes += message.downloadedBytes;
     peer.forgive();
     const { epoch, downloadedBytes, gpuBytes, loadMs } = message;
@@ -152,16 +154,22 @@ export class Pipelines {
     this.membersFailed(pipeline, [peer], ShoalError.from(message.error));
   }
 
-  /** Ends the pipeline, and keeps layers away from the members that failed for a while. */
+  /**
+   * Keeps layers away from the members that failed for a while. A pipeline that only loads ends alone: one that its
+   * members serve at the same time is as good as before. A failure of one that serves ends all that they are part of.
+   */
   membersFailed(pipeline: Pipeline, peers: readonly Peer[], error: ShoalError): void {
     if (pipeline.state === 'ended') return;
+    const wasLoading = pipeline.state === 'loading';
     for (const peer of peers) {
       const problem = `${peer.name} failed: ${error.toString()}`;
       const backoffMs = peer.exclude(this.#timers.now(), problem);
       this.#options.log.warn({ worker: peer.name, epoch: pipeline.epoch, backoffMs }, problem);
       this.#timers.after(backoffMs, () => this.#schedule(0));
-      this.#endAllWith(peer, problem);
+      if (!wasLoading) this.#endAllWith(peer, problem);
     }
+    if (wasLoading)
+      this.#break(pipeline, new ShoalError('PIPELINE_LOST', peers[0]?.problem ?? error.message));
     this.#schedule(DEPARTURE_DEBOUNCE_MS);
   }
 
@@ -172,6 +180,7 @@ export class Pipelines {
       this.#end(pipeline);
       this.#schedule(0);
     }
+    if (this.#waitsForIdle && pipeline === this.#live && pipeline.sequences === 0) this.#schedule(0);
   }
 
   close(): void {
@@ -212,13 +221,11 @@ export class Pipelines {
       this.#lack = `${workers.length} of ${this.#options.expectWorkers} expected workers have joined`;
       return;
     }
-    const placement = place(costs, this.#candidates(workers), this.#options);
     if (this.#live !== null) {
-      if (placement.kind === 'placed' && isWorthMoving(slowestStage(this.#live.stages), placement)) {
-        this.#load(placement);
-      }
+      this.#improve(this.#live, workers);
       return;
     }
+    const placement = place(costs, this.#candidates(workers, this.#all()), this.#options);
     if (placement.kind === 'placed') {
       this.#expecting = false;
       this.#load(placement);
@@ -229,8 +236,34 @@ export class Pipelines {
     if (workers.length > 0) log.warn({ workers: workers.length }, this.detail);
   }
 
+  /**
+   * Loads a better placement beside the pipeline that serves. Where the workers' memory does not hold both, the old one
+   * has to end first, and does when nobody uses it.
+   */
+  #improve(live: Pipeline, workers: readonly Peer[]): void {
+    const { costs } = this.#options;
+    this.#waitsForIdle = false;
+    const better = (holding: readonly Pipeline[]) => {
+      const placement = place(costs, this.#candidates(workers, holding), this.#options);
+      const isBetter = placement.kind === 'placed' && isWorthMoving(slowestStage(live.stages), placement);
+      return isBetter ? placement : null;
+    };
+    const beside = better(this.#all());
+    const instead = beside ?? better([]);
+    if (instead === null) return;
+    if (beside === null) {
+      if (live.sequences > 0) {
+        this.#waitsForIdle = true;
+        return;
+      }
+      this.#options.log.info({ epoch: live.epoch }, 'pipeline ends: its memory is needed for a better one');
+      this.#end(live);
+    }
+    this.#load(instead);
+  }
+
   /** In the present pipeline's order first, so that workers keep layers they have in their cache. */
-  #candidates(workers: readonly Peer[]): PlacementWorker[] {
+  #candidates(workers: readonly Peer[], holding: readonly Pipeline[]): PlacementWorker[] {
     const rank = (peer: Peer) => {
       const index = this.#lastOrder.indexOf(peer.id);
       return index < 0 ? this.#lastOrder.length : index;
@@ -241,10 +274,7 @@ export class Pipelines {
         if (peer.capability === null) return [];
         const { gemvMacsPerSecond, memoryBudgetBytes, adapter, maxBufferBytes, maxStorageBindingBytes } =
           peer.capability;
-        const heldBytes = this.#all().reduce(
-          (sum, pipeline) => sum + (pipeline.stageOf(peer)?.bytes ?? 0),
-          0,
-        );
+        const heldBytes = holding.reduce((sum, pipeline) => sum + pipeline.bytesOn(peer), 0);
         return {
           id: peer.id,
           gemvMacsPerSecond,

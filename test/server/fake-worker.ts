@@ -46,6 +46,8 @@ export interface Misbehaviour {
   onToken?: (worker: FakeWorker, token: Extract<PeerMessage, { type: 'token' }>, send: () => void) => void;
   /** `silent`: never ready. Or the load fails with this. */
   load?: 'silent' | 'fail';
+  /** GPU bytes it says a stage takes; default 100. */
+  gpuBytes?: number;
   /** `silent`: never opened. Or this code. */
   open?: 'silent' | 'SEQUENCE_LIMIT' | 'F16_RANGE with f16';
 }
@@ -159,7 +161,13 @@ export class FakeWorker {
       return;
     }
     this.send({ type: 'load-progress', epoch, phase: 'download', bytesDone: 50, bytesTotal: 100 });
-    this.send({ type: 'ready', epoch, downloadedBytes: 100, gpuBytes: 100, loadMs: 1 });
+    this.send({
+      type: 'ready',
+      epoch,
+      downloadedBytes: 100,
+      gpuBytes: this.misbehaviour.gpuBytes ?? 100,
+      loadMs: 1,
+    });
   }
 
   #open(open: Message<'open'>): void {
