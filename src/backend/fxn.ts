@@ -4,6 +4,7 @@ import { DEFAULT_COMPLETION_TOKENS, STREAM_COMMIT_MS } from '../config/limits.ts
 import { StopStrings } from '../model/stop-strings.ts';
 import type { Backend, Readiness } from './backend.ts';
 import { type Clock, systemClock } from './clock.ts';
+import { continuationDecoder } from './continuation-decoder.ts';
 import {
   type GenerationParts,
   type GenerationPiece,
@@ -114,9 +115,7 @@ export function createFxnBackend({
       checkModel(request.model);
       const prompt = completionPrompt(model, request.prompt);
       const maxTokens = room(prompt, request.max_tokens ?? DEFAULT_COMPLETION_TOKENS);
-      // Prompt and completion are one text: some tokenizers drop the space before a text's first word.
-      const decoder = model.tokenizer.createDecoder();
-      for (const id of prompt) decoder.push(id);
+      const decoder = continuationDecoder(model.tokenizer, prompt);
       return answer({ request, prompt, maxTokens, shape: completionAnswer(head()), decoder }, signal);
     },
 

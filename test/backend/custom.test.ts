@@ -230,6 +230,8 @@ describe('streams', () => {
     const response = await backend.chatCompletions({ model: 'm', messages, stream: true }, signal);
     const reader = response.body!.getReader();
     await reader.read();
+    // The stream reads ahead by one: it waits at the backend once the first event is taken.
+    await new Promise((resolve) => setTimeout(resolve, 20));
     void reader.cancel();
     await vi.waitFor(() => expect(upstream.hangUps).toBe(1));
   });

@@ -285,13 +285,16 @@ describe('streaming', () => {
     await vi.waitFor(() => expect(generator.open).toBe(0));
   });
 
-  it('frees the sequence when the body is cancelled, without any signal', async () => {
-    generator.script = stallsAfter('Hel');
+  it('frees the sequence when the body is cancelled while a token is awaited, without any signal', async () => {
+    let stalled = false;
+    generator.script = stallsAfter('Hel', () => {
+      stalled = true;
+    });
     const { signal } = new AbortController();
     const response = await backend.chatCompletions({ model: 'fake', messages, stream: true }, signal);
     const reader = response.body!.getReader();
-    await reader.read();
-    await vi.waitFor(() => expect(generator.open).toBe(1));
+    for (let read = 0; read < 4; read++) await reader.read();
+    await vi.waitFor(() => expect(stalled).toBe(true));
     void reader.cancel();
     await vi.waitFor(() => expect(generator.open).toBe(0));
   });

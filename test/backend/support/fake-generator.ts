@@ -50,10 +50,11 @@ export function says(text: string): Script {
 }
 
 /** Says `text`, then nothing until the signal aborts. */
-export function stallsAfter(text: string): Script {
+export function stallsAfter(text: string, onStall = () => {}): Script {
   return async function* (_, signal) {
     yield { type: 'pipeline', stages: STAGES, restarts: 0 };
     for (const id of bytes(text)) yield { type: 'token', id };
+    onStall();
     await new Promise<void>((resolve) => {
       if (signal.aborted) resolve();
       else signal.addEventListener('abort', () => resolve());
