@@ -8,7 +8,6 @@ import { Secret } from './secret.ts';
 import { yamlReason } from './yaml-reason.ts';
 
 export const PROVIDERS = ['fxn', 'custom', 'vllm', 'ollama'] as const;
-export type Provider = (typeof PROVIDERS)[number];
 
 interface Common {
   /** fxn: the model to take part in, a catalogue id or a directory. */
