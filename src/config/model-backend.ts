@@ -7,7 +7,7 @@ import { didYouMean } from './nearest.ts';
 import { Secret } from './secret.ts';
 import { yamlReason } from './yaml-reason.ts';
 
-export const PROVIDERS = ['fxn', 'custom', 'vllm', 'ollama'] as const;
+const PROVIDERS = ['fxn', 'custom', 'vllm', 'ollama'] as const;
 
 interface Common {
   /** fxn: the model to take part in, a catalogue id or a directory. */
