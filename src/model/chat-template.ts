@@ -1,4 +1,4 @@
-import { Template } from '@huggingface/jinja';
+import { Environment, Interpreter, Template } from '@huggingface/jinja';
 import { ShoalError } from '../config/errors.ts';
 import { MAX_RENDERED_CHARS, MAX_TEMPLATE_CHARS, MAX_TEMPLATE_RANGE } from '../config/limits.ts';
 import { strftime } from './strftime.ts';
@@ -30,6 +30,8 @@ export interface ChatTemplateOptions {
   readonly now?: () => Date;
 }
 
+const CONSTANTS = { true: true, false: false, none: null, True: true, False: false, None: null };
+
 /** Thrown by the template itself: its message is meant for whoever wrote the conversation. */
 class TemplateRefusal extends Error {}
 
@@ -53,7 +55,9 @@ export function loadChatTemplate(options: ChatTemplateOptions): ChatTemplate {
     render(messages, { addGenerationPrompt = true } = {}) {
       let text: string;
       try {
-        text = template.render({
+        const environment = new Environment();
+        for (const [name, value] of Object.entries({
+          ...CONSTANTS,
           // A copy: a template may write to what it is given.
           messages: structuredClone(messages),
           add_generation_prompt: addGenerationPrompt,
@@ -64,7 +68,11 @@ export function loadChatTemplate(options: ChatTemplateOptions): ChatTemplate {
           },
           strftime_now: (format: unknown) => strftime(now(), String(format)),
           range: boundedRange,
-        });
+        })) {
+          environment.set(name, value);
+        }
+        // Not Template.render: it brings an unbounded range and a clock of its own, and refuses others in their place.
+        text = String(new Interpreter(environment).run(template.parsed).value);
       } catch (cause) {
         throw refused(cause);
       }

@@ -76,12 +76,14 @@ async function* request(
   options: RangeDownloadOptions,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>, void, undefined> {
   throwIfAborted(options.signal, url);
+  // By itself: a browser's fetch called as a method of `options` is an "Illegal invocation".
+  const { fetch } = options;
   const stop = new AbortController();
   const onAbort = () => stop.abort(options.signal.reason);
   options.signal.addEventListener('abort', onAbort, { once: true });
   try {
     const response = await inTime(
-      options.fetch(url, {
+      fetch(url, {
         headers: { range: `bytes=${start}-${end - 1}` },
         signal: stop.signal,
         ...(options.cache === undefined ? {} : { cache: options.cache }),

@@ -16,7 +16,7 @@ export interface DecodeOptions {
 }
 
 export interface Tokenizer {
-  /** Ids below this have a token; models often pad their vocabulary beyond it. */
+  /** Tokens that have a written form; models often pad their vocabulary beyond them. */
   readonly vocabSize: number;
   /** From tokenizer_config.json; null where it names none. */
   readonly bosTokenId: number | null;
@@ -65,8 +65,9 @@ export function loadTokenizer(files: TokenizerFiles): Tokenizer {
   const json = objectOf(files.tokenizerJson, 'tokenizer.json');
   const config = objectOf(files.tokenizerConfig ?? {}, 'tokenizer_config.json');
   checkVocabulary(json);
-  const encoder = createEncoder(json, config);
+  // Once now, so that a decoder that cannot be read is told before the first generation.
   createDecodeStep(json.decoder);
+  const encoder = createEncoder(json, config);
 
   const specials = new Set(
     [...encoder.get_added_tokens_decoder().values()]
