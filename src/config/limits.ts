@@ -41,6 +41,9 @@ export const MAX_LAYERS = 512;
 /** Bound on any width in a config (hidden, intermediate): Llama 405B has 53,248. */
 export const MAX_WIDTH = 131_072;
 
+/** A shard's manifest: ~250 B a tensor, so room for 16,000 tensors. */
+export const MAX_MANIFEST_BYTES = 4 * MIB;
+
 // — engine —————————————————————————————————————————————————————————————————————————————————————
 /** Rows (tokens) of one micro-batch: bounds activation buffers and the length of one submit. */
 export const MAX_BATCH_ROWS = 64;

@@ -1,8 +1,10 @@
 /** The Web Worker's entry: the host, wired to comlink, to the page's event port and to the platform's GPU. */
 import { expose } from 'comlink';
+import { fetchShaders } from '../gpu/shaders.ts';
 import { systemTimers } from '../mesh/timers.ts';
+import { CacheApiTensorCache } from '../model/tensor-cache.ts';
 import { WorkerHost } from './host.ts';
-import { requestWebGpuDevice } from './webgpu-device.ts';
+import { webGpuDevices } from './webgpu-device.ts';
 import type { AcceptMessage, EventsMessage, WorkerEvent } from './worker-api.ts';
 
 /** Events before the page's port came. */
@@ -10,7 +12,13 @@ const early: WorkerEvent[] = [];
 let events: MessagePort | null = null;
 
 const host = new WorkerHost({
-  requestDevice: requestWebGpuDevice,
+  requestDevice: webGpuDevices({
+    // lib.dom declares it always there; browsers leave it out where they have no WebGPU.
+    gpu: navigator.gpu as GPU | undefined,
+    shaders: (signal) => fetchShaders(new URL('/', location.href), fetch, signal),
+    fetch: (url, init) => fetch(url, init),
+    cache: () => CacheApiTensorCache.open(globalThis.caches as CacheStorage | undefined),
+  }),
   emit: (event) => {
     if (events === null) early.push(event);
     else events.postMessage(event);

@@ -1,0 +1,121 @@
+import { MAX_SEQUENCES_PER_STAGE, SCRATCH_BYTES_PER_STAGE } from '../config/limits.ts';
+import { type ProbeResult, probeTuning } from '../gpu/autotune.ts';
+import { type GpuDevice, requestDevice } from '../gpu/device.ts';
+import { kvBytes } from '../gpu/kv-cache.ts';
+import type { ShaderSource } from '../gpu/shaders.ts';
+import { createStageEngine } from '../gpu/transformer.ts';
+import type { Tuning } from '../gpu/tuning.ts';
+import { shardWeightBytes } from '../gpu/weights.ts';
+import type { LoadedTensor, WeightManifest } from '../model/manifest.ts';
+import type { Fetch } from '../model/range-download.ts';
+import type { TensorCache } from '../model/tensor-cache.ts';
+import { loadShard } from '../model/weight-source.ts';
+import type { LoadedShard, LoadRequest, RequestDevice, WorkerDevice } from './device.ts';
+import { fetchManifest } from './fetch-manifest.ts';
+
+export interface WebGpuOptions {
+  /** `navigator.gpu`, or Dawn's object under Node. */
+  readonly gpu: GPU | undefined;
+  readonly shaders: (signal: AbortSignal) => Promise<ShaderSource>;
+  readonly fetch: Fetch;
+  readonly cache: () => Promise<TensorCache | undefined>;
+}
+
+/** Makes the worker's devices: adapter, shaders, probe. */
+export function webGpuDevices(options: WebGpuOptions): RequestDevice {
+  return async (signal) => {
+    const device = await requestDevice(options.gpu, { signal });
+    try {
+      const shaders = await options.shaders(signal);
+      const probe = await probeTuning(device, shaders, { signal });
+      return new WebGpuDevice(options, device, shaders, probe);
+    } catch (thrown) {
+      device.destroy();
+      throw thrown;
+    }
+  };
+}
+
+class WebGpuDevice implements WorkerDevice {
+  readonly capability: WorkerDevice['capability'];
+  readonly lost: WorkerDevice['lost'];
+  readonly #options: WebGpuOptions;
+  readonly #device: GpuDevice;
+  readonly #shaders: ShaderSource;
+  readonly #tuning: Tuning;
+
+  constructor(options: WebGpuOptions, device: GpuDevice, shaders: ShaderSource, probe: ProbeResult) {
+    const { adapter, limits } = device;
+    this.capability = {
+      adapter: {
+        vendor: adapter.vendor.slice(0, 128),
+        architecture: adapter.architecture.slice(0, 128),
+        description: adapter.description.slice(0, 256),
+        isFallback: adapter.isFallback,
+      },
+      ...limits,
+      gemvMacsPerSecond: probe.gemvMacsPerSecond,
+    };
+    this.lost = device.lost;
+    this.#options = options;
+    this.#device = device;
+    this.#shaders = shaders;
+    this.#tuning = probe.tuning;
+  }
+
+  async load(request: LoadRequest, signal: AbortSignal): Promise<LoadedShard> {
+    const { shard, quantization, onProgress, budgetBytes } = request;
+    const manifest = await fetchManifest(request.manifestUrl, shard, this.#options.fetch, signal);
+    const load = loadShard({
+      manifest,
+      filesUrl: request.filesUrl,
+      fetch: this.#options.fetch,
+      cache: await this.#options.cache(),
+      signal,
+      // Tensors are checked as they come; `verify` is told once all are right, so that phases do not flicker.
+      onProgress: ({ phase, bytesDone, bytesTotal }) => {
+        if (phase === 'download' || bytesDone === bytesTotal) onProgress(phase, bytesDone, bytesTotal);
+      },
+    });
+    const engine = await createStageEngine({
+      device: this.#device,
+      shaders: this.#shaders,
+      spec: manifest.spec,
+      shard,
+      weights: thenTell(load, () => onProgress('compile', 0, 0)),
+      quantization,
+      kvBudgetBytes: kvBudgetBytes(manifest, request),
+      memoryBudgetBytes: budgetBytes,
+      tuning: this.#tuning,
+      signal,
+    });
+    return { engine, downloadedBytes: load.bytesFromNetwork };
+  }
+
+  destroy(): void {
+    this.#device.destroy();
+  }
+}
+
+/**
+ * KV cache of one full sequence, as placement counted it, and half of what the budget leaves after a successor of the
+ * same size: pipelines are replaced while the old one serves, so both must fit.
+ */
+function kvBudgetBytes(
+  { spec, tensors }: WeightManifest,
+  { shard, quantization, budgetBytes }: LoadRequest,
+): number {
+  const matrix = Object.values(tensors).find(({ shape }) => shape.length === 2);
+  const weights = shardWeightBytes(spec, shard, quantization, matrix?.dtype ?? 'F32');
+  const one = kvBytes(spec, shard.end - shard.start, spec.contextLength);
+  const spare = budgetBytes - 2 * (weights + SCRATCH_BYTES_PER_STAGE + one);
+  return Math.min(one * MAX_SEQUENCES_PER_STAGE, one + Math.max(0, spare / 2));
+}
+
+async function* thenTell(
+  tensors: AsyncIterable<LoadedTensor>,
+  tell: () => void,
+): AsyncGenerator<LoadedTensor, void, undefined> {
+  yield* tensors;
+  tell();
+}
