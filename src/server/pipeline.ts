@@ -116,6 +116,11 @@ export class Pipeline {
     return behind.length > 0 ? behind : waiting;
   }
 
+  /** For people: `tab 1 [0, 3), tab 2 [3, 8)`. */
+  toString(): string {
+    return this.stages.map(({ peer, shard }) => `${peer.name} [${shard.start}, ${shard.end})`).join(', ');
+  }
+
   /** For people: `2 of 3 workers ready, 10.1 of 15.0 MB`. */
   loadText(): string {
     const loads = [...this.#loads.values()];

@@ -14,15 +14,10 @@ import {
 import type { PeerMessage } from '../mesh/protocol/control.ts';
 import type { Quantization } from '../model/shard.ts';
 import type { ModelCosts } from '../schedule/costs.ts';
-import {
-  isWorthMoving,
-  type Placed,
-  type PlacementWorker,
-  place,
-  slowestStage,
-} from '../schedule/placement.ts';
-import { manifestPath, modelPath } from './model-paths.ts';
+import { isWorthMoving, type Placed, place, slowestStage } from '../schedule/placement.ts';
+import { assignStages } from './assign-stages.ts';
 import { Pipeline } from './pipeline.ts';
+import { placementWorkers } from './placement-workers.ts';
 import type { Peer, Registry } from './registry.ts';
 import { TimerGroup, type Timers } from './timers.ts';
 
@@ -225,7 +220,7 @@ export class Pipelines {
       this.#improve(this.#live, workers);
       return;
     }
-    const placement = place(costs, this.#candidates(workers, this.#all()), this.#options);
+    const placement = place(costs, placementWorkers(workers, this.#lastOrder, this.#all()), this.#options);
     if (placement.kind === 'placed') {
       this.#expecting = false;
       this.#load(placement);
@@ -244,7 +239,7 @@ export class Pipelines {
     const { costs } = this.#options;
     this.#waitsForIdle = false;
     const better = (holding: readonly Pipeline[]) => {
-      const placement = place(costs, this.#candidates(workers, holding), this.#options);
+      const placement = place(costs, placementWorkers(workers, this.#lastOrder, holding), this.#options);
       const isBetter = placement.kind === 'placed' && isWorthMoving(slowestStage(live.stages), placement);
       return isBetter ? placement : null;
     };
@@ -262,29 +257,6 @@ export class Pipelines {
     this.#load(instead);
   }
 
-  /** In the present pipeline's order first, so that workers keep layers they have in their cache. */
-  #candidates(workers: readonly Peer[], holding: readonly Pipeline[]): PlacementWorker[] {
-    const rank = (peer: Peer) => {
-      const index = this.#lastOrder.indexOf(peer.id);
-      return index < 0 ? this.#lastOrder.length : index;
-    };
-    return [...workers]
-      .sort((a, b) => rank(a) - rank(b))
-      .flatMap((peer) => {
-        if (peer.capability === null) return [];
-        const { gemvMacsPerSecond, memoryBudgetBytes, adapter, maxBufferBytes, maxStorageBindingBytes } =
-          peer.capability;
-        const heldBytes = holding.reduce((sum, pipeline) => sum + pipeline.bytesOn(peer), 0);
-        return {
-          id: peer.id,
-          gemvMacsPerSecond,
-          memoryBytes: memoryBudgetBytes - heldBytes,
-          maxBufferBytes: Math.min(maxBufferBytes, maxStorageBindingBytes),
-          isFallback: adapter.isFallback,
-        };
-      });
-  }
-
   #load(placement: Placed): void {
     const { registry, model, quantization, log } = this.#options;
     const pipeline = new Pipeline(
@@ -292,24 +264,8 @@ export class Pipelines {
       placement.stages.map(({ worker, ...stage }) => ({ ...stage, peer: registry.get(worker)! })),
     );
     this.#loading = pipeline;
-    const stages = pipeline.infos();
-    const layers = stages.map(({ name, shard }) => `${name} [${shard.start}, ${shard.end})`);
-    log.info(
-      { epoch: pipeline.epoch, spares: placement.spares.length },
-      `pipeline loads: ${layers.join(', ')}`,
-    );
-    for (const [index, { peer, shard }] of pipeline.stages.entries()) {
-      peer.connection.send({
-        type: 'assign',
-        epoch: pipeline.epoch,
-        model,
-        manifestPath: manifestPath(model, shard),
-        filesPath: modelPath(model),
-        quantization,
-        index,
-        stages,
-      });
-    }
+    log.info({ epoch: pipeline.epoch, spares: placement.spares.length }, `pipeline loads: ${pipeline}`);
+    assignStages(pipeline, model, quantization);
     this.#watchStall(pipeline);
     this.#syncStates();
   }
