@@ -11,8 +11,11 @@ export interface LinksOptions {
   readonly timers: Timers;
   readonly onFrame: (peer: string, frame: Frame) => void;
   readonly onOpen: (peer: string) => void;
-  /** An open link is gone: frames may be lost. A link that never opened says nothing; the page retries or gives up. */
-  readonly onDown: (peer: string, reason: ShoalError) => void;
+  /**
+   * An open link is gone: frames may be lost. A link that never opened says nothing; the page retries or gives up.
+   * `attempt` goes to `PeerConnector.drop`, which may have a newer one on its way.
+   */
+  readonly onDown: (peer: string, reason: ShoalError, attempt: number) => void;
 }
 
 interface Held {
@@ -96,12 +99,13 @@ export class Links {
 
   private fell(peer: string, attempt: number, wasOpen: boolean, reason: ShoalError): void {
     if (this.held.get(peer)?.attempt === attempt) this.held.delete(peer);
-    if (wasOpen) this.options.onDown(peer, reason);
+    if (wasOpen) this.options.onDown(peer, reason, attempt);
   }
 
   private remove(peer: string, reason: ShoalError): void {
+    const attempt = this.held.get(peer)?.attempt ?? 0;
     const wasOpen = this.isOpen(peer);
     this.drop(peer);
-    if (wasOpen) this.options.onDown(peer, reason);
+    if (wasOpen) this.options.onDown(peer, reason, attempt);
   }
 }

@@ -55,8 +55,6 @@ interface Early {
  * for ICE to notice a death: the worker's heartbeat does, the page calls `drop`, and `connect` starts the next attempt.
  */
 export class PeerConnector {
-  private self: string;
-  private iceServers: readonly RTCIceServer[];
   private readonly options: PeerConnectorOptions;
   private readonly open: OpenNegotiatedPeer;
   private readonly wanted = new Map<string, Wanted>();
@@ -66,32 +64,18 @@ export class PeerConnector {
 
   constructor(options: PeerConnectorOptions) {
     this.options = options;
-    this.self = options.self;
-    this.iceServers = options.iceServers;
     this.open = options.open ?? openNegotiatedPeer;
-  }
-
-  /**
-   * A new `welcome` after the server was lost. Open links stay as they are; those that were being made are given up
-   * without a word, as nobody can be reached under the old id.
-   */
-  identify(self: string, iceServers: readonly RTCIceServer[]): void {
-    this.iceServers = iceServers;
-    if (self === this.self) return;
-    this.self = self;
-    this.early.clear();
-    for (const [peer, { opened }] of [...this.wanted]) if (!opened) this.drop(peer);
   }
 
   /** Wants a link to `peer`; does nothing when there is one, or one is on its way. */
   connect(peer: string): void {
-    if (peer === this.self) throw new ShoalError('INTERNAL', 'a peer needs no link to itself');
+    if (peer === this.options.self) throw new ShoalError('INTERNAL', 'a peer needs no link to itself');
     if (this.wanted.has(peer)) return;
     if (this.wanted.size >= MAX_LINKS) {
       this.options.onFailed(peer, new ShoalError('LINK_FAILED', `this page has ${MAX_LINKS} links already`));
       return;
     }
-    const initiator = this.self < peer;
+    const initiator = this.options.self < peer;
     const wanted: Wanted = { initiator, current: null, opened: false, tries: 0, cancelDeadline: null };
     this.wanted.set(peer, wanted);
     if (initiator) {
@@ -129,8 +113,12 @@ export class PeerConnector {
     else this.answer(from, wanted, attempt, parsed.data);
   }
 
-  /** Ends the link to `peer`, open or not. Its channel closes in the worker too. */
-  drop(peer: string): void {
+  /**
+   * Ends the link to `peer`, open or not. Its channel closes in the worker too.
+   * @param attempt the one that the worker saw fall: when a newer one is on its way already, it is left alone
+   */
+  drop(peer: string, attempt?: number): void {
+    if (attempt !== undefined && attempt < (this.attempts.get(peer) ?? 0)) return;
     const wanted = this.wanted.get(peer);
     this.early.delete(peer);
     if (wanted === undefined) return;
@@ -213,7 +201,7 @@ export class PeerConnector {
     try {
       opened = this.open({
         initiator,
-        iceServers: this.iceServers,
+        iceServers: this.options.iceServers,
         onSignal: (data) => {
           // simple-peer also asks to renegotiate media, which we do not have.
           const signal = negotiationSchema.safeParse(data);

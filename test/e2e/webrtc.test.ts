@@ -16,6 +16,7 @@ let server: ViteDevServer;
 let browser: Browser;
 let url: string;
 let held: ServerResponse | null = null;
+let onHold = () => {};
 
 beforeAll(async () => {
   server = await createServer({
@@ -27,15 +28,12 @@ beforeAll(async () => {
     optimizeDeps: { entries: ['page.ts', 'worker.ts'] },
     plugins: [
       {
-        name: 'hold-and-release',
+        name: 'hold',
         configureServer({ middlewares }) {
           middlewares.use('/hold', (_request, response) => {
             held = response;
+            onHold();
             setTimeout(() => response.writableEnded || response.end('gave up'), GIVE_UP_MS).unref();
-          });
-          middlewares.use('/release', (_request, response) => {
-            held?.end('released');
-            response.end();
           });
         },
       },
@@ -136,18 +134,15 @@ describe('links between real tabs', () => {
   it('needs nothing of a main thread that stands still', async () => {
     const tabs = await twoTabs();
     await connect(tabs);
-    // Tab a waits in a synchronous request, which is answered when tab b hears that a's worker has its echoes back.
-    const heard = tabs.b.evaluate(async () => {
-      await window.tab.next('done');
-      await fetch('/release', { method: 'POST' });
+    // Tab a waits in a synchronous request that is answered only when its worker has answered 20 frames.
+    const standing = new Promise<void>((begun) => {
+      onHold = begun;
     });
-    const answer = await tabs.a.evaluate(() => {
-      window.tab.echo('peer-b', Array(20).fill(512));
-      return window.tab.standStill('/hold');
-    });
-    await heard;
-    expect(answer).toBe('released');
-    expect(await tabs.a.evaluate(() => window.tab.next('echoed'))).toEqual(intact(20));
+    const answer = tabs.a.evaluate(() => window.tab.standStill('/hold'));
+    await standing;
+    expect(await echo(tabs.b, 'peer-a', Array(20).fill(512))).toEqual(intact(20));
+    held?.end('released');
+    expect(await answer).toBe('released');
   });
 
   it('notices a tab that closes', async () => {
@@ -165,7 +160,10 @@ describe('links between real tabs', () => {
     const tabs = await twoTabs();
     await connect(tabs);
     await tabs.b.evaluate(() => window.tab.drop('peer-a'));
-    await tabs.a.evaluate(() => window.tab.next('down'));
+    // Told by the channel itself, not by a heartbeat that failed to come.
+    expect(await tabs.a.evaluate(() => window.tab.next('down'))).toMatchObject({
+      message: expect.not.stringMatching(/silent/),
+    });
     await tabs.a.evaluate(() => window.tab.drop('peer-b'));
     await connect(tabs);
     expect(await echo(tabs.b, 'peer-a', SIZES)).toEqual(intact(SIZES.length));

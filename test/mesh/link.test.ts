@@ -124,7 +124,7 @@ describe('the links of a worker', () => {
     const links = new Links({
       timers,
       onOpen: (peer) => log.push(`open ${peer}`),
-      onDown: (peer, reason) => log.push(`down ${peer} ${reason.code}`),
+      onDown: (peer, reason, attempt) => log.push(`down ${peer} ${reason.code} ${attempt}`),
       onFrame: (peer, frame) => log.push(`${frame.kind} from ${peer}`),
     });
     return { links, log };
@@ -160,7 +160,7 @@ describe('the links of a worker', () => {
     links.attach('peer-b', 2, first);
     links.attach('peer-b', 3, second);
     links.attach('peer-b', 2, stale);
-    expect(log).toEqual(['open peer-b', 'down peer-b LINK_FAILED', 'open peer-b']);
+    expect(log).toEqual(['open peer-b', 'down peer-b LINK_FAILED 2', 'open peer-b']);
     expect([first.state, second.state, stale.state]).toEqual(['closed', 'open', 'closed']);
     expect(links.isOpen('peer-b')).toBe(true);
   });
@@ -175,7 +175,7 @@ describe('the links of a worker', () => {
     second.drop();
     links.close();
     await settle();
-    expect(log).toEqual(['open peer-b', 'open peer-c', 'down peer-c LINK_FAILED']);
+    expect(log).toEqual(['open peer-b', 'open peer-c', 'down peer-c LINK_FAILED 1']);
     expect([first.state, timers.pending]).toEqual(['closed', 0]);
   });
 

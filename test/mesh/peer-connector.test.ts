@@ -249,14 +249,23 @@ describe('either side', () => {
     expect(made).toHaveLength(0);
   });
 
-  it('keeps open links when the server gives it a new id, and gives up the others', () => {
+  it('does not drop a newer attempt for the fall of an older one', () => {
+    const low = connector(LOW);
+    low.connect(HIGH);
+    made[0]!.options.onConnect();
+    low.signal(HIGH, 1, { type: 'want' });
+    low.drop(HIGH, 1);
+    expect(made[1]!.destroyed).toBe(0);
+    low.drop(HIGH, 2);
+    expect(made[1]!.destroyed).toBe(1);
+  });
+
+  it('closes every link', () => {
     const low = connector(LOW);
     low.connect(HIGH);
     low.connect('peer-5');
-    made[0]!.options.onConnect();
-    low.identify('peer-2', []);
-    expect(made.map((peer) => peer.destroyed)).toEqual([0, 1]);
     low.close();
     expect(made.map((peer) => peer.destroyed)).toEqual([1, 1]);
+    expect(timers.pending).toBe(0);
   });
 });

@@ -16,6 +16,4 @@ export type ToWorker =
 export type FromWorker =
   | { readonly type: 'open'; readonly peer: string }
   | { readonly type: 'down'; readonly peer: string; readonly code: string; readonly message: string }
-  /** The other side has all its echoes. */
-  | { readonly type: 'done'; readonly peer: string }
   | { readonly type: 'echoed'; readonly frames: number; readonly wrong: number };

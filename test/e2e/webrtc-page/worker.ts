@@ -5,8 +5,6 @@ import type { FromWorker, ToWorker } from './messages.ts';
 
 const ASK = 1;
 const ECHO = 2;
-/** All echoes of the sender are back. */
-const DONE = 3;
 const waiting = new Map<number, (frame: Frame) => void>();
 let nextNumber = 0;
 
@@ -16,7 +14,6 @@ const links = new Links({
   onDown: (peer, reason) => tell({ type: 'down', peer, code: reason.code, message: reason.message }),
   onFrame: (peer, frame) => {
     if (frame.epoch === ASK) void links.send(peer, { ...frame, epoch: ECHO });
-    else if (frame.epoch === DONE) tell({ type: 'done', peer });
     else waiting.get(frame.microBatch)?.(frame);
   },
 });
@@ -29,7 +26,6 @@ addEventListener('message', ({ data }: MessageEvent<ToWorker>) => {
 /** All frames are on their way at once, so that back-pressure and order are exercised too. */
 async function echo(peer: string, payloadBytes: readonly number[]): Promise<void> {
   const results = await Promise.all(payloadBytes.map((bytes) => echoOne(peer, bytes)));
-  await links.send(peer, frameOf(DONE, 0, new Uint8Array(2)));
   tell({ type: 'echoed', frames: results.length, wrong: results.filter((same) => !same).length });
 }
 
