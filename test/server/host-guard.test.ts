@@ -1,0 +1,62 @@
+import { describe, expect, it } from 'vitest';
+import { createHostGuard, isLoopback } from '../../src/server/host-guard.ts';
+
+describe('a guard bound to loopback', () => {
+  const guard = createHostGuard({ boundHost: '127.0.0.1', allowedHosts: ['shoal.example'] });
+
+  it.each(['localhost:8787', '127.0.0.1:8787', '[::1]:8787', 'LOCALHOST', 'me.localhost', 'shoal.example'])(
+    'answers to %s',
+    (host) => {
+      expect(guard.allowsHost(host)).toBe(true);
+    },
+  );
+
+  it.each([
+    'evil.example',
+    'localhost.evil.example',
+    '127.0.0.1.evil.example',
+    '192.168.0.2',
+    '',
+    'a b',
+    undefined,
+  ])('does not answer to %s', (host) => {
+    expect(guard.allowsHost(host)).toBe(false);
+  });
+});
+
+describe('a guard bound to the network', () => {
+  it('answers to every name', () => {
+    const guard = createHostGuard({ boundHost: '0.0.0.0' });
+    expect(guard.allowsHost('mesh.example')).toBe(true);
+    expect(guard.allowsHost(undefined)).toBe(false);
+  });
+});
+
+describe('origins', () => {
+  const guard = createHostGuard({ boundHost: '127.0.0.1', allowedOrigins: ['https://friend.example'] });
+
+  it.each([
+    [undefined, 'localhost:1'],
+    ['http://localhost:1', 'localhost:1'],
+    ['https://localhost:1', 'localhost:1'],
+    ['http://localhost', 'LOCALHOST'],
+    ['https://friend.example', 'localhost:1'],
+  ])('%s may use %s', (origin, host) => {
+    expect(guard.allowsOrigin(origin, host)).toBe(true);
+  });
+
+  it.each([
+    ['null', 'localhost:1'],
+    ['http://localhost:2', 'localhost:1'],
+    ['https://friend.example.evil', 'localhost:1'],
+    ['http://evil.example', undefined],
+    ['', 'localhost:1'],
+  ])('%s may not use %s', (origin, host) => {
+    expect(guard.allowsOrigin(origin, host)).toBe(false);
+  });
+
+  it('tells loopback from other addresses', () => {
+    expect(['localhost', '127.0.0.1', '127.9.9.9', '::1'].every(isLoopback)).toBe(true);
+    expect(['0.0.0.0', '::', '192.168.0.1', '127.evil'].some(isLoopback)).toBe(false);
+  });
+});
