@@ -28,7 +28,7 @@ export class MemoryTransport extends TransportEndpoint {
 
   private constructor(options: MemoryTransportOptions) {
     super();
-    this.schedule = options.schedule ?? queueMicrotask;
+    this.schedule = options.schedule ?? ((task) => queueMicrotask(task));
   }
 
   /** Two connected ends. */
