@@ -58,8 +58,7 @@ export function loadChatTemplate(options: ChatTemplateOptions): ChatTemplate {
         const environment = new Environment();
         for (const [name, value] of Object.entries({
           ...CONSTANTS,
-          // A copy: a template may write to what it is given.
-          messages: structuredClone(messages),
+          messages,
           add_generation_prompt: addGenerationPrompt,
           bos_token: bosToken,
           eos_token: eosToken,

@@ -33,15 +33,6 @@ describe('a chat template', () => {
     expect(rendered("{{ 'yes' if messages[0].__proto__ is defined else 'no' }}")).toBe('no');
   });
 
-  it('cannot change the messages it was given', () => {
-    const messages = [{ ...user }];
-    rendered(
-      '{% for m in messages %}{% set _ = m.update({"content": "x"}) if m.update is defined else 1 %}{% endfor %}',
-      messages,
-    );
-    expect(messages).toEqual([user]);
-  });
-
   it('may refuse a conversation, in its own words', () => {
     const source =
       "{% if messages[0].role != 'user' %}{{ raise_exception('Conversation roles must alternate') }}{% endif %}ok";
