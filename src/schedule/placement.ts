@@ -52,10 +52,12 @@ export interface PlacementOptions {
 }
 
 /**
- * A worker of the same kind as the others is used unless it makes the slowest stage this much slower: rates measured
- * while several tabs start on one machine differ by two or three. Revisit when rates come from serving.
+ * A worker is used unless it makes the slowest stage this much slower than the best choice of workers does. Rates
+ * measured while several tabs start on one machine differ by two or three, those of software adapters, which share its
+ * cores with everything else, by ten (measured: eight tabs on two cores). A software adapter beside real GPUs must earn
+ * its place. Revisit when rates come from serving.
  */
-const SLOW_WORKER_TOLERANCE = 4;
+const SLOW_WORKER_TOLERANCE = { gpus: 4, software: 32, mixed: 1 + 1e-9 } as const;
 /** Up to this many workers every pair of (first, last) is tried; above, the four fastest and the four largest. */
 const ALL_PAIRS_WORKERS = 8;
 const PAIR_CANDIDATES = 4;
@@ -84,19 +86,20 @@ export function place(
     if (left.isFallback !== right.isFallback) return left.isFallback ? -1 : 1;
     return left.gemvMacsPerSecond - right.gemvMacsPerSecond || b - a;
   });
-  const candidates: { stages: PlacedStage[]; slowest: number; mixed: boolean }[] = [];
+  const candidates: { stages: PlacedStage[]; slowest: number; tolerance: number }[] = [];
   for (let out = Math.max(0, able.length - size); out < able.length; out++) {
     const gone = new Set(leaving.slice(0, out));
     const members = able.filter((_, index) => !gone.has(index));
     const stages = bestOrder(costs, members);
     if (stages === null) continue;
-    const mixed = members.some((w) => w.isFallback) && members.some((w) => !w.isFallback);
-    candidates.push({ stages, slowest: slowestStage(stages), mixed });
+    candidates.push({
+      stages,
+      slowest: slowestStage(stages),
+      tolerance: SLOW_WORKER_TOLERANCE[kindOf(members)],
+    });
   }
   const best = Math.min(...candidates.map(({ slowest }) => slowest));
-  const chosen = candidates.find(
-    ({ slowest, mixed }) => slowest <= best * (mixed ? SAME_TIME : SLOW_WORKER_TOLERANCE),
-  );
+  const chosen = candidates.find(({ slowest, tolerance }) => slowest <= best * tolerance);
   if (chosen === undefined) return doesNotFit(costs, workers, size);
   const used = new Set(chosen.stages.map(({ worker }) => worker));
   return {
@@ -117,6 +120,11 @@ export function isWorthMoving(currentSeconds: number, next: Placed): boolean {
 
 export function slowestStage(stages: readonly { readonly seconds: number }[]): number {
   return Math.max(...stages.map(({ seconds }) => seconds));
+}
+
+function kindOf(members: readonly PlacementWorker[]): keyof typeof SLOW_WORKER_TOLERANCE {
+  if (members.every(({ isFallback }) => isFallback)) return 'software';
+  return members.some(({ isFallback }) => isFallback) ? 'mixed' : 'gpus';
 }
 
 /** The given order if no other one that moves a worker to the front or to the end is faster. Null: nothing fits. */

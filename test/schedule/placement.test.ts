@@ -132,10 +132,16 @@ describe('place', () => {
     ]);
   });
 
-  it('keeps tabs whose rates differ by the noise of a shared machine', () => {
-    const rates = [1_000, 800, 450, 900, 600, 1_000, 700, 500];
-    const workers = rates.map((rate, i) => worker(`w${i}`, rate, { isFallback: true }));
-    expect(placed(place(model(8), workers)).stages).toHaveLength(8);
+  it('keeps tabs whose rates differ by the noise of a shared machine, and leaves out what is slow beyond that', () => {
+    const eight = (slowest: number, isFallback: boolean) =>
+      [1_000, 800, 450, 900, 600, 1_000, 700, slowest].map((rate, i) =>
+        worker(`w${i}`, rate, { isFallback }),
+      );
+    const count = (workers: readonly PlacementWorker[]) => placed(place(model(8), workers)).stages.length;
+    expect(count(eight(500, false))).toBe(8);
+    expect(count(eight(80, true))).toBe(8);
+    expect(count(eight(80, false))).toBe(7);
+    expect(count(eight(8, true))).toBe(7);
   });
 
   it('respects budgets and says what is missing when nothing fits', () => {
