@@ -96,11 +96,17 @@ export function specFromHfConfig(config: unknown, generationConfig?: unknown): M
   const contextLength = Math.min(claimedContext, MAX_CONTEXT_POSITIONS);
   refuseSlidingWindow(reader, family, contextLength);
 
+  const vocab = reader.count('vocab_size');
   const attentionBias = reader.flag('attention_bias', false);
   const generation =
     generationConfig === undefined || generationConfig === null
       ? undefined
       : new ConfigReader(generationConfig, 'generation_config.json');
+
+  const bos = generation?.ids('bos_token_id') ?? reader.ids('bos_token_id', family.bos) ?? [];
+  const eos = generation?.ids('eos_token_id') ?? reader.ids('eos_token_id', family.eos) ?? [];
+  // Small models often keep the ids of the model they were cut from: such an id can neither be given nor come out.
+  const isInVocabulary = (id: number) => id < vocab;
 
   return parseSpec({
     layers: reader.count('num_hidden_layers'),
@@ -109,7 +115,7 @@ export function specFromHfConfig(config: unknown, generationConfig?: unknown): M
     heads,
     kvHeads,
     headDim: headDimOf(reader, family, hidden, heads),
-    vocab: reader.count('vocab_size'),
+    vocab,
     contextLength,
     normEps: reader.positive('rms_norm_eps', 1e-6),
     activation: 'silu',
@@ -119,8 +125,8 @@ export function specFromHfConfig(config: unknown, generationConfig?: unknown): M
     mlpBias: family.mlpBias && reader.flag('mlp_bias', false),
     qkNorm: family.qkNorm,
     tiedEmbeddings: reader.flag('tie_word_embeddings', false),
-    bosTokenId: generation?.ids('bos_token_id')?.[0] ?? reader.ids('bos_token_id', family.bos)?.[0] ?? null,
-    eosTokenIds: generation?.ids('eos_token_id') ?? reader.ids('eos_token_id', family.eos) ?? [],
+    bosTokenId: bos.find(isInVocabulary) ?? null,
+    eosTokenIds: eos.filter(isInVocabulary),
   });
 }
 
@@ -240,17 +246,6 @@ function parseSpec(candidate: ModelSpec): ModelSpec {
     throw invalid(
       `config.json gives ${path} = ${JSON.stringify(lookUp(candidate, issue?.path ?? []))}: ${issue?.message ?? 'invalid'}`,
       path,
-    );
-  }
-  const ids = [
-    ...parsed.data.eosTokenIds,
-    ...(parsed.data.bosTokenId === null ? [] : [parsed.data.bosTokenId]),
-  ];
-  const outside = ids.find((id) => id >= parsed.data.vocab);
-  if (outside !== undefined) {
-    throw invalid(
-      `bos or eos id ${outside} lies outside the vocabulary of ${parsed.data.vocab} ids`,
-      'eos_token_id',
     );
   }
   return parsed.data;
