@@ -1,9 +1,9 @@
 /** What the parts of a model cost a worker: the input of placement. */
-import { SCRATCH_BYTES_PER_STAGE } from '../config/limits.ts';
+import { MAX_BATCH_ROWS, SCRATCH_BYTES_PER_STAGE } from '../config/limits.ts';
 import type { FileDtype } from '../model/manifest.ts';
 import type { Quantization } from '../model/shard.ts';
 import type { ModelSpec } from '../model/spec.ts';
-import { layerBytes, layerTensors, tensorGpuBytes } from '../model/tensors.ts';
+import { layerBytes, tensorGpuBytes } from '../model/tensors.ts';
 
 /** One part of a model: a layer, the embedding, or the final norm with the LM head. */
 export interface PartCost {
@@ -21,7 +21,7 @@ export interface ModelCosts {
   readonly tiedBytes: number;
   /** Activations and staging that every stage needs, whatever it holds. */
   readonly scratchBytes: number;
-  /** The largest single GPU buffer of the model, after tiling. */
+  /** The largest single GPU buffer that cannot be made smaller. */
   readonly largestBufferBytes: number;
 }
 
@@ -36,8 +36,9 @@ export function headMacs(spec: ModelSpec): number {
   return spec.hidden * spec.vocab;
 }
 
-/** KV cache values are f32. */
+/** KV cache and activations are f32 on the GPU. */
 const KV_VALUE_BYTES = 4;
+const ACTIVATION_BYTES = 4;
 
 /** GPU bytes of one layer's keys and values for one sequence over the model's whole context. */
 export function layerKvBytes(spec: ModelSpec): number {
@@ -49,7 +50,9 @@ export function layerKvBytes(spec: ModelSpec): number {
  * sequence of full length; what its budget leaves beyond that becomes KV cache for more sequences.
  */
 export function modelCosts(spec: ModelSpec, dtype: FileDtype, quantization: Quantization): ModelCosts {
-  const matrix = tensorGpuBytes([spec.vocab, spec.hidden], dtype, quantization);
+  // The engine keeps embedding and LM head at 8 bits where the layers have 4.
+  const endQuantization = quantization === 'q4' ? 'q8' : quantization;
+  const matrix = tensorGpuBytes([spec.vocab, spec.hidden], dtype, endQuantization);
   const layer = {
     bytes: layerBytes(spec, dtype, quantization).gpu + layerKvBytes(spec),
     macs: layerMacs(spec),
@@ -60,9 +63,7 @@ export function modelCosts(spec: ModelSpec, dtype: FileDtype, quantization: Quan
     head: { bytes: matrix + spec.hidden * 4, macs: headMacs(spec) },
     tiedBytes: spec.tiedEmbeddings ? matrix : 0,
     scratchBytes: SCRATCH_BYTES_PER_STAGE,
-    // Embedding and LM head are cut into row tiles of any size; a layer's matrix is one buffer.
-    largestBufferBytes: Math.max(
-      ...layerTensors(spec, 0).map(({ shape }) => tensorGpuBytes(shape, dtype, quantization)),
-    ),
+    // Matrices are cut into row tiles of any size; the gate and up projections of a whole micro-batch are one buffer.
+    largestBufferBytes: MAX_BATCH_ROWS * 2 * Math.max(spec.intermediate, spec.hidden) * ACTIVATION_BYTES,
   };
 }

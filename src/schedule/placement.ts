@@ -168,7 +168,7 @@ function doesNotFit(costs: ModelCosts, workers: readonly PlacementWorker[], size
     availableBytes < neededBytes
       ? `lend ${megabytes(neededBytes - availableBytes)} more, or let another worker join`
       : smallBuffers > 0
-        ? `${smallBuffers} of them cannot make a buffer of ${megabytes(costs.largestBufferBytes)}, which its largest matrix needs; use adapters with larger buffers`
+        ? `${smallBuffers} of them cannot make a buffer of ${megabytes(costs.largestBufferBytes)}, which it needs; use adapters with larger buffers`
         : `cut at whole layers it does not fit: raise the smallest budgets, or let another worker join`;
   const detail =
     workers.length === 0
