@@ -66,7 +66,7 @@ export function createFxnBackend({
         request: {
           prompt,
           maxTokens,
-          eosTokenIds: model.spec.eosTokenIds,
+          eosTokenIds: request.ignore_eos ? [] : model.spec.eosTokenIds,
           sampling: requestSampling(request, model.defaults ?? {}, randomSeed),
         },
         decoder,

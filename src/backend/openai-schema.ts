@@ -1,6 +1,6 @@
 /**
  * Chat completions and completions as OpenAI's clients send them: https://platform.openai.com/docs/api-reference,
- * plus the sampling extensions top_k, min_p and repetition_penalty under the names that vLLM gave them.
+ * plus top_k, min_p, repetition_penalty and ignore_eos under the names that vLLM gave them.
  */
 import { z } from 'zod';
 import { ShoalError } from '../config/errors.ts';
@@ -36,6 +36,8 @@ const generation = {
   presence_penalty: z.number().min(-2).max(2).optional(),
   frequency_penalty: z.number().min(-2).max(2).optional(),
   seed: z.number().int().optional(),
+  /** vLLM: end-of-sequence ids do not end the answer; max_tokens does. For benchmarks and comparisons. */
+  ignore_eos: z.boolean().default(false),
   stop: z
     .union([stopString.transform((stop) => [stop]), z.array(stopString).max(MAX_STOP_STRINGS)])
     .default([]),
