@@ -109,6 +109,7 @@ export class Mesh {
         gemvMacsPerSecond: peer.capability?.gemvMacsPerSecond ?? null,
         tokensPerSecond: peer.stats?.tokensPerSecond ?? 0,
         downloadedBytes: peer.downloadedBytes,
+        hop: peer.stats?.hop ?? null,
         problem: peer.problem,
       };
     });

@@ -1,20 +1,9 @@
 import type { StepTimings } from '../gpu/stage-engine.ts';
-
-/** Means over the last decode steps, in ms. `wireRttMs` is the round trip of the link's pings, not of a token. */
-export interface HopTimings {
-  readonly uploadMs: number;
-  readonly computeMs: number;
-  readonly readbackMs: number;
-  readonly packMs: number;
-  readonly unpackMs: number;
-  readonly wireRttMs: number;
-}
+import type { HopTimings } from '../mesh/protocol/control.ts';
 
 export interface HopSummary {
   /** Absent before the first decode step. */
   readonly timings: HopTimings | null;
-  /** Mean bytes of one decode row on the wire, header included, from this stage to the one it feeds. */
-  readonly bytesPerToken: number;
   readonly decodeSteps: number;
   readonly decodeRows: number;
   readonly prefillRows: number;
@@ -67,8 +56,8 @@ export class HopStats {
               packMs: mean('packMs'),
               unpackMs: mean('unpackMs'),
               wireRttMs: mean('wireRttMs'),
+              bytesPerToken: mean('bytes'),
             },
-      bytesPerToken: mean('bytes'),
       decodeSteps: this.#decodeSteps,
       decodeRows: this.#decodeRows,
       prefillRows: this.#prefillRows,

@@ -43,6 +43,18 @@ export const capabilitySchema = z.object({
 /** One stage of a pipeline as everyone may know it. */
 export const stageInfoSchema = z.object({ peer: peerId, name: z.string().max(64), shard: shardSchema });
 
+/** What one decode step costs on a stage: means over the last steps. `wireRttMs` is the round trip of the link's pings. */
+export const hopSchema = z.object({
+  uploadMs: z.number().nonnegative(),
+  computeMs: z.number().nonnegative(),
+  readbackMs: z.number().nonnegative(),
+  packMs: z.number().nonnegative(),
+  unpackMs: z.number().nonnegative(),
+  wireRttMs: z.number().nonnegative(),
+  /** One decode row on the wire from this stage to the one it feeds, frame header included. */
+  bytesPerToken: z.number().nonnegative(),
+});
+
 const loadPhase = z.enum(['download', 'verify', 'compile', 'connect']);
 
 // — peer to server ——
@@ -98,16 +110,7 @@ export const peerMessageSchema = z.discriminatedUnion('type', [
     sequences: z.number().int().nonnegative(),
     bytesSent: bytes,
     bytesReceived: bytes,
-    hop: z
-      .object({
-        uploadMs: z.number().nonnegative(),
-        computeMs: z.number().nonnegative(),
-        readbackMs: z.number().nonnegative(),
-        packMs: z.number().nonnegative(),
-        unpackMs: z.number().nonnegative(),
-        wireRttMs: z.number().nonnegative(),
-      })
-      .nullable(),
+    hop: hopSchema.nullable(),
   }),
 ]);
 
@@ -182,6 +185,7 @@ export const serverMessageSchema = z.discriminatedUnion('type', [
 
 export type Capability = z.infer<typeof capabilitySchema>;
 export type StageInfo = z.infer<typeof stageInfoSchema>;
+export type HopTimings = z.infer<typeof hopSchema>;
 export type LoadPhase = z.infer<typeof loadPhase>;
 export type PeerMessage = z.infer<typeof peerMessageSchema>;
 export type ServerMessage = z.infer<typeof serverMessageSchema>;

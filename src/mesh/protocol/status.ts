@@ -1,6 +1,6 @@
 /** `GET /api/status`: what the server tells everyone about the mesh. The page polls it once a second. */
 import { z } from 'zod';
-import { capabilitySchema, stageInfoSchema } from './control.ts';
+import { capabilitySchema, hopSchema, stageInfoSchema } from './control.ts';
 
 export const workerStatusSchema = z.object({
   peer: z.string(),
@@ -13,6 +13,8 @@ export const workerStatusSchema = z.object({
   gemvMacsPerSecond: z.number().nullable(),
   tokensPerSecond: z.number(),
   downloadedBytes: z.number(),
+  /** Null before the first decode step. */
+  hop: hopSchema.nullable(),
   /** Why the worker holds nothing, for people. */
   problem: z.string().nullable(),
 });
