@@ -9,8 +9,7 @@ export interface PageFile {
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly contentType: string;
   readonly etag: string;
-  /** The build put a hash of the content into the name. */
-  readonly isImmutable: boolean;
+  readonly cacheControl: string;
 }
 
 /** URL path → file; `/` is `index.html`. */
@@ -56,12 +55,19 @@ export async function readPageFiles(directory: string): Promise<PageFiles> {
       bytes,
       contentType: CONTENT_TYPES[extname(path)] ?? 'application/octet-stream',
       etag: `"${createHash('sha256').update(bytes).digest('base64url').slice(0, 22)}"`,
-      isImmutable: url.startsWith('/assets/'),
+      cacheControl: cacheControlOf(url),
     };
     files.set(url, file);
     if (url === '/index.html') files.set('/', file);
   }
   return files;
+}
+
+function cacheControlOf(url: string): string {
+  // The build puts a hash of the content into these names.
+  if (url.startsWith('/assets/')) return 'public, max-age=31536000, immutable';
+  // The page itself is small, and must fit the server that it talks to.
+  return url.endsWith('.html') ? 'no-store' : 'no-cache';
 }
 
 /** @returns null when there is no such file */
@@ -74,7 +80,7 @@ export function pageResponse(
   if (file === undefined) return null;
   const headers = {
     etag: file.etag,
-    'cache-control': file.isImmutable ? 'public, max-age=31536000, immutable' : 'no-cache',
+    'cache-control': file.cacheControl,
   };
   const known = ifNoneMatch?.split(',').map((etag) => etag.trim().replace(/^W\//, ''));
   if (known?.includes(file.etag)) return new Response(null, { status: 304, headers });
