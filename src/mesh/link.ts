@@ -11,8 +11,8 @@ export interface LinkOptions {
   readonly peer: string;
   readonly transport: Transport;
   readonly timers: Timers;
-  /** Whole, valid frames except pings and pongs, in the order sent. */
-  readonly onFrame: (frame: Frame) => void;
+  /** Whole, valid frames except pings and pongs, in the order sent; `unpackMs`: what decoding took. */
+  readonly onFrame: (frame: Frame, unpackMs: number) => void;
   readonly onOpen?: () => void;
   /** Called once. Never for a `close()` of this side. */
   readonly onDown: (reason: ShoalError) => void;
@@ -86,6 +86,8 @@ export class Link {
   }
 
   private received(bytes: Uint8Array): void {
+    const { timers } = this.options;
+    const startedMs = timers.now();
     let frame: Frame;
     try {
       frame = decodeFrame(bytes);
@@ -95,8 +97,8 @@ export class Link {
       return;
     }
     if (frame.kind === 'ping') this.beat('pong', frame.microBatch);
-    else if (frame.kind === 'pong') this.trips.returned(frame.microBatch, this.options.timers.now());
-    else this.options.onFrame(frame);
+    else if (frame.kind === 'pong') this.trips.returned(frame.microBatch, timers.now());
+    else this.options.onFrame(frame, timers.now() - startedMs);
   }
 
   private ping(): void {

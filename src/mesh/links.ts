@@ -9,7 +9,7 @@ import type { Transport } from './transport.ts';
 
 export interface LinksOptions {
   readonly timers: Timers;
-  readonly onFrame: (peer: string, frame: Frame) => void;
+  readonly onFrame: (peer: string, frame: Frame, unpackMs: number) => void;
   readonly onOpen: (peer: string) => void;
   /**
    * An open link is gone: frames may be lost. A link that never opened says nothing; the page retries or gives up.
@@ -59,7 +59,7 @@ export class Links {
       peer,
       transport,
       timers: this.options.timers,
-      onFrame: (frame) => this.options.onFrame(peer, frame),
+      onFrame: (frame, unpackMs) => this.options.onFrame(peer, frame, unpackMs),
       onOpen: () => {
         wasOpen = true;
         this.options.onOpen(peer);

@@ -263,7 +263,7 @@ export class Contributor implements ContributorHandle {
         return;
       }
       case 'link-lost':
-        this.#connector?.drop(event.peer);
+        this.#connector?.drop(event.peer, event.attempt);
         if (this.#needs(event.peer)) this.#connector?.connect(event.peer);
         return;
       case 'device-lost':

@@ -49,13 +49,13 @@ export class WorkerHost implements WorkerApi {
     this.#options = options;
     this.#links = new Links({
       timers: options.timers,
-      onFrame: (peer, frame) => this.#route(peer, frame),
+      onFrame: (peer, frame, unpackMs) => this.#route(peer, frame, unpackMs),
       onOpen: () => {
         for (const assignment of this.#assignments.values()) assignment.linkOpened();
       },
-      onDown: (peer, reason) => {
+      onDown: (peer, reason, attempt) => {
         for (const assignment of this.#assignments.values()) assignment.linkLost(peer, reason);
-        options.emit({ type: 'link-lost', peer });
+        options.emit({ type: 'link-lost', peer, attempt });
       },
     });
   }
@@ -249,10 +249,12 @@ export class WorkerHost implements WorkerApi {
 
   // — frames ———————————————————————————————————————————————————————————————————————————————————
 
-  #route(peer: string, frame: Frame): void {
+  #route(peer: string, frame: Frame, unpackMs: number): void {
     const stage = this.#assignments.get(frame.epoch)?.stage;
     // Late frames of a pipeline that was replaced are no error of anyone's.
-    if (stage !== undefined && stage !== null) stage.receive(peer, frame);
+    if (stage === undefined || stage === null) return;
+    stage.hop.unpacked(unpackMs, isDecode(frame));
+    stage.receive(peer, frame);
   }
 
   async #send(peer: string, frame: Frame, hop: HopStats): Promise<void> {
@@ -261,9 +263,7 @@ export class WorkerHost implements WorkerApi {
     const { timers } = this.#options;
     const startedMs = timers.now();
     const bytes = encodeFrame(frame);
-    const isDecode =
-      frame.kind !== 'ack' && frame.entries.every((entry) => entry.sample && entry.count === 1);
-    hop.packed(timers.now() - startedMs, bytes.byteLength, frame.entries.length, isDecode);
+    hop.packed(timers.now() - startedMs, bytes.byteLength, frame.entries.length, isDecode(frame));
     await link.sendEncoded(bytes);
   }
 
@@ -275,7 +275,7 @@ export class WorkerHost implements WorkerApi {
       peer: self,
       transport: far,
       timers: this.#options.timers,
-      onFrame: (frame) => this.#route(self, frame),
+      onFrame: (frame, unpackMs) => this.#route(self, frame, unpackMs),
       onDown: () => this.#loopbacks.delete(self),
     });
     this.#loopbacks.set(self, loopback);
@@ -343,4 +343,8 @@ export class WorkerHost implements WorkerApi {
   #tell(message: PeerMessage): void {
     this.#options.emit({ type: 'send', message });
   }
+}
+
+function isDecode(frame: Frame): boolean {
+  return frame.kind !== 'ack' && frame.entries.every((entry) => entry.sample && entry.count === 1);
 }

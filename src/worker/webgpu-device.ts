@@ -84,7 +84,7 @@ class WebGpuDevice implements WorkerDevice {
       shard,
       weights: thenTell(load, () => onProgress('compile', 0, 0)),
       quantization,
-      kvBudgetBytes: kvBudgetBytes(manifest, request),
+      kvBudgetBytes: kvBudgetBytes(manifest, request, this.#tuning),
       memoryBudgetBytes: budgetBytes,
       tuning: this.#tuning,
       signal,
@@ -104,9 +104,10 @@ class WebGpuDevice implements WorkerDevice {
 function kvBudgetBytes(
   { spec, tensors }: WeightManifest,
   { shard, quantization, budgetBytes }: LoadRequest,
+  { expandF16 }: Tuning,
 ): number {
   const matrix = Object.values(tensors).find(({ shape }) => shape.length === 2);
-  const weights = shardWeightBytes(spec, shard, quantization, matrix?.dtype ?? 'F32');
+  const weights = shardWeightBytes(spec, shard, quantization, matrix?.dtype ?? 'F32', expandF16);
   const one = kvBytes(spec, shard.end - shard.start, spec.contextLength);
   const spare = budgetBytes - 2 * (weights + SCRATCH_BYTES_PER_STAGE + one);
   return Math.min(one * MAX_SEQUENCES_PER_STAGE, one + Math.max(0, spare / 2));

@@ -20,7 +20,7 @@ export type WorkerEvent =
       readonly gpuBytes: number;
     }
   /** An open link fell silent or broke; nothing else ends its connection. */
-  | { readonly type: 'link-lost'; readonly peer: string }
+  | { readonly type: 'link-lost'; readonly peer: string; readonly attempt: number }
   /** Every assignment is dropped. A new device is being looked for. */
   | { readonly type: 'device-lost'; readonly error: WireError }
   | { readonly type: 'device-found'; readonly capability: Capability }

@@ -256,7 +256,7 @@ describe('a worker', () => {
     expect(workers[0]!.sent('sequence-failed')).toMatchObject([
       { sequence: 5, error: { code: 'LINK_FAILED' } },
     ]);
-    expect(workers[0]!.events).toContainEqual({ type: 'link-lost', peer: 'peer-1' });
+    expect(workers[0]!.events).toContainEqual({ type: 'link-lost', peer: 'peer-1', attempt: 1 });
     link(workers[0]!, workers[1]!, 2);
     expect(await generate(workers)).toEqual(soloTokens(PROMPT, 12, GREEDY));
   });
