@@ -1,4 +1,5 @@
 /** What the Web Worker needs of the engine. Browser and Node alike; shaders-node.ts is Node's own. */
+export { type ProbeOptions, type ProbeResult, probeTuning } from './autotune.ts';
 export {
   type AdapterInfo,
   type DeviceLimits,

@@ -1,5 +1,5 @@
 import { ShoalError } from '../config/errors.ts';
-import { MAX_BATCH_ROWS } from '../config/limits.ts';
+import { KV_PAGE_POSITIONS, MAX_BATCH_ROWS } from '../config/limits.ts';
 import type { LoadedTensor } from '../model/manifest.ts';
 import type { Quantization, Shard } from '../model/shard.ts';
 import type { ModelSpec } from '../model/spec.ts';
@@ -7,7 +7,7 @@ import { type Activations, createActivations, ropeBytes, scratchBytes } from './
 import { USAGE } from './buffer-usage.ts';
 import { type GpuDevice, throwIfAborted } from './device.ts';
 import { compilerFor, STEP_SLOT_BYTES } from './kernels.ts';
-import { KvCache, type KvSequence } from './kv-cache.ts';
+import { KvCache, type KvSequence, kvBytes } from './kv-cache.ts';
 import { ReadbackRing, type Ticket } from './readback.ts';
 import { ropeTable } from './rope.ts';
 import { isPlainGreedy, sampleToken, TokenHistory } from './sampler.ts';
@@ -51,15 +51,16 @@ export async function createStageEngine(options: StageEngineOptions): Promise<St
   const tuning = options.tuning ?? (device.adapter.isFallback ? FALLBACK_TUNING : HARDWARE_TUNING);
   const owned: (() => void)[] = [];
   try {
-    KvCache.pagesFor(device, spec, layers, options.kvBudgetBytes);
+    const pages = KvCache.pagesFor(device, spec, layers, options.kvBudgetBytes);
     const weights = await loadWeights({
       device,
       spec,
       shard,
       quantization: options.quantization,
+      expandF16: tuning.expandF16,
       tensors: options.weights,
       memoryBudgetBytes: options.memoryBudgetBytes ?? Number.MAX_SAFE_INTEGER,
-      reservedBytes: options.kvBudgetBytes + scratchBytes(spec, shard, device),
+      reservedBytes: kvBytes(spec, layers, pages * KV_PAGE_POSITIONS) + scratchBytes(spec, shard, device),
       ...(signal === undefined ? {} : { signal }),
     });
     owned.push(() => weights.destroy());
@@ -383,16 +384,17 @@ class Transformer implements StageEngine {
   /** @throws NON_FINITE, F16_RANGE */
   #checkStatus(status: number): void {
     const layers = `layers ${this.shard.start}–${this.shard.end - 1}`;
-    if ((status & STATUS_NON_FINITE) !== 0) {
-      throw new ShoalError(
-        'NON_FINITE',
-        `${layers} gave a value that is Inf or NaN; the weights or the incoming hidden states are damaged`,
-      );
-    }
+    // Rounding a value beyond the range gives Inf, so the later layers are not finite either; the cause is told.
     if ((status & STATUS_F16_RANGE) !== 0) {
       throw new ShoalError(
         'F16_RANGE',
         `${layers} gave a value beyond ±65504, the range of f16; run the sequence with wire f32`,
+      );
+    }
+    if ((status & STATUS_NON_FINITE) !== 0) {
+      throw new ShoalError(
+        'NON_FINITE',
+        `${layers} gave a value that is Inf or NaN; the weights or the incoming hidden states are damaged`,
       );
     }
   }

@@ -13,11 +13,17 @@ const NATIVE: Record<FileDtype, WeightFormat> = { F32: 'f32', F16: 'f16', BF16: 
 /**
  * @param lookup the matrix is read by row (embedding) or decides the token (LM head): kept at 8 bits where the rest has 4,
  *   since errors there are not averaged over later layers
+ * @param expandF16 store native f16 weights as f32: the same values, for adapters that unpack f16 slowly
  */
-export function formatOf(quantization: Quantization, dtype: FileDtype, lookup: boolean): WeightFormat {
+export function formatOf(
+  quantization: Quantization,
+  dtype: FileDtype,
+  lookup: boolean,
+  expandF16: boolean,
+): WeightFormat {
   switch (quantization) {
     case 'native':
-      return NATIVE[dtype];
+      return expandF16 && dtype === 'F16' ? 'f32' : NATIVE[dtype];
     case 'q8':
       return 'q8';
     case 'q4':

@@ -46,6 +46,8 @@ export interface LoadOptions {
   readonly spec: ModelSpec;
   readonly shard: Shard;
   readonly quantization: Quantization;
+  /** See `Tuning.expandF16`. */
+  readonly expandF16: boolean;
   readonly tensors: AsyncIterable<LoadedTensor>;
   /** Weights, KV cache and scratch together. */
   readonly memoryBudgetBytes: number;
@@ -209,7 +211,7 @@ export async function loadWeights(options: LoadOptions): Promise<ShardWeights> {
       }
       let matrix = matrices.get(name);
       if (matrix === undefined) {
-        const format = formatOf(options.quantization, tensor.dtype, isLookup(to.role));
+        const format = formatOf(options.quantization, tensor.dtype, isLookup(to.role), options.expandF16);
         const shape = matrixShape(to.role, spec);
         const size = matrixBytes(shape, format);
         matrix = await device.guardMemory(
@@ -304,9 +306,10 @@ export function shardWeightBytes(
   shard: Shard,
   quantization: Quantization,
   dtype: LoadedTensor['dtype'],
+  expandF16: boolean,
 ): number {
   const size = (role: MatrixRole) =>
-    matrixBytes(matrixShape(role, spec), formatOf(quantization, dtype, isLookup(role)));
+    matrixBytes(matrixShape(role, spec), formatOf(quantization, dtype, isLookup(role), expandF16));
   const layer = size('qkv') + size('o') + size('gateUp') + size('down');
   const shared = shard.embedding && shard.head && spec.tiedEmbeddings;
   return (
@@ -318,9 +321,9 @@ export function shardWeightBytes(
 
 /** The first tensor tells the file's number format, hence what the shard needs. */
 function checkBudget(options: LoadOptions, first: LoadedTensor): void {
-  const { spec, shard, quantization, memoryBudgetBytes, reservedBytes } = options;
+  const { spec, shard, quantization, memoryBudgetBytes, reservedBytes, expandF16 } = options;
   const layers = shard.end - shard.start;
-  const weights = shardWeightBytes(spec, shard, quantization, first.dtype);
+  const weights = shardWeightBytes(spec, shard, quantization, first.dtype, expandF16);
   const need = weights + reservedBytes;
   if (need <= memoryBudgetBytes) return;
   const oneLayer = shardWeightBytes(
@@ -328,6 +331,7 @@ function checkBudget(options: LoadOptions, first: LoadedTensor): void {
     { start: 0, end: 1, embedding: false, head: false },
     quantization,
     first.dtype,
+    expandF16,
   );
   const room = memoryBudgetBytes - reservedBytes - (weights - layers * oneLayer);
   const fit = Math.floor(room / oneLayer);

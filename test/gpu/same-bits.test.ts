@@ -21,6 +21,7 @@ const WORKGROUP_TUNING: Tuning = {
   matmulMany: 'workgroup',
   reduction: 'workgroup',
   threads: 64,
+  expandF16: false,
 };
 
 interface Case {
@@ -76,7 +77,7 @@ describe.each(CASES)('same bits: $name', ({ spec, dtype, quantization }) => {
         kvBudgetBytes: 4e6,
         tuning,
       });
-    engine = await engineOf(FALLBACK_TUNING);
+    engine = await engineOf({ ...FALLBACK_TUNING, expandF16: false });
     byWorkgroup = await engineOf(WORKGROUP_TUNING);
   });
   afterAll(() => device.destroy());
@@ -113,6 +114,21 @@ describe.each(CASES)('same bits: $name', ({ spec, dtype, quantization }) => {
     const decoded = await fresh(engine, 'f32', 1);
     expect((await fresh(byWorkgroup, 'f32', 1)).equals(decoded)).toBe(true);
     expect((await fresh(byWorkgroup, 'f32', 64)).equals(decoded)).toBe(true);
+  });
+
+  it('f16 weights stored as f32 give the same bits', async () => {
+    const expanded = await createStageEngine({
+      device,
+      shaders: await testShaders(),
+      spec,
+      shard,
+      weights: seededTensors(spec, shard, dtype),
+      quantization,
+      kvBudgetBytes: 4e6,
+      tuning: { ...FALLBACK_TUNING, expandF16: true },
+    });
+    expect((await fresh(expanded, 'f32', 64)).equals(await fresh(engine, 'f32', 64))).toBe(true);
+    expanded.destroy();
   });
 
   it('beside another sequence', async () => {
