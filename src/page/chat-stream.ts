@@ -46,7 +46,7 @@ export async function* streamChat(
   const response = await fetch('v1/chat/completions', {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ model, messages, stream: true, temperature: 0 }),
+    body: JSON.stringify({ model, messages, stream: true }),
     signal,
   });
   if (!response.ok || response.body === null) {

@@ -1,0 +1,68 @@
+/** `npm run bench [-- --json --workers 1,2,3]`: what the mesh does on this machine, every figure measured in this run. */
+import { cpus, release, type } from 'node:os';
+import { Command, Option } from 'commander';
+import { resolveModel } from '../src/config/catalogue.ts';
+import { type MeshResult, measureMesh } from './measure-mesh.ts';
+import { measureStart } from './measure-start.ts';
+import { type BenchReport, markdown } from './report.ts';
+
+interface Flags {
+  readonly json?: boolean;
+  readonly workers: string;
+  readonly model: string;
+  readonly wire: 'f16' | 'f32';
+  readonly quantization: 'native' | 'q8' | 'q4';
+  readonly promptTokens: string;
+  readonly tokens: string;
+  readonly repeats: string;
+  readonly start: boolean;
+}
+
+const flags = new Command('bench')
+  .option('--json', 'one JSON object instead of tables')
+  .option('--workers <list>', 'pipelines to measure', '1,2,3')
+  .option('--model <model>', 'catalogue id or directory', 'minnow')
+  .addOption(new Option('--wire <dtype>').choices(['f16', 'f32']).default('f16'))
+  .addOption(new Option('--quantization <kind>').choices(['native', 'q8', 'q4']).default('native'))
+  .option('--prompt-tokens <n>', 'prompt of the prefill measurement', '256')
+  .option('--tokens <n>', 'tokens of the decode measurement', '96')
+  .option('--repeats <n>', 'medians are over so many runs', '3')
+  .option('--no-start', 'leave out the warm npm start')
+  .parse()
+  .opts<Flags>();
+
+const note = (text: string) => process.stderr.write(`${text}\n`);
+const { directory, id } = resolveModel(flags.model);
+const sizes = {
+  promptTokens: Number(flags.promptTokens),
+  decodeTokens: Number(flags.tokens),
+  repeats: Number(flags.repeats),
+};
+const meshes: MeshResult[] = [];
+for (const workers of flags.workers.split(',').map(Number)) {
+  note(`measuring ${workers} tab${workers === 1 ? '' : 's'} …`);
+  const { wire, quantization } = flags;
+  meshes.push(await measureMesh({ workers, modelDirectory: directory, wire, quantization }, sizes));
+}
+let start: BenchReport['start'] = null;
+if (flags.start) {
+  note('measuring a warm npm start …');
+  start = { workers: 3, ...(await measureStart(3)) };
+}
+const report: BenchReport = {
+  date: new Date().toISOString().slice(0, 10),
+  machine: {
+    cpu: cpus()[0]?.model ?? 'unknown',
+    cores: cpus().length,
+    node: process.version,
+    os: `${type()} ${release()}`,
+  },
+  model: id,
+  wire: flags.wire,
+  quantization: flags.quantization,
+  promptTokens: sizes.promptTokens,
+  decodeTokens: sizes.decodeTokens,
+  meshes,
+  start,
+};
+process.stdout.write(flags.json ? `${JSON.stringify(report, null, 2)}\n` : markdown(report));
