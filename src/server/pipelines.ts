@@ -308,7 +308,7 @@ export class Pipelines {
   }
 
   #break(pipeline: Pipeline, reason: ShoalError): void {
-    this.#options.log.warn(
+    this.#options.log[this.#closed ? 'debug' : 'warn'](
       { epoch: pipeline.epoch, sequences: pipeline.sequences },
       `pipeline lost: ${reason.message}`,
     );

@@ -22,10 +22,8 @@ const VALID_DAYS = 365;
 /** @throws CONFIG_INVALID when a file cannot be read */
 export async function loadCertificate(tls: TlsOptions, boundHost: string): Promise<Certificate> {
   if (tls.kind === 'self-signed') return selfSigned(boundHost);
-  const [cert, key] = await Promise.all([
-    readPem(tls.certFile, '--tls-cert'),
-    readPem(tls.keyFile, '--tls-key'),
-  ]);
+  const cert = await readPem(tls.certFile, '--tls-cert');
+  const key = await readPem(tls.keyFile, '--tls-key');
   return { cert, key };
 }
 

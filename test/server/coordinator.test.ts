@@ -179,9 +179,13 @@ describe('a stage that misbehaves', () => {
         worker.send({ ...token, epoch: token.epoch + 1, token: 1 });
         worker.send({ ...token, sequence: token.sequence + 1, token: 2 });
         worker.send({ ...token, position: token.position - 1, token: 3 });
+        worker.send({ ...token, token: 5, epoch: 0 });
+        // Only the last stage may say what comes next, even when another says it first.
         first!.send({ ...token, token: 4 });
-        send();
-        worker.send({ ...token, token: 5 });
+        void harness.heard(first!).then(() => {
+          send();
+          worker.send({ ...token, token: 6 });
+        });
       },
     };
     const answer = await collect(generate());
