@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { ShoalError } from '../config/errors.ts';
 import { SHUTDOWN_MS } from '../config/limits.ts';
+import { onNpmGone } from './npm-parent.ts';
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-const PARENT_CHECK_MS = 1_000;
 
 /** What a command opened, and the signal that tells it to stop. */
 export interface Scope {
@@ -33,7 +33,7 @@ export async function runInScope(
       stop.abort();
     });
   }
-  watchParent(() => stop.abort());
+  onNpmGone(() => stop.abort());
 
   const interrupted = new Promise<void>((resolve) => {
     stop.signal.addEventListener('abort', () => resolve(), { once: true });
@@ -54,15 +54,6 @@ export async function runInScope(
     await Promise.race([close().catch(printError), delay(2 * SHUTDOWN_MS)]);
   }
   process.exit(exitCode);
-}
-
-/** npm waits for its script; when it was killed nobody can press Ctrl-C any more. A shell's `&` is another matter. */
-function watchParent(onGone: () => void): void {
-  if (process.env.npm_lifecycle_event === undefined) return;
-  const parent = process.ppid;
-  setInterval(() => {
-    if (process.ppid !== parent) onGone();
-  }, PARENT_CHECK_MS).unref();
 }
 
 /** One line for people; the stack only with SHOAL_DEBUG. */

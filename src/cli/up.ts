@@ -18,7 +18,9 @@ const STATUS_POLL_MS = 150;
 /** `shoal up` (`npm start`): server and workers on this machine, one answer, then up until stopped. */
 export async function up(flags: UpFlags, scope: Scope): Promise<void> {
   const log = createLogger();
-  const server = await openServer(flags, log, scope, flags.workers);
+  // The tabs tell what happens; of the server only trouble is news here.
+  const serverLog = log.child({}, { level: process.env.SHOAL_LOG_LEVEL ?? 'warn' });
+  const server = await openServer(flags, serverLog, scope, flags.workers);
   const client: ApiClient = { baseUrl: server.url, fetch: server.fetch };
   if (server.needsWorkers) {
     const fleet = new TabFleet({
@@ -33,7 +35,8 @@ export async function up(flags: UpFlags, scope: Scope): Promise<void> {
       ...(flags.memory !== undefined && { memoryGb: flags.memory }),
       onChange: (tab, state) => reportTab(log, tab, state),
     });
-    scope.defer(() => fleet.close());
+    // Together: a server that outlived its workers by a moment would place the layers anew.
+    scope.defer(() => Promise.all([server.close(), fleet.close()]));
     await fleet.start();
     await untilLive(client, fleet, flags.workers, scope.signal);
   }

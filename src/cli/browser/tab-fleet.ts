@@ -135,6 +135,8 @@ export class TabFleet {
   }
 
   #set(name: string, state: TabState): void {
+    // While closing, every tab reports that it lost the server: no news.
+    if (this.#stop.signal.aborted) return;
     const before = this.#states.get(name);
     this.#states.set(name, state);
     if (before?.phase !== state.phase || before.error?.message !== state.error?.message) {
