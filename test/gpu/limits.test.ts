@@ -1,7 +1,9 @@
+import { readdir } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type GpuDevice, requestDevice } from '../../src/gpu/device.ts';
 import { KernelCompiler } from '../../src/gpu/kernels.ts';
-import { expandShader } from '../../src/gpu/shaders.ts';
+import { expandShader, SHADER_FILES } from '../../src/gpu/shaders.ts';
 import type { StageEngine } from '../../src/gpu/stage-engine.ts';
 import { createStageEngine, type StageEngineOptions } from '../../src/gpu/transformer.ts';
 import type { LoadedTensor } from '../../src/model/manifest.ts';
@@ -251,6 +253,11 @@ describe('adapters and shaders', () => {
       message: expect.stringMatching(/argmax\.wgsl, line \d+ .*nowhere/),
     });
     expect(device.liveBuffers).toBe(0);
+  });
+
+  it('lists every shader file', async () => {
+    const files = await readdir(fileURLToPath(new URL('../../public/shaders', import.meta.url)));
+    expect([...SHADER_FILES].sort()).toEqual(files.sort());
   });
 
   it('refuses a missing include, an include in a circle and a missing override', async () => {

@@ -1,0 +1,140 @@
+import { describe, expect, it } from 'vitest';
+import { drawAt, philox4x32 } from '../../src/gpu/random.ts';
+import { argmax, isPlainGreedy, sampleToken, TokenHistory } from '../../src/gpu/sampler.ts';
+import { GREEDY, type SamplingParams } from '../../src/model/sampling.ts';
+
+const sampled = (change: Partial<SamplingParams>): SamplingParams => ({
+  ...GREEDY,
+  temperature: 1,
+  ...change,
+});
+const none = new TokenHistory();
+
+/** How often each id is drawn over positions 0 … n − 1. */
+function frequencies(logits: readonly number[], params: SamplingParams, n = 4_000): number[] {
+  const counts = logits.map(() => 0);
+  for (let position = 0; position < n; position++) {
+    counts[sampleToken(Float32Array.from(logits), params, none, position)]!++;
+  }
+  return counts.map((count) => count / n);
+}
+
+/** Logits of given probabilities. */
+const logitsOf = (...probabilities: number[]) => probabilities.map(Math.log);
+
+describe('the generator', () => {
+  it('gives the known answers of Philox4x32-10', () => {
+    // Random123's kat_vectors.
+    expect(philox4x32([0, 0, 0, 0], [0, 0])).toEqual([0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8]);
+    const ones = 0xffffffff;
+    expect(philox4x32([ones, ones, ones, ones], [ones, ones])).toEqual([
+      0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd,
+    ]);
+    expect(philox4x32([0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344], [0xa4093822, 0x299f31d0])).toEqual([
+      0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1,
+    ]);
+  });
+
+  it('depends on seed and position, and lies in [0, 1) evenly', () => {
+    expect(drawAt(1, 2)).toBe(drawAt(1, 2));
+    expect(drawAt(1, 2)).not.toBe(drawAt(2, 2));
+    expect(drawAt(1, 2)).not.toBe(drawAt(1, 3));
+    const draws = Array.from({ length: 10_000 }, (_, position) => drawAt(7, position));
+    expect(draws.every((draw) => draw >= 0 && draw < 1)).toBe(true);
+    expect(draws.reduce((sum, draw) => sum + draw, 0) / draws.length).toBeCloseTo(0.5, 1.5);
+  });
+});
+
+describe('sampling', () => {
+  it('temperature 0 is the lowest of the highest', () => {
+    expect(argmax(Float32Array.of(1, 5, 5, 2))).toBe(1);
+    expect(sampleToken(Float32Array.of(1, 5, 5, 2), GREEDY, none, 0)).toBe(1);
+  });
+
+  it('draws by probability, and temperature sharpens', () => {
+    const logits = logitsOf(0.5, 0.3, 0.2);
+    const plain = frequencies(logits, sampled({}));
+    [0.5, 0.3, 0.2].forEach((p, id) => {
+      expect(Math.abs(plain[id]! - p)).toBeLessThan(0.03);
+    });
+    const sharp = frequencies(logits, sampled({ temperature: 0.5 }));
+    [0.25, 0.09, 0.04].forEach((p, id) => {
+      expect(Math.abs(sharp[id]! - p / 0.38)).toBeLessThan(0.03);
+    });
+  });
+
+  it('top-k keeps the k highest', () => {
+    const kept = frequencies(logitsOf(0.1, 0.4, 0.2, 0.3), sampled({ topK: 2 }));
+    expect(kept[0]).toBe(0);
+    expect(kept[2]).toBe(0);
+    expect(Math.abs(kept[1]! - 4 / 7)).toBeLessThan(0.03);
+  });
+
+  it('top-p keeps the fewest that reach p, at least one', () => {
+    const logits = logitsOf(0.1, 0.4, 0.2, 0.3);
+    expect(frequencies(logits, sampled({ topP: 0.69 })).map((f) => f > 0)).toEqual([
+      false,
+      true,
+      false,
+      true,
+    ]);
+    expect(frequencies(logits, sampled({ topP: 0.71 })).map((f) => f > 0)).toEqual([false, true, true, true]);
+    expect(frequencies(logits, sampled({ topP: 0.01 }))).toEqual([0, 1, 0, 0]);
+  });
+
+  it('top-p counts what top-k left', () => {
+    // Of 0.4 and 0.3, the first alone is 57 %.
+    const logits = logitsOf(0.1, 0.4, 0.2, 0.3);
+    expect(frequencies(logits, sampled({ topK: 2, topP: 0.55 }))).toEqual([0, 1, 0, 0]);
+  });
+
+  it('min-p drops what is below a share of the highest', () => {
+    const logits = logitsOf(0.1, 0.4, 0.2, 0.3);
+    expect(frequencies(logits, sampled({ minP: 0.6 })).map((f) => f > 0)).toEqual([false, true, false, true]);
+  });
+
+  it('top-p looks at what min-p would still drop, as in Hugging Face', () => {
+    // After min-p alone 0.4 would be 57 % of the rest and reach top-p 0.5 by itself.
+    const kept = frequencies(logitsOf(0.1, 0.4, 0.2, 0.3), sampled({ minP: 0.6, topP: 0.5 }));
+    expect(kept.map((f) => f > 0)).toEqual([false, true, false, true]);
+  });
+
+  it('takes extreme logits without NaN', () => {
+    expect(sampleToken(Float32Array.of(-3e38, 3e38, 0), sampled({ temperature: 0.01 }), none, 0)).toBe(1);
+  });
+});
+
+describe('penalties', () => {
+  const history = new TokenHistory();
+  history.note(0, [0], true);
+  history.note(1, [1, 1], false);
+
+  const greedy = (logits: number[], change: Partial<SamplingParams>) => {
+    const values = Float32Array.from(logits);
+    sampleToken(values, { ...GREEDY, ...change }, history, 3);
+    return [...values];
+  };
+
+  it('repetition divides positive and multiplies negative logits of prompt and output', () => {
+    expect(greedy([4, -4, 4], { repetitionPenalty: 2 })).toEqual([2, -8, 4]);
+  });
+  it('presence and frequency look at the output alone', () => {
+    expect(greedy([4, 4, 4], { presencePenalty: 1 })).toEqual([4, 3, 4]);
+    expect(greedy([4, 4, 4], { frequencyPenalty: 1 })).toEqual([4, 2, 4]);
+  });
+  it('truncation forgets what was generated after it', () => {
+    const cut = new TokenHistory();
+    cut.note(0, [5], true);
+    cut.note(1, [6, 7, 8], false);
+    cut.truncate(2);
+    expect([...cut.counts()]).toEqual([
+      [5, 0],
+      [6, 1],
+      [7, 1],
+    ]);
+  });
+  it('keep a greedy run from the GPU argmax', () => {
+    expect(isPlainGreedy(GREEDY)).toBe(true);
+    expect(isPlainGreedy({ ...GREEDY, presencePenalty: 0.1 })).toBe(false);
+  });
+});
