@@ -69,7 +69,8 @@ const modelObject = ({ id, created, ownedBy }: ModelInfo) => ({
 function untilRead(response: Response, ended: () => void): Response {
   if (response.body === null) {
     ended();
-    return response;
+    // A copy: the headers of a response that fetch gave are immutable, and ours are still to be added.
+    return new Response(null, response);
   }
   const reader = response.body.getReader();
   const body = new ReadableStream<Uint8Array>({

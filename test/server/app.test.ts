@@ -162,6 +162,13 @@ describe('the OpenAI routes', () => {
     backend.answer = original;
   });
 
+  it('add their headers to a response whose own are immutable', async () => {
+    const original = backend.answer;
+    backend.answer = async () => Response.redirect('http://localhost:1/elsewhere', 302);
+    expect((await post('{}')).headers.get('x-content-type-options')).toBe('nosniff');
+    backend.answer = original;
+  });
+
   it('count a stream as in flight until it is read or cancelled', async () => {
     const original = backend.answer;
     backend.answer = async () =>
