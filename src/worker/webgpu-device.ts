@@ -19,6 +19,8 @@ export interface WebGpuOptions {
   readonly shaders: (signal: AbortSignal) => Promise<ShaderSource>;
   readonly fetch: Fetch;
   readonly cache: () => Promise<TensorCache | undefined>;
+  /** Runs `work` while no other tab of this browser does: probes at the same time would measure each other. */
+  readonly alone?: <T>(work: () => Promise<T>, signal: AbortSignal) => Promise<T>;
 }
 
 /** Makes the worker's devices: adapter, shaders, probe. */
@@ -27,7 +29,8 @@ export function webGpuDevices(options: WebGpuOptions): RequestDevice {
     const device = await requestDevice(options.gpu, { signal });
     try {
       const shaders = await options.shaders(signal);
-      const probe = await probeTuning(device, shaders, { signal });
+      const measure = () => probeTuning(device, shaders, { signal });
+      const probe = await (options.alone ? options.alone(measure, signal) : measure());
       return new WebGpuDevice(options, device, shaders, probe);
     } catch (thrown) {
       device.destroy();

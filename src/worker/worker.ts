@@ -17,6 +17,7 @@ const host = new WorkerHost({
     gpu: navigator.gpu as GPU | undefined,
     shaders: (signal) => fetchShaders(new URL('/', location.href), fetch, signal),
     fetch: (url, init) => fetch(url, init),
+    alone: (work, signal) => navigator.locks.request('shoal-probe', { signal }, work),
     cache: () => CacheApiTensorCache.open(globalThis.caches as CacheStorage | undefined),
   }),
   emit: (event) => {
