@@ -11,14 +11,7 @@ import type { Transport } from '../mesh/transport.ts';
 import { type AssignMessage, Assignment } from './assignment.ts';
 import type { RequestDevice, WorkerDevice } from './device.ts';
 import type { HopStats } from './hop-stats.ts';
-import type {
-  Detected,
-  DetectOptions,
-  HopReport,
-  WorkerApi,
-  WorkerCommand,
-  WorkerEvent,
-} from './worker-api.ts';
+import type { Detected, DetectOptions, WorkerApi, WorkerCommand, WorkerEvent } from './worker-api.ts';
 
 export interface WorkerHostOptions {
   readonly requestDevice: RequestDevice;
@@ -112,14 +105,6 @@ export class WorkerHost implements WorkerApi {
 
   dropLink(peer: string): void {
     this.#links.drop(peer);
-  }
-
-  hops(): HopReport[] {
-    return [...this.#assignments.values()].flatMap((assignment) =>
-      assignment.stage === null
-        ? []
-        : [{ epoch: assignment.epoch, index: assignment.stage.index, ...assignment.hop.summary() }],
-    );
   }
 
   /** A new session gives new ids and may count epochs from the start again: nothing of the old one can be used. */

@@ -1,6 +1,5 @@
 import type { WireError } from '../config/errors.ts';
 import type { Capability, PeerMessage, ServerMessage } from '../mesh/protocol/control.ts';
-import type { HopSummary } from './hop-stats.ts';
 
 /** Control messages that the page hands on to the worker as they came. */
 export type WorkerCommand = Extract<
@@ -37,11 +36,6 @@ export type Detected =
   /** Not thrown: an error's class and code would not survive the way out of the worker. */
   | { readonly ok: false; readonly error: WireError };
 
-export interface HopReport extends HopSummary {
-  readonly epoch: number;
-  readonly index: number;
-}
-
 /**
  * Plain messages to the worker, beside comlink's. A data channel can be transferred only at once, and only a plain
  * `postMessage` throws where it cannot.
@@ -65,7 +59,6 @@ export interface WorkerApi {
   /** No link to `peer` will come; assignments that wait for it fail. */
   linkFailed(peer: string, error: WireError): void;
   dropLink(peer: string): void;
-  hops(): HopReport[];
   /** Forgets assignments and links of a server session that ended; the device stays. */
   endSession(): void;
   /** Drops every assignment and link and gives the device back. */
