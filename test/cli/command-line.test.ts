@@ -3,7 +3,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
+
+// Each case starts Node; on a busy machine that takes seconds.
+vi.setConfig({ testTimeout: 60_000 });
 
 const SHOAL = fileURLToPath(new URL('../../bin/shoal.mjs', import.meta.url));
 

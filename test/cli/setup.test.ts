@@ -13,9 +13,12 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { pageIsStale } from '../../scripts/build-page.mjs';
 import { nodeIsOldEnough, packagesAreStale } from '../../scripts/setup.mjs';
+
+// Each case starts Node and shells; on a busy machine that takes seconds.
+vi.setConfig({ testTimeout: 60_000 });
 
 /** The real script in a scratch checkout whose npm is a shell script: what it does is what the test says. */
 let root: string;
