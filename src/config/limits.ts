@@ -57,6 +57,8 @@ export const MAX_SEQUENCES_PER_STAGE = 32;
 export const MAX_MATRIX_TILE_BYTES = 128 * MIB;
 /** Weights are converted and handed to the GPU in pieces of this: bounds what a tensor costs beside its own bytes. */
 export const UPLOAD_CHUNK_BYTES = 4 * MIB;
+/** Weights handed to the GPU and not yet taken: writeBuffer copies, and without a pause a whole shard would wait in memory twice. */
+export const MAX_STAGED_UPLOAD_BYTES = 64 * MIB;
 /** Scratch for attention over KV blocks and for logits, each: larger micro-batches are computed in groups of rows. */
 export const MAX_SCRATCH_BYTES = 16 * MIB;
 /** Steps whose results are on their way back from the GPU. More only delay the first. */

@@ -1,4 +1,5 @@
 import { ShoalError } from '../config/errors.ts';
+import { MAX_STAGED_UPLOAD_BYTES } from '../config/limits.ts';
 import type { LoadedTensor } from '../model/manifest.ts';
 import type { Quantization, Shard } from '../model/shard.ts';
 import type { ModelSpec } from '../model/spec.ts';
@@ -181,6 +182,8 @@ export async function loadWeights(options: LoadOptions): Promise<ShardWeights> {
   const matrices = new Map<string, Matrix>();
   const vectors = new Map<string, GPUBuffer>();
   let bytes = 0;
+  let stagedBytes = 0;
+  let budgetChecked = false;
   const destroy = () => {
     for (const matrix of new Set(matrices.values())) matrix.destroy();
     for (const buffer of vectors.values()) device.free(buffer);
@@ -232,9 +235,18 @@ export async function loadWeights(options: LoadOptions): Promise<ShardWeights> {
       const target = expected.get(tensor.name);
       if (target === undefined) continue;
       checkShape(tensor, target);
-      if (expected.size === total) checkBudget(options, tensor);
+      // The first matrix tells the file's number format; vectors may have another, and are small.
+      if (!budgetChecked && tensor.shape.length === 2) {
+        checkBudget(options, tensor);
+        budgetChecked = true;
+      }
       await place(tensor, target);
       expected.delete(tensor.name);
+      stagedBytes += tensor.bytes.byteLength;
+      if (stagedBytes > MAX_STAGED_UPLOAD_BYTES) {
+        await device.raw.queue.onSubmittedWorkDone();
+        stagedBytes = 0;
+      }
     }
     throwIfAborted(options.signal);
     const missing = [...expected.keys()];
@@ -319,7 +331,7 @@ export function shardWeightBytes(
   );
 }
 
-/** The first tensor tells the file's number format, hence what the shard needs. */
+/** @param first the first matrix: its number format tells what the shard needs */
 function checkBudget(options: LoadOptions, first: LoadedTensor): void {
   const { spec, shard, quantization, memoryBudgetBytes, reservedBytes, expandF16 } = options;
   const layers = shard.end - shard.start;

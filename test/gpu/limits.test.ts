@@ -59,18 +59,27 @@ const row = (position: number, count: number) => ({
 });
 
 describe('device limits', () => {
-  it('cuts matrices that exceed a binding into tiles, with the same result', async () => {
-    const whole = await engineWith();
-    whole.openSequence(1, { maxPositions: 20, sampling: GREEDY });
-    const expected = await whole.logits(row(0, 20));
-    // The embedding has 307 rows of 256 bytes.
+  it('computes in tiles and groups of rows what exceeds a binding, with the same result', async () => {
+    const ids = Uint32Array.from({ length: 100 }, (_, i) => (i * 53 + 2) % ODD_SPEC.vocab);
+    const chunk = (start: number, end: number, sample: boolean) => ({
+      entries: [{ sequence: 1, position: start, count: end - start, sample }],
+      wire: 'f32' as const,
+      tokens: ids.subarray(start, end),
+    });
+    const logitsOf = async (engine: StageEngine) => {
+      engine.openSequence(1, { maxPositions: 100, sampling: GREEDY });
+      const first = await engine.logits(chunk(0, 64, false));
+      return [...first, ...(await engine.logits(chunk(64, 100, false)))];
+    };
+    const expected = await logitsOf(await engineWith());
+    // The embedding has 307 rows of 256 bytes: four tiles; logits fit 16 rows, attention over four pages 15.
     const small = await openDevice({ maxStorageBindingBytes: 20_000 });
     const tiled = await engineWith({ device: small });
-    tiled.openSequence(1, { maxPositions: 20, sampling: GREEDY });
-    expect(await tiled.logits(row(0, 20))).toEqual(expected);
+    expect(await logitsOf(tiled)).toEqual(expected);
     tiled.truncate(1, 0);
-    const { sampled } = await tiled.step(row(0, 20));
-    const last = expected.subarray(19 * ODD_SPEC.vocab);
+    await tiled.step(chunk(0, 64, false));
+    const { sampled } = await tiled.step(chunk(64, 100, true));
+    const last = expected.slice(99 * ODD_SPEC.vocab);
     expect(sampled![0]).toBe(last.indexOf(Math.max(...last)));
     tiled.destroy();
     expect(small.liveBuffers).toBe(0);
