@@ -45,7 +45,7 @@ async function shardBytes(url: string, start: number, end: number, layers: numbe
   return Object.values(tensors).reduce((sum, tensor) => sum + tensor.end - tensor.start, 0);
 }
 
-describe.each([1, 2, 3, 8])('%i tabs', (k) => {
+describe.each([1, 2, 3, 5, 8])('%i tabs', (k) => {
   it('answer with the text that one tab gives', { timeout: 300_000 }, async () => {
     const run = await MeshRun.start(browser, k);
     try {
