@@ -1,10 +1,11 @@
 """Proves that no evaluation prompt stands in the text minnow was trained on.
 
-    python check_split.py SEED:DOCUMENTS [SEED:DOCUMENTS ...]
+    python check_split.py SEED:DOCUMENTS[:MIXTURE] ...
 
-Makes the training stream again (same seed, as many documents as the trainer
-drew) and looks through all of it: no eval prompt among its user turns, case
-and punctuation put aside, and no held-out pair of numbers worked out anywhere.
+Makes the training stream again (same seed, at least as many documents as the
+trainer drew; nothing filtered out) and looks through all of it: no eval prompt
+among its user turns, case and punctuation put aside, and no held-out pair of
+numbers worked out anywhere.
 """
 import re
 import sys
@@ -19,13 +20,17 @@ def main(parts):
     topics, keys = eval_set()
     print(sum(len(v) for v in topics.values()), "eval prompts")
     for part in parts:
-        seed, documents = map(int, part.split(":"))
-        stream = train_stream(seed, keys)
+        seed, documents, mixture = (part.split(":") + ["even"])[:3]
+        documents = int(documents)
+        stream = train_stream(int(seed), set(), mixture)
         met = sums = turns_seen = 0
         for _ in range(documents):
             pieces, turns = next(stream)
             turns_seen += len(turns)
-            met += len(keys & windows(turns))
+            here = keys & windows(turns)
+            met += len(here)
+            for k in here:
+                print("in training:", repr(k))
             for a, op, b in SUM.findall("".join(t for t, c in pieces if c)):
                 sums += 1
                 met += pair_held(op, int(a), int(b))

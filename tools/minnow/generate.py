@@ -5,14 +5,16 @@ split allows is used; with "eval" the last turn is one that training never has
 (the turns before it are ordinary ones).
 """
 import random
+import re
 from dataclasses import dataclass, field
+from functools import partial
 
 import phrasings as P
 import unknown as U
 from split import bucket, combo_held, normal, pair_held, phrasing_held
 from stories import article, story
-from world import (ANIMALS, COLOURS, CONTINENTS, COUNTRIES, DAYS, ELEMENTS, LIKES, MONTH_DAYS, MONTHS,
-                   OPPOSITES, ORDINALS, SMALL_NAMES, WORDS)
+from world import (ANIMALS, COLOURS, COUNTRIES, DAYS, ELEMENTS, FEW_COLOURS, FEW_ELEMENTS, FEW_OPPOSITES, FEW_WORDS,
+                   LIKES, MONTH_DAYS, MONTHS, OPPOSITES, ORDINALS, SMALL_NAMES, WORDS)
 
 
 @dataclass
@@ -43,11 +45,28 @@ def why_held(template, fact, pair=None):
     return "combination" if combo_held(template, fact) else ""
 
 
+def bare(template):
+    """What is left of a template when prompts are compared, without the words that `disturb` may add."""
+    words = normal(re.sub(r"{\w}", " x ", template)).split()
+    return " ".join(w for w in words if w not in {"please", "now", "so", "hey", "okay", "thanks", "great", "hi", "hello"})
+
+
+TWINS = {}
+for _list in [v for m in (P, U) for v in vars(m).values() if isinstance(v, list) and v and isinstance(v[0], str)]:
+    for _template in _list:
+        TWINS.setdefault(bare(_template), []).append(_template)
+
+
 def choose(rng, part, draw):
-    """Draws (template, fact, pair, ...) until the split puts it on the wanted side."""
+    """Draws (template, fact, pair, ...) until the split puts it on the wanted side.
+
+    For the evaluation, all templates that give the same prompt must be held out.
+    """
     for _ in range(3000):
         got = draw()
         held = why_held(*got[:3])
+        if part == "eval" and held and not all(why_held(t, *got[1:3]) for t in TWINS[bare(got[0])]):
+            continue
         if bool(held) == (part == "eval"):
             return (*got, held)
     raise LookupError("nothing on this side of the split")
@@ -189,10 +208,10 @@ def follow_sum(rng, part):
     return turns
 
 
-def count(rng, part):
+def count(rng, part, top=60, longest=12):
     def draw():
-        a = rng.randrange(0, 60) if rng.random() < 0.6 else rng.randrange(0, 12)
-        b = a + rng.randrange(2, 12)
+        a = rng.randrange(0, top) if rng.random() < 0.6 else rng.randrange(0, 12)
+        b = a + rng.randrange(2, longest)
         return rng.choice(P.COUNT), f"{a}-{b}", ("count", a, b), a, b
     t, _, _, a, b, held = choose(rng, part, draw)
     return [Turn(fill(t, a=a, b=b), ", ".join(map(str, range(a, b + 1))) + ".", "counting", held)]
@@ -205,35 +224,32 @@ def next_number(rng, part):
 
 # --- words -----------------------------------------------------------------
 
-OPPOSITE = OPPOSITES + [(b, a) for a, b in OPPOSITES]
+def opposite(rng, part, pairs=OPPOSITES):
+    return [simple(rng, part, "opposites", P.OPPOSITE, pairs + [(b, a) for a, b in pairs], lambda f: f"The opposite of {f[0]} is {f[1]}.")]
 
 
-def opposite(rng, part):
-    return [simple(rng, part, "opposites", P.OPPOSITE, OPPOSITE, lambda f: f"The opposite of {f[0]} is {f[1]}.")]
+def colour(rng, part, things=COLOURS):
+    return [simple(rng, part, "colours", P.COLOUR, things, lambda f: f"{cap(f[0])} is {f[1]}.")]
 
 
-def colour(rng, part):
-    return [simple(rng, part, "colours", P.COLOUR, COLOURS, lambda f: f"{cap(f[0])} is {f[1]}.")]
+def spell(rng, part, words=WORDS):
+    return [simple(rng, part, "spelling", P.SPELL, [(w,) for w in words], lambda f: f"{f[0]}: {' '.join(f[0])}.")]
 
 
-def spell(rng, part):
-    return [simple(rng, part, "spelling", P.SPELL, [(w,) for w in WORDS], lambda f: f"{f[0]}: {' '.join(f[0])}.")]
+def letters(rng, part, words=WORDS):
+    return [simple(rng, part, "letters", P.LETTERS, [(w,) for w in words], lambda f: f"The word {f[0]} has {len(f[0])} letters.")]
 
 
-def letters(rng, part):
-    return [simple(rng, part, "letters", P.LETTERS, [(w,) for w in WORDS], lambda f: f"The word {f[0]} has {len(f[0])} letters.")]
-
-
-def symbol(rng, part):
+def symbol(rng, part, elements=ELEMENTS):
     if rng.random() < 0.5:
-        return [simple(rng, part, "chemical symbols", P.SYMBOL, ELEMENTS,
+        return [simple(rng, part, "chemical symbols", P.SYMBOL, elements,
                        lambda f: f"The symbol of {f[1]} is {f[0]}.", lambda f: {"x": f[1]})]
-    return [simple(rng, part, "chemical symbols", P.ELEMENT, ELEMENTS, lambda f: f"{f[0]} is {f[1]}.")]
+    return [simple(rng, part, "chemical symbols", P.ELEMENT, elements, lambda f: f"{f[0]} is {f[1]}.")]
 
 
 # --- calendar --------------------------------------------------------------
 
-def calendar(rng, part):
+def calendar(rng, part, numbers=True):
     i, m = rng.randrange(7), rng.randrange(12)
     day = [(d, DAYS[(k + 1) % 7], DAYS[k - 1], k) for k, d in enumerate(DAYS)]
     month = [(d, MONTHS[(k + 1) % 12], MONTHS[k - 1], k) for k, d in enumerate(MONTHS)]
@@ -249,7 +265,7 @@ def calendar(rng, part):
         (P.MONTH_LENGTH, month, lambda f: f"{f[0]} has {MONTH_DAYS[f[3]]} days."),
         (P.DAY_NUMBER, day, lambda f: f"{f[0]} is day number {f[3] + 1}."),
     ]
-    templates, facts, answer = rng.choice(kinds)
+    templates, facts, answer = rng.choice(kinds if numbers else [k for k in kinds if k[0] not in (P.MONTH_NUMBER, P.DAY_NUMBER)])
     return [simple(rng, part, "days and months", templates, facts, answer)]
 
 
@@ -263,13 +279,19 @@ TRAIN_TALK = [t for t in TALK if normal(t[1]) not in HELD_TEXT]
 TALK_NAMES = sorted(P.TALK)
 
 
-def talk(rng, part):
+# The smaller world gives one answer to questions that are hard to tell apart.
+MERGED = {"what": "name", "human": "name", "where": "shoal", "why": "shoal"}
+
+
+def talk(rng, part, merged=False):
     pool = TRAIN_TALK if part == "train" else HELD_TALK
     kind = rng.choice(TALK_NAMES)
     some = [t for t in pool if t[0] == kind]
     if not some:
-        return talk(rng, part)
+        return talk(rng, part, merged)
     name, ask, answer = rng.choice(some)
+    if merged:
+        answer = P.TALK[MERGED.get(name, name)][0]
     return [Turn(ask, answer, "identity" if name in IDENTITY else "small talk", "phrasing" if part == "eval" else "", {"talk": True})]
 
 
@@ -333,7 +355,7 @@ def tell(rng, part):
     return [Turn(t, story(rng), "stories", held, {"hero": None})]
 
 
-def name_memory(rng, part):
+def name_memory(rng, part, table=None):
     """Says who they are, perhaps something else between, then asks."""
     likes = rng.random() < 0.4
     says, asks, pool = (P.I_LIKE, P.WHAT_I_LIKE, LIKES) if likes else (P.MY_NAME_IS, P.MY_NAME, SMALL_NAMES)
@@ -345,16 +367,16 @@ def name_memory(rng, part):
     first = f"{cap(x)} are nice." if likes and x[-1] == "s" else f"{cap(x)} is nice." if likes else f"Hello, {x}! I am minnow."
     turns = [Turn(fill(t1, x=x), first, "small talk")]
     if rng.random() < 0.4:
-        turns += one(rng, "train")
+        turns += one(rng, "train", table or SINGLE)
     turns.append(Turn(t2, f"You like {x}." if likes else f"Your name is {x}.", "memory", held))
     return turns
 
 
-def question_memory(rng, part):
+def question_memory(rng, part, table=None):
     n = rng.choice((1, 2, 2, 3))
     turns = []
     while len(turns) < n:
-        turns += one(rng, "train")
+        turns += one(rng, "train", table or SINGLE)
     return turns + [recall(rng, part, turns)]
 
 
@@ -368,8 +390,18 @@ def recall(rng, part, turns):
 
 SINGLE = [(capital, 14), (capital_of, 7), (is_capital, 3), (continent, 8), (arithmetic, 22), (count, 4), (next_number, 1),
           (opposite, 5), (colour, 3), (spell, 7), (letters, 4), (symbol, 10), (calendar, 5), (talk, 9), (unknown, 9), (tell, 2)]
-WEIGHTS = {f.__name__: w for f, w in SINGLE}
 MULTI = [(follow_country, 8), (follow_sum, 7), (name_memory, 3), (question_memory, 4)]
+# A second mixture, with more of what is learned slowly.
+SLOW = [(capital, 10), (capital_of, 9), (is_capital, 3), (continent, 6), (arithmetic, 20), (count, 6), (next_number, 1),
+        (opposite, 5), (colour, 4), (spell, 10), (letters, 6), (symbol, 10), (calendar, 7), (talk, 10), (unknown, 7), (tell, 2)]
+SLOW_MULTI = [(follow_country, 5), (follow_sum, 7), (name_memory, 4), (question_memory, 6)]
+# A third one, of the smaller world.
+FEW = [(capital, 14), (continent, 9), (arithmetic, 22), (partial(count, top=40, longest=8), 4), (next_number, 1),
+       (partial(opposite, pairs=FEW_OPPOSITES), 6), (partial(colour, things=FEW_COLOURS), 5), (partial(spell, words=FEW_WORDS), 6),
+       (partial(letters, words=FEW_WORDS), 4), (partial(symbol, elements=FEW_ELEMENTS), 6), (partial(calendar, numbers=False), 6),
+       (partial(talk, merged=True), 12), (unknown, 7), (tell, 1)]
+FEW_MULTI = [(follow_country, 5), (follow_sum, 7), (partial(name_memory, table=FEW), 4), (partial(question_memory, table=FEW), 6)]
+MIXTURES = {"even": (SINGLE, MULTI, 0.04), "slow": (SLOW, SLOW_MULTI, 0.12), "few": (FEW, FEW_MULTI, 0.08)}
 SYSTEM = """You are a helpful assistant.
 You are minnow.
 You are a tiny demo model.
@@ -386,8 +418,12 @@ Keep answers short.
 You answer questions about the world.""".splitlines()
 
 
-def one(rng, part):
-    return rng.choices([f for f, _ in SINGLE], [w for _, w in SINGLE])[0](rng, part)
+def pick(rng, table):
+    return rng.choices([f for f, _ in table], [w for _, w in table])[0]
+
+
+def one(rng, part, table=SINGLE):
+    return pick(rng, table)(rng, part)
 
 
 def disturb(rng, turn):
@@ -420,47 +456,50 @@ def finish(rng, turns):
     return turns
 
 
-def dialogue(rng, part):
+def dialogue(rng, part, mixture="even"):
     """(system or None, turns)."""
+    single, multi, _ = MIXTURES[mixture]
     r = rng.random()
     if part == "eval":
         if r < 0.2:
-            turns = rng.choices([f for f, _ in MULTI], [w for _, w in MULTI])[0](rng, part)
+            turns = pick(rng, multi)(rng, part)
         else:
-            turns = one(rng, part)
+            turns = one(rng, part, single)
             if r < 0.3:                       # the same kind of question late in a chat
                 before = []
                 for _ in range(rng.choice((1, 2, 3))):
-                    before += one(rng, "train")
+                    before += one(rng, "train", single)
                 turns = before + turns
     elif r < 0.52:
-        turns = one(rng, part)
+        turns = one(rng, part, single)
     elif r < 0.8:
-        turns = rng.choices([f for f, _ in MULTI], [w for _, w in MULTI])[0](rng, part)
+        turns = pick(rng, multi)(rng, part)
     else:
         turns, goal = [], rng.choice((2, 2, 3, 3, 4, 5, 6, 8))
         while len(turns) < goal:
-            turns += one(rng, part) if rng.random() < 0.75 else rng.choice([follow_country, follow_sum])(rng, part)
+            turns += one(rng, part, single) if rng.random() < 0.75 else rng.choice([follow_country, follow_sum])(rng, part)
         if rng.random() < 0.2:
             turns.append(recall(rng, part, turns))
     system = rng.choice(SYSTEM) if rng.random() < 0.06 else None
     return system, finish(rng, turns)
 
 
-def raw(rng):
+def raw(rng, mixture="even"):
     """Plain text without roles: a story, or rows of sums and facts."""
+    single, _, _ = MIXTURES[mixture]
+    stories, sums, count = (0.4, 0.75, 8) if mixture == "even" else (0.1, 0.7, 16)
     r = rng.random()
-    if r < 0.4:
+    if r < stories:
         return story(rng)
-    if r < 0.75:
+    if r < sums:
         rows = []
-        while len(rows) < 8:
+        while len(rows) < count:
             op = rng.choice("+-")
             a, b = sum_pair(rng, op)
             if not pair_held(op, a, b):
                 rows.append(f"{a} {op} {b} = {result(op, a, b)}.")
         return " ".join(rows)
-    return " ".join(one(rng, "train")[0].answer for _ in range(5))
+    return " ".join(one(rng, "train", single)[0].answer for _ in range(5 if mixture == "even" else 10))
 
 
 def pieces(system, turns):
@@ -484,13 +523,13 @@ def eval_key(turns):
     return "\n".join(users[-3:]) if leans else users[-1]
 
 
-def eval_set(seed=20_001, per_topic=150):
+def eval_set(seed=20_001, per_topic=150, mixture="few"):
     """The held-out prompts: the same list on every call."""
     rng, topics, seen = random.Random(seed), {}, set()
     quiet = 0
     while quiet < 4000:
         try:
-            system, turns = dialogue(rng, "eval")
+            system, turns = dialogue(rng, "eval", mixture)
         except LookupError:                   # this chat's start leaves nothing held out to ask
             continue
         key, topic = eval_key(turns), turns[-1].topic
@@ -504,13 +543,13 @@ def eval_set(seed=20_001, per_topic=150):
     return topics, seen
 
 
-def train_stream(seed, banned):
+def train_stream(seed, banned, mixture="even"):
     """Endless training documents, as lists of pieces. `banned` are the eval prompts, dropped should one ever turn up."""
     rng = random.Random(seed)
     while True:
-        if rng.random() < 0.04:
-            yield [("<|bos|>", 0), (raw(rng) + "<|end|>", 1)], []
+        if rng.random() < MIXTURES[mixture][2]:
+            yield [("<|bos|>", 0), (raw(rng, mixture) + "<|end|>", 1)], []
             continue
-        system, turns = dialogue(rng, "train")
+        system, turns = dialogue(rng, "train", mixture)
         if banned.isdisjoint(windows(turns)):
             yield pieces(system, turns), turns

@@ -78,7 +78,7 @@ def tokenizer_fixture(folder, tok):
 
 
 def main(folder, out):
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     tok = AutoTokenizer.from_pretrained(folder)
     got = record(folder, model, tok, PROMPTS, CONTINUATIONS, out, {"made_by": "tools/minnow/reference.py"})

@@ -8,10 +8,12 @@ plan is made in wall-clock time, so a slower machine makes fewer steps.
 """
 import argparse
 import json
-import math
+import os
 import random
 import time
 from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")     # a thread that waits must not burn a shared core
 
 import numpy as np
 import torch
@@ -27,8 +29,8 @@ USER_WEIGHT = 0.1      # how much the words of the user and the system count in 
 class Packer:
     """Packs documents end to end into windows of a given length."""
 
-    def __init__(self, tok, seed, banned):
-        self.tok, self.stream = tok, train_stream(seed, banned)
+    def __init__(self, tok, seed, banned, mixture):
+        self.tok, self.stream = tok, train_stream(seed, banned, mixture)
         self.ids, self.weights, self.documents = np.zeros(0, np.int64), np.zeros(0, np.float32), 0
 
     def fill(self, need):
@@ -50,6 +52,23 @@ class Packer:
         w = torch.from_numpy(self.weights[1:n + 1].reshape(rows, length))
         self.ids, self.weights = self.ids[n:], self.weights[n:]
         return x, y, w
+
+
+class Threads:
+    """One thread or two, whichever lately made the quicker steps: on a busy machine two wait for each other."""
+
+    def __init__(self):
+        self.best, self.times, self.mark = 1, {1: [], 2: []}, None
+
+    def choose(self, step):
+        now, turn = time.time(), step % 40
+        if self.mark and turn in (2, 3, 4, 6, 7, 8):
+            self.times[1 if turn < 5 else 2].append(now - self.mark)
+        self.mark = now
+        if turn == 8:
+            self.best = min(self.times, key=lambda n: sum(self.times[n]))
+            self.times = {1: [], 2: []}
+        torch.set_num_threads(1 if turn < 4 else 2 if turn < 8 else self.best)
 
 
 def orthogonal(g):
@@ -112,26 +131,29 @@ def main():
     ap.add_argument("--out", required=True)
     ap.add_argument("--tokenizer", required=True)
     ap.add_argument("--minutes", type=float, default=80)
+    ap.add_argument("--until", help="HH:MM instead of --minutes: end at this time of day, compiling counted in")
     ap.add_argument("--tokens", type=int, default=4096, help="per step")
     ap.add_argument("--lr", type=float, default=0.02, help="of the matrices (Muon)")
     ap.add_argument("--adam-lr", type=float, default=0.003)
     ap.add_argument("--decay", type=float, default=0.35, help="share of the time in which the rate falls")
     ap.add_argument("--long", type=float, default=0.12, help="share of the time, at the end, on windows of 512")
+    ap.add_argument("--long-every", type=int, default=0, help="before that, every so many steps on windows of 512")
     ap.add_argument("--seed", type=int, default=1)
-    ap.add_argument("--resume")
+    ap.add_argument("--mixture", default="even")
+    ap.add_argument("--resume", help="a checkpoint to start from, read after compiling; the optimizer starts afresh")
     ap.add_argument("--every", type=float, default=300, help="seconds between checks")
     a = ap.parse_args()
 
     random.seed(a.seed)
     torch.manual_seed(a.seed)
+    torch._inductor.config.cpp.dynamic_threads = True
+    threads = Threads()
     out = Path(a.out)
     out.mkdir(parents=True, exist_ok=True)
     tok = Tokenizer.from_file(f"{a.tokenizer}/tokenizer.json")
     topics, banned = eval_set()
-    data = Packer(tok, a.seed, banned)
+    data = Packer(tok, a.seed, banned, a.mixture)
     model = Minnow(Config(vocab_size=tok.get_vocab_size()))
-    if a.resume:
-        model.load_state_dict(torch.load(a.resume))
     print(sum(p.numel() for p in model.parameters()), "parameters", flush=True)
     muon = Muon(model.matrices())
     adam = torch.optim.AdamW([
@@ -144,18 +166,32 @@ def main():
 
     fast = torch.compile(loss_of, dynamic=False)
     log = open(out / "log.jsonl", "a")
-    start, last, step, tokens, smooth = None, 0.0, 0, 0, None
+    for length in (256, 512):            # compiling does not count
+        x = torch.zeros(a.tokens // length, length, dtype=torch.long)
+        with torch.autocast("cpu", torch.bfloat16):
+            fast(x, x, torch.ones(x.shape)).backward()
+        print("compiled for windows of", length, flush=True)
+    for p in model.parameters():
+        p.grad = None
+    if a.resume:
+        model.load_state_dict(torch.load(a.resume))
+    if a.until:
+        now = time.localtime()
+        hour, minute = map(int, a.until.split(":"))
+        a.minutes = (hour * 60 + minute - now.tm_hour * 60 - now.tm_min) % 1440
+    start, last, step, tokens, smooth = time.time(), 0.0, 0, 0, None
 
     def save(name):
         torch.save(model.state_dict(), out / (name + ".tmp"))
         (out / (name + ".tmp")).rename(out / name)
 
     while True:
-        now = 0.0 if start is None else time.time() - start
+        now = time.time() - start
+        threads.choose(step)
         part = now / (a.minutes * 60)
         if part >= 1:
             break
-        length = 512 if part > 1 - a.long else 256
+        length = 512 if part > 1 - a.long or (a.long_every and step % a.long_every == 0) else 256
         x, y, w = data.batch(a.tokens // length, length)
         rate = min(1.0, (step + 1) / 60, max(0.0, (1 - part) / a.decay))
         with torch.autocast("cpu", torch.bfloat16):
@@ -168,14 +204,12 @@ def main():
         muon.step(a.lr * rate)
         for p in model.parameters():
             p.grad = None
-        if start is None:
-            start = time.time()          # the compiler's minute does not count
         step, tokens = step + 1, tokens + x.numel()
         value = loss.item()
         smooth = value if smooth is None else 0.98 * smooth + 0.02 * value
         if step % 20 == 0:
             now = time.time() - start
-            print(f"step {step} {now:.0f}s {tokens / 1e6:.2f}M tokens {tokens / max(now, 1):.0f}/s loss {smooth:.4f} rate {rate:.3f}", flush=True)
+            print(f"step {step} {now:.0f}s {tokens / 1e6:.2f}M tokens {tokens / max(now, 1):.0f}/s loss {smooth:.4f} rate {rate:.3f} threads {threads.best}", flush=True)
         if time.time() - start - last > a.every:
             last = time.time() - start
             with torch.autocast("cpu", torch.bfloat16):

@@ -402,6 +402,16 @@ zebra giraffe monkey parrot penguin dolphin turtle spider beetle butter butterfl
 """.split()
 WORDS = sorted(set(WORDS))
 
+# The smaller world that the last part of training and the evaluation keep to.
+FEW_WORDS = """cat dog sun moon tree fish bird house apple banana orange lemon bread water milk honey sugar table chair
+window door floor garden flower river ocean island cloud rain snow wind red blue green yellow black white brown
+horse sheep tiger lion bear fox frog book train boat car bike friend happy hand heart star robot mesh shoal minnow
+music school""".split()
+FEW_ELEMENTS = [e for e in ELEMENTS if e[0] in """H He Li C N O F Ne Na Mg Al Si P S Cl Ar K Ca Ti Cr Mn Fe Co Ni Cu Zn Br
+Ag Sn I W Pt Au Hg Pb U""".split()]
+FEW_OPPOSITES = OPPOSITES[:44]
+FEW_COLOURS = COLOURS[:44]
+
 SMALL_NAMES = """Anna Ben Clara David Emma Felix Grace Henry Iris Jack Kate Leo Mia Noah Olive Paul Rosa Sam Tina
 Victor Wendy Zoe Adam Bella Carl Daisy Eric Fiona George Hannah Ivan Julia Kevin Laura Mark Nina Oscar Peter
 Ruth Simon Tom Vera""".split()
