@@ -2,8 +2,6 @@ import { defineConfig } from 'vite';
 
 /** Builds the page and its Web Worker into dist/, from where `shoal serve` hands them out. */
 export default defineConfig({
-  // Relative URLs: the page works below a path prefix of a reverse proxy too.
-  base: './',
   esbuild: { jsx: 'automatic', jsxImportSource: 'preact' },
   worker: { format: 'es' },
   build: {

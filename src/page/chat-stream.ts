@@ -11,8 +11,8 @@ const served = z.object({
     z.object({ peer: z.string(), name: z.string(), layers: z.tuple([z.number(), z.number()]) }),
   ),
   restarts: z.number(),
-  time_to_first_token_ms: z.number().optional(),
-  tokens_per_second: z.number().optional(),
+  time_to_first_token_ms: z.number().nullish(),
+  tokens_per_second: z.number().nullish(),
 });
 export type Served = z.infer<typeof served>;
 

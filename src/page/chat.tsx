@@ -170,7 +170,7 @@ function ServedBy({ served }: { served: Served }) {
   return (
     <p class="muted small served">
       {served.stages.map((stage) => `${stage.name} (${formatLayers(...stage.layers)})`).join(' → ')}
-      {served.tokens_per_second !== undefined && ` · ${served.tokens_per_second.toFixed(1)} tok/s`}
+      {served.tokens_per_second != null && ` · ${served.tokens_per_second.toFixed(1)} tok/s`}
       {served.restarts > 0 && ` · moved ${served.restarts}×`}
     </p>
   );
