@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import { ShoalError } from '../config/errors.ts';
 import { UP_DEADLINE_MS } from '../config/limits.ts';
 import type { Status } from '../mesh/protocol/status.ts';
+import { layersText } from '../model/shard.ts';
 import { type Answer, type ApiClient, ask, fetchStatus, firstModel, type Question } from './api-client.ts';
 import { TabFleet } from './browser/tab-fleet.ts';
 import { createLogger } from './log.ts';
@@ -119,9 +120,7 @@ async function showSample(
 
 function servedBy({ served }: Answer): string {
   if (served === null) return 'served by the configured backend';
-  const stages = served.stages.map(
-    ({ name, layers: [start, end] }) => `${name} (layers ${start}–${end - 1})`,
-  );
+  const stages = served.stages.map(({ name, layers: [start, end] }) => `${name} (${layersText(start, end)})`);
   const speed = served.tokens_per_second == null ? '' : `, ${served.tokens_per_second.toFixed(1)} tokens/s`;
   return `served by ${stages.join(' → ')}${speed}`;
 }

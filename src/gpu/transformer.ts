@@ -1,7 +1,7 @@
 import { ShoalError } from '../config/errors.ts';
 import { KV_PAGE_POSITIONS, MAX_BATCH_ROWS } from '../config/limits.ts';
 import type { LoadedTensor } from '../model/manifest.ts';
-import type { Quantization, Shard } from '../model/shard.ts';
+import { layersText, type Quantization, type Shard } from '../model/shard.ts';
 import type { ModelSpec } from '../model/spec.ts';
 import { type Activations, createActivations, ropeBytes, scratchBytes } from './activations.ts';
 import { USAGE } from './buffer-usage.ts';
@@ -383,7 +383,7 @@ class Transformer implements StageEngine {
 
   /** @throws NON_FINITE, F16_RANGE */
   #checkStatus(status: number): void {
-    const layers = `layers ${this.shard.start}–${this.shard.end - 1}`;
+    const layers = layersText(this.shard.start, this.shard.end);
     // Rounding a value beyond the range gives Inf, so the later layers are not finite either; the cause is told.
     if ((status & STATUS_F16_RANGE) !== 0) {
       throw new ShoalError(

@@ -1,7 +1,7 @@
 import { ShoalError } from '../config/errors.ts';
 import { MAX_STAGED_UPLOAD_BYTES } from '../config/limits.ts';
 import type { LoadedTensor } from '../model/manifest.ts';
-import type { Quantization, Shard } from '../model/shard.ts';
+import { layersText, type Quantization, type Shard } from '../model/shard.ts';
 import type { ModelSpec } from '../model/spec.ts';
 import { shardTensors, type TensorRole, type TensorSpec } from '../model/tensors.ts';
 import { USAGE } from './buffer-usage.ts';
@@ -253,7 +253,7 @@ export async function loadWeights(options: LoadOptions): Promise<ShardWeights> {
     if (missing.length > 0) {
       throw new ShoalError(
         'TENSOR_MISSING',
-        `${missing.length} of ${total} tensors of layers ${shard.start}–${shard.end - 1} did not come, the first is ${missing[0]}; the model's files and its config do not belong together`,
+        `${missing.length} of ${total} tensors of ${layersText(shard.start, shard.end)} did not come, the first is ${missing[0]}; the model's files and its config do not belong together`,
         { param: missing[0]! },
       );
     }
@@ -355,6 +355,6 @@ function checkBudget(options: LoadOptions, first: LoadedTensor): void {
         : 'lend more memory or load the model with q4 weights';
   throw new ShoalError(
     'SHARD_TOO_LARGE',
-    `layers ${shard.start}–${shard.end - 1} need ${formatBytes(need)} (weights ${formatBytes(weights)}, KV cache and scratch ${formatBytes(reservedBytes)}), this device allows ${formatBytes(memoryBudgetBytes)}; ${remedy}`,
+    `${layersText(shard.start, shard.end)} need ${formatBytes(need)} (weights ${formatBytes(weights)}, KV cache and scratch ${formatBytes(reservedBytes)}), this device allows ${formatBytes(memoryBudgetBytes)}; ${remedy}`,
   );
 }

@@ -19,3 +19,8 @@ export type Shard = z.infer<typeof shardSchema>;
 /** What a weight is stored as on the GPU. `native`: as in the file (f32, f16 or bf16); `q8`, `q4`: symmetric blocks of 32. */
 export const quantizationSchema = z.enum(['native', 'q8', 'q4']);
 export type Quantization = z.infer<typeof quantizationSchema>;
+
+/** Layers [start, end) as people count them: `layers 0–2`, `layer 3`. */
+export function layersText(start: number, end: number): string {
+  return end - start === 1 ? `layer ${start}` : `layers ${start}–${end - 1}`;
+}

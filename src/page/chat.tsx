@@ -1,7 +1,7 @@
 import { useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
+import { layersText } from '../model/shard.ts';
 import { type ChatMessage, type Served, streamChat } from './chat-stream.ts';
-import { formatLayers } from './format.ts';
 import { renderMarkdown } from './markdown.ts';
 import { status } from './status.ts';
 
@@ -169,7 +169,7 @@ function TurnView({ turn, busy }: { turn: Turn; busy: boolean }) {
 function ServedBy({ served }: { served: Served }) {
   return (
     <p class="muted small served">
-      {served.stages.map((stage) => `${stage.name} (${formatLayers(...stage.layers)})`).join(' → ')}
+      {served.stages.map((stage) => `${stage.name} (${layersText(...stage.layers)})`).join(' → ')}
       {served.tokens_per_second != null && ` · ${served.tokens_per_second.toFixed(1)} tok/s`}
       {served.restarts > 0 && ` · moved ${served.restarts}×`}
     </p>

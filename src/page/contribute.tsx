@@ -1,9 +1,10 @@
 import { useSignal } from '@preact/signals';
 import { useEffect, useMemo } from 'preact/hooks';
 import { GIB } from '../config/limits.ts';
+import { layersText } from '../model/shard.ts';
 import { Contributor } from './contributor.ts';
 import type { ContributorState } from './contributor-state.ts';
-import { formatBytes, formatLayers } from './format.ts';
+import { formatBytes } from './format.ts';
 import { remedyOf, STEPS, sentenceOf, stepOf } from './phase-text.ts';
 
 const BUDGETS_GIB = [0.5, 1, 2, 4, 8, 16];
@@ -79,7 +80,7 @@ export function Contribute({ name, auto, budgetGib }: ContributeProps) {
       )}
       {phase === 'serving' && shard && (
         <dl class="facts">
-          <Fact name="Holding" value={formatLayers(shard.start, shard.end)} />
+          <Fact name="Holding" value={layersText(shard.start, shard.end)} />
           <Fact name="Speed" value={`${state.value.tokensPerSecond.toFixed(1)} tok/s`} />
           <Fact name="Tokens" value={String(state.value.tokens)} />
           <Fact name="GPU memory" value={formatBytes(state.value.gpuBytes)} />

@@ -3,6 +3,7 @@ import { LINK_LINGER_MS } from '../config/limits.ts';
 import { PeerConnector } from '../mesh/peer-connector.ts';
 import type { Capability, PeerMessage, ServerMessage } from '../mesh/protocol/control.ts';
 import { SignalingClient, type SignalingState, type Welcome } from '../mesh/signaling-client.ts';
+import { layersText } from '../model/shard.ts';
 import { neighboursOf } from '../worker/neighbours.ts';
 import type { WorkerEvent } from '../worker/worker-api.ts';
 import { browserEnvironment, type ContributorEnvironment } from './contributor-environment.ts';
@@ -404,7 +405,7 @@ export class Contributor implements ContributorHandle {
 function describe(held: Held | undefined, connected: boolean): string {
   if (held === undefined) return connected ? 'Waiting for layers.' : 'Connecting to the server.';
   const { start, end } = held.message.stages[held.message.index]!.shard;
-  const layers = `layers ${start}–${end - 1} of ${held.message.model}`;
+  const layers = `${layersText(start, end)} of ${held.message.model}`;
   const lost = connected ? '' : ' The server is not reachable; trying again.';
   if (held.phase === 'serving') return `Serving ${layers}.${lost}`;
   return `Loading ${layers}.${lost}`;

@@ -11,11 +11,6 @@ export function formatBytes(bytes: number): string {
   return `${value.toFixed(value < 10 ? 1 : 0)} ${units[unit]}`;
 }
 
-/** Layers [start, end) as people count them: `layers 0–2`, `layer 3`. */
-export function formatLayers(start: number, end: number): string {
-  return end - start === 1 ? `layer ${start}` : `layers ${start}–${end - 1}`;
-}
-
 /** Multiply-accumulates per second: `1.2 GMAC/s`. */
 export function formatRate(macsPerSecond: number): string {
   if (macsPerSecond >= 1e12) return `${(macsPerSecond / 1e12).toFixed(1)} TMAC/s`;

@@ -1,4 +1,5 @@
-import { formatLayers, formatRate } from './format.ts';
+import { layersText } from '../model/shard.ts';
+import { formatRate } from './format.ts';
 import { serverReachable, status } from './status.ts';
 
 /** Who holds which layers, in the order a token travels. */
@@ -33,7 +34,7 @@ export function PipelineView() {
             return (
               <li key={stage.peer} class="stage" style={{ flexGrow: stage.shard.end - stage.shard.start }}>
                 <strong>{stage.name}</strong>
-                <span>{formatLayers(stage.shard.start, stage.shard.end)}</span>
+                <span>{layersText(stage.shard.start, stage.shard.end)}</span>
                 <span class="muted small">
                   {[stage.shard.embedding && 'embedding', stage.shard.head && 'LM head']
                     .filter(Boolean)

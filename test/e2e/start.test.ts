@@ -86,7 +86,7 @@ describe('up', () => {
     const url = /API +(http:\/\/\S+)\/v1/.exec(stderr)?.[1];
     expect(url).toBeDefined();
     expect(stderr).toContain('Tokyo');
-    expect(stderr).toMatch(/served by tab-\d \(layers 0–\d\) → tab-\d \(layers \d–7\)/);
+    expect(stderr).toMatch(/served by tab-\d \(layers? 0(–\d)?\) → tab-\d \(layers? (\d–)?7\)/);
 
     for (const { pid } of renderers(run.pid)) {
       process.kill(pid, 'SIGKILL');

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { formatBytes, formatLayers, formatRate } from '../../src/page/format.ts';
+import { formatBytes, formatRate } from '../../src/page/format.ts';
 
 describe('formatBytes', () => {
   it.each([
@@ -11,13 +11,6 @@ describe('formatBytes', () => {
     [1_234_567_890, '1.2 GB'],
     [5e15, '5000 TB'],
   ])('%i → %s', (bytes, text) => expect(formatBytes(bytes)).toBe(text));
-});
-
-describe('formatLayers', () => {
-  it('counts as people do, from the first to the last', () => {
-    expect(formatLayers(0, 3)).toBe('layers 0–2');
-    expect(formatLayers(7, 8)).toBe('layer 7');
-  });
 });
 
 describe('formatRate', () => {
