@@ -37,6 +37,8 @@ export async function openServer(
     node: await openNode(flags, expectWorkers),
     host: flags.host,
     ...tlsOf(flags),
+    allowedHosts: flags.allowHost ?? [],
+    allowedOrigins: flags.allowOrigin ?? [],
     pageDirectory: PAGE_DIRECTORY,
     log,
   };
@@ -80,6 +82,7 @@ async function openNode(
     model: await openModelDirectory(directory, { model: id }),
     quantization: flags.quantization,
     wire: flags.wire,
+    iceServers: [...(flags.iceServer ?? [])],
     ...(expectWorkers !== undefined && { expectWorkers }),
   };
 }

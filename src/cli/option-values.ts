@@ -32,3 +32,26 @@ export function serverAddress(text: string): string {
   }
   return url.origin;
 }
+
+/** One STUN or TURN server, as RTCPeerConnection takes it. */
+export interface IceServer {
+  readonly urls: string;
+  readonly username?: string;
+  readonly credential?: string;
+}
+
+/** `stun:host:3478`, or `turn:host:3478,user,credential`; collects repeated options. */
+export function iceServer(text: string, previous: readonly IceServer[] = []): readonly IceServer[] {
+  const [urls = '', username, credential, ...rest] = text.split(',');
+  const isTurn = /^turns?:./.test(urls);
+  const isComplete = username !== undefined && credential !== undefined;
+  if (rest.length > 0 || (isTurn ? !isComplete : username !== undefined || !/^stuns?:./.test(urls))) {
+    throw new InvalidArgumentError('It must be stun:host:port, or turn:host:port,user,credential.');
+  }
+  return [...previous, isComplete ? { urls, username, credential } : { urls }];
+}
+
+/** Collects repeated options. */
+export function collect(text: string, previous: readonly string[] = []): readonly string[] {
+  return [...previous, text];
+}

@@ -1,7 +1,14 @@
 import { Command, Option } from 'commander';
 import { MAX_CONTEXT_POSITIONS, MAX_TABS } from '../config/limits.ts';
 import { GPU_MODES, type GpuMode } from './browser/chrome-arguments.ts';
-import { decimalNumber, serverAddress, wholeNumber } from './option-values.ts';
+import {
+  collect,
+  decimalNumber,
+  type IceServer,
+  iceServer,
+  serverAddress,
+  wholeNumber,
+} from './option-values.ts';
 
 export const DEFAULT_PORT = 8787;
 export const DEFAULT_SERVER = `http://127.0.0.1:${DEFAULT_PORT}`;
@@ -16,6 +23,9 @@ export interface ServerFlags {
   readonly tlsCert?: string;
   readonly tlsKey?: string;
   readonly tlsSelfSigned?: boolean;
+  readonly iceServer?: readonly IceServer[];
+  readonly allowHost?: readonly string[];
+  readonly allowOrigin?: readonly string[];
   readonly quantization: 'native' | 'q8' | 'q4';
   readonly wire: 'f16' | 'f32';
 }
@@ -113,6 +123,13 @@ function withServer(command: Command): Command {
     .option('--tls-cert <file>', 'certificate, PEM')
     .option('--tls-key <file>', 'its key, PEM')
     .option('--tls-self-signed', 'make a certificate; browsers will warn')
+    .option(
+      '--ice-server <url>',
+      'stun:… or turn:…,user,credential for tabs behind NAT; repeatable',
+      iceServer,
+    )
+    .option('--allow-host <name>', 'a name that a reverse proxy passes on; repeatable', collect)
+    .option('--allow-origin <origin>', 'a site whose pages may use this server; repeatable', collect)
     .addOption(
       new Option('--quantization <kind>', 'weights on the GPU')
         .choices(['native', 'q8', 'q4'])

@@ -21,6 +21,7 @@ it.each([
   [['up', '--raw', 'x'], /--raw completes its text once/],
   [['serve', '--port', '70000'], /--port.*65535/],
   [['worker', '--server', 'localhost'], /--server.*http:\/\//],
+  [['serve', '--ice-server', 'turn:relay.test:3478'], /--ice-server.*user,credential/],
   [['swim'], /unknown command 'swim'/],
 ])('refuses %j with exit code 2', (args, reason) => {
   const { status, stdout, stderr } = shoal(...args);
