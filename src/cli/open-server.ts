@@ -81,7 +81,7 @@ async function openNode(
     kind: 'mesh',
     model: await openModelDirectory(directory, { model: id }),
     quantization: flags.quantization,
-    wire: flags.wire,
+    ...(flags.wire !== 'auto' && { wire: flags.wire }),
     iceServers: [...(flags.iceServer ?? [])],
     ...(expectWorkers !== undefined && { expectWorkers }),
   };

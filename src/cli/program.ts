@@ -27,7 +27,8 @@ export interface ServerFlags {
   readonly allowHost?: readonly string[];
   readonly allowOrigin?: readonly string[];
   readonly quantization: 'native' | 'q8' | 'q4';
-  readonly wire: 'f16' | 'f32';
+  /** `auto`: f32 where a token's hidden state still fits one slice, else f16. */
+  readonly wire: 'auto' | 'f16' | 'f32';
 }
 
 export interface BrowserFlags {
@@ -136,7 +137,12 @@ function withServer(command: Command): Command {
         .default('native'),
     )
     .addOption(
-      new Option('--wire <dtype>', 'activations between workers').choices(['f16', 'f32']).default('f16'),
+      new Option(
+        '--wire <dtype>',
+        'activations between workers; auto: f32 for small models, which loses nothing',
+      )
+        .choices(['auto', 'f16', 'f32'])
+        .default('auto'),
     );
 }
 

@@ -14,6 +14,7 @@ import type { ModelDirectory } from '../model/directory.ts';
 import type { Quantization } from '../model/shard.ts';
 import { modelCosts } from '../schedule/costs.ts';
 import { type App, createApp } from './app.ts';
+import { defaultWire } from './default-wire.ts';
 import { createHostGuard, isLoopback } from './host-guard.ts';
 import { Mesh } from './mesh.ts';
 import { readPageFiles } from './page-files.ts';
@@ -27,7 +28,7 @@ export interface MeshNode {
   readonly model: ModelDirectory;
   /** Default `native`. */
   readonly quantization?: Quantization;
-  /** Default `f16`. */
+  /** Default: `defaultWire`. */
   readonly wire?: WireDtype;
   /** Stages at most; without it all workers up to the model's layers. */
   readonly pipelineSize?: number;
@@ -152,13 +153,14 @@ async function openNode(
   log: Logger,
 ): Promise<{ backend: Backend; mesh: Mesh | null }> {
   if (node.kind === 'proxy') return { backend: node.backend, mesh: null };
-  const { model, quantization = 'native', wire, pipelineSize, expectWorkers } = node;
+  const { model, quantization = 'native', wire = defaultWire(node.model.spec.hidden) } = node;
+  const { pipelineSize, expectWorkers } = node;
   const served = await loadServedModel(model);
   const mesh = new Mesh({
     model: model.model,
     costs: modelCosts(model.spec, model.dtype, quantization),
     quantization,
-    ...(wire !== undefined && { wire }),
+    wire,
     ...(pipelineSize !== undefined && { pipelineSize }),
     ...(expectWorkers !== undefined && { expectWorkers }),
     timers,
