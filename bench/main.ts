@@ -4,6 +4,7 @@ import { Command, Option } from 'commander';
 import { resolveModel } from '../src/config/catalogue.ts';
 import { type MeshResult, measureMesh } from './measure-mesh.ts';
 import { measureStart } from './measure-start.ts';
+import { measureWire } from './measure-wire.ts';
 import { type BenchReport, markdown } from './report.ts';
 
 interface Flags {
@@ -16,18 +17,20 @@ interface Flags {
   readonly tokens: string;
   readonly repeats: string;
   readonly start: boolean;
+  readonly wireQuality: boolean;
 }
 
 const flags = new Command('bench')
   .option('--json', 'one JSON object instead of tables')
   .option('--workers <list>', 'pipelines to measure', '1,2,3')
   .option('--model <model>', 'catalogue id or directory', 'minnow')
-  .addOption(new Option('--wire <dtype>').choices(['f16', 'f32']).default('f16'))
+  .addOption(new Option('--wire <dtype>').choices(['f16', 'f32']).default('f32'))
   .addOption(new Option('--quantization <kind>').choices(['native', 'q8', 'q4']).default('native'))
   .option('--prompt-tokens <n>', 'prompt of the prefill measurement', '256')
   .option('--tokens <n>', 'tokens of the decode measurement', '96')
   .option('--repeats <n>', 'medians are over so many runs', '3')
   .option('--no-start', 'leave out the warm npm start')
+  .option('--no-wire-quality', 'leave out the comparison of f16 and f32 wires')
   .parse()
   .opts<Flags>();
 
@@ -43,6 +46,12 @@ for (const workers of flags.workers.split(',').map(Number)) {
   note(`measuring ${workers} tab${workers === 1 ? '' : 's'} …`);
   const { wire, quantization } = flags;
   meshes.push(await measureMesh({ workers, modelDirectory: directory, wire, quantization }, sizes));
+}
+let wireQuality: BenchReport['wireQuality'] = null;
+if (flags.wireQuality) {
+  note('comparing f16 and f32 wires …');
+  const { quantization } = flags;
+  wireQuality = await measureWire({ workers: 2, modelDirectory: directory, quantization }, 200);
 }
 let start: BenchReport['start'] = null;
 if (flags.start) {
@@ -63,6 +72,7 @@ const report: BenchReport = {
   promptTokens: sizes.promptTokens,
   decodeTokens: sizes.decodeTokens,
   meshes,
+  wireQuality,
   start,
 };
 process.stdout.write(flags.json ? `${JSON.stringify(report, null, 2)}\n` : markdown(report));

@@ -18,6 +18,12 @@ export interface MeshSettings {
   readonly quantization: Quantization;
 }
 
+export interface Completion {
+  readonly text: string;
+  readonly firstMs: number;
+  readonly lastMs: number;
+}
+
 /** A server in this process and worker tabs in a headless browser, as `npm start` runs them. */
 export class MeshUnderTest {
   /** Browser start to live pipeline: page, probe, download, upload, kernels, links. */
@@ -68,8 +74,8 @@ export class MeshUnderTest {
     return new MeshUnderTest(server, fleet, performance.now() - startMs);
   }
 
-  /** `prompt` ids, then exactly `tokens` tokens: times of the first and the last, ms after the request. */
-  async complete(prompt: readonly number[], tokens: number): Promise<{ firstMs: number; lastMs: number }> {
+  /** `prompt` ids or text, then exactly `tokens` tokens, greedily; times of the first and the last, ms after the request. */
+  async complete(prompt: readonly number[] | string, tokens: number): Promise<Completion> {
     const startMs = performance.now();
     const response = await fetch(`${this.#server.url}/v1/completions`, {
       method: 'POST',
@@ -84,6 +90,7 @@ export class MeshUnderTest {
       }),
     });
     const answer = (await response.json()) as {
+      choices?: [{ text: string }];
       usage?: { completion_tokens: number };
       shoal?: { time_to_first_token_ms: number };
       error?: { message: string };
@@ -93,7 +100,11 @@ export class MeshUnderTest {
         `asked for ${tokens} tokens, got ${answer.usage?.completion_tokens}: ${answer.error?.message}`,
       );
     }
-    return { firstMs: answer.shoal.time_to_first_token_ms, lastMs: performance.now() - startMs };
+    return {
+      text: answer.choices?.[0].text ?? '',
+      firstMs: answer.shoal.time_to_first_token_ms,
+      lastMs: performance.now() - startMs,
+    };
   }
 
   /** In pipeline order. */

@@ -1,4 +1,5 @@
 import type { MeshResult } from './measure-mesh.ts';
+import type { WireResult } from './measure-wire.ts';
 
 export interface BenchReport {
   readonly date: string;
@@ -14,6 +15,7 @@ export interface BenchReport {
   readonly promptTokens: number;
   readonly decodeTokens: number;
   readonly meshes: readonly MeshResult[];
+  readonly wireQuality: WireResult | null;
   readonly start: { readonly workers: number; readonly seconds: number; readonly answer: string } | null;
 }
 
@@ -81,6 +83,14 @@ export function markdown(report: BenchReport): string {
       }),
     ),
   ];
+  if (report.wireQuality !== null) {
+    const { prompts, tokens, identical, meanCommonShare } = report.wireQuality;
+    lines.push(
+      '',
+      `f16 wire against f32, greedy, ${prompts} prompts of ${tokens} tokens: ${identical} texts identical; ` +
+        `on average ${(meanCommonShare * 100).toFixed(0)} % of a text comes before the first difference.`,
+    );
+  }
   if (report.start !== null) {
     const { workers, seconds, answer } = report.start;
     lines.push(
