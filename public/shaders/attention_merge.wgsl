@@ -11,7 +11,7 @@ override HEADS: u32;
 override HEAD_DIM: u32;
 override V_QUADS: u32;
 override Y_STRIDE: u32;
-const PAGE = 32u; // KV_PAGE_POSITIONS
+const PAGE = {PAGE}u;
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {

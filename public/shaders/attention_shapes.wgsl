@@ -14,4 +14,4 @@ override HEAD_DIM: u32;
 override QKV_STRIDE: u32;
 override V_QUADS: u32;
 override SCALE: f32;
-const PAGE = 32u; // KV_PAGE_POSITIONS
+const PAGE = {PAGE}u;

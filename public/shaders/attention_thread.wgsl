@@ -5,6 +5,8 @@
 // Bindings: see attention_shapes.wgsl.
 // #include "step.wgsl"
 // #include "attention_shapes.wgsl"
+// Keys are read four positions at a time.
+const_assert PAGE % 4u == 0u;
 
 @compute @workgroup_size(16)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
@@ -18,7 +20,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
   let count = min(PAGE, info.x - block * PAGE + 1u);
   let kv = pages[info.y + block] * KV_HEADS + head / (HEADS / KV_HEADS);
   let q_at = (step.base + row) * QKV_STRIDE + head * HEAD_DIM;
-  var scores: array<vec4<f32>, 8>;
+  var scores: array<vec4<f32>, PAGE / 4u>;
   var highest = -3.4e38;
   for (var i = 0u; i * 4u < count; i++) {
     var s = vec4<f32>(0.0);

@@ -1,14 +1,14 @@
 // Purpose:  attention of one row and head to one KV block, a workgroup each: a thread a position, then a thread a part of
 //           the head. For adapters where barriers are cheap.
 // Formula:  as attention_thread.wgsl, in the same order, with the same bits.
-// Dispatch: rows × HEADS × blocks workgroups of 32 folded to two dimensions.
+// Dispatch: rows × HEADS × blocks workgroups of PAGE folded to two dimensions.
 // Bindings: see attention_shapes.wgsl.
 // #include "step.wgsl"
 // #include "attention_shapes.wgsl"
-var<workgroup> scores: array<f32, 32>;
-var<workgroup> weights: array<f32, 32>;
+var<workgroup> scores: array<f32, PAGE>;
+var<workgroup> weights: array<f32, PAGE>;
 
-@compute @workgroup_size(32)
+@compute @workgroup_size(PAGE)
 fn main(
   @builtin(workgroup_id) group: vec3<u32>,
   @builtin(num_workgroups) groups: vec3<u32>,
@@ -42,7 +42,7 @@ fn main(
     for (var i = 0u; i < count; i++) { sum += weights[i]; }
     partials[to] = vec4<f32>(highest, sum, 0.0, 0.0);
   }
-  for (var d = thread; d < V_QUADS; d += 32u) {
+  for (var d = thread; d < V_QUADS; d += PAGE) {
     var o = vec4<f32>(0.0);
     for (var i = 0u; i < count; i++) {
       o = fma(vec4<f32>(weights[i]), v_pool[(kv * PAGE + i) * V_QUADS + d], o);

@@ -117,7 +117,7 @@ export async function layerProgram(
   const attend = linearDispatch(
     context,
     byThread ? 'attention_thread.wgsl' : 'attention_workgroup.wgsl',
-    { K_ELEMENT: byThread ? 'vec4<f32>' : 'f32' },
+    { K_ELEMENT: byThread ? 'vec4<f32>' : 'f32', PAGE: String(KV_PAGE_POSITIONS) },
     {
       HEADS: heads,
       KV_HEADS: kvHeads,
@@ -139,7 +139,7 @@ export async function layerProgram(
   const merge = linearDispatch(
     context,
     'attention_merge.wgsl',
-    {},
+    { PAGE: String(KV_PAGE_POSITIONS) },
     { HEADS: heads, HEAD_DIM: headDim, V_QUADS: vQuads, Y_STRIDE: strides.attention },
     [
       ['read', a.rowInfo],

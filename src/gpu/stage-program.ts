@@ -1,4 +1,4 @@
-import { MAX_BATCH_ROWS } from '../config/limits.ts';
+import { KV_PAGE_POSITIONS, MAX_BATCH_ROWS } from '../config/limits.ts';
 import type { ModelSpec } from '../model/spec.ts';
 import { type Activations, partialBytes, stridesOf } from './activations.ts';
 import { type Dispatch, type DispatchContext, type Extent, linearDispatch, matmul } from './dispatch.ts';
@@ -230,5 +230,5 @@ function use(pass: GPUComputePassEncoder, step: GPUBindGroup, group: RowGroup): 
 function blocksOf(positions: readonly number[]): number {
   let last = 0;
   for (const position of positions) last = Math.max(last, position);
-  return Math.floor(last / BLOCK) + 1;
+  return Math.floor(last / KV_PAGE_POSITIONS) + 1;
 }

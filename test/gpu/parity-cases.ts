@@ -1,3 +1,4 @@
+import { KV_PAGE_POSITIONS } from '../../src/config/limits.ts';
 import { stridesOf } from '../../src/gpu/activations.ts';
 import { linearDispatch, matmul } from '../../src/gpu/dispatch.ts';
 import { f16Bits, f16Value, roundF16 } from '../../src/gpu/half.ts';
@@ -233,12 +234,12 @@ function attentionCase(reduction: Tuning['reduction'], headDim: number, count: n
       const vQuads = vStride / 4;
       const rows = gaussians(14, count * width);
       const qkv = bench.f32(padRows(rows, count, width, strides.qkv));
-      const blocks = Math.ceil(count / BLOCK);
+      const blocks = Math.ceil(count / KV_PAGE_POSITIONS);
       // Pages out of order, and a table that does not start at 0.
       const tables = bench.u32([9, 9, ...Array.from({ length: blocks }, (_, b) => blocks - 1 - b)]);
       const rowInfo = bench.u32(Array.from({ length: count }, (_, row) => [row, 2]).flat());
-      const kPool = bench.zeros(blocks * kvHeads * headDim * BLOCK);
-      const vPool = bench.zeros(blocks * kvHeads * vStride * BLOCK);
+      const kPool = bench.zeros(blocks * kvHeads * headDim * KV_PAGE_POSITIONS);
+      const vPool = bench.zeros(blocks * kvHeads * vStride * KV_PAGE_POSITIONS);
       const partials = bench.zeros(count * heads * blocks * (4 + vStride));
       const y = bench.zeros(count * strides.attention);
       const shape = {
@@ -249,7 +250,7 @@ function attentionCase(reduction: Tuning['reduction'], headDim: number, count: n
         V_STRIDE: vStride,
         V_QUADS: vQuads,
         Y_STRIDE: strides.attention,
-        PAGE: BLOCK,
+        PAGE: KV_PAGE_POSITIONS,
         SCALE: 1 / Math.sqrt(headDim),
       };
       const byThread = reduction === 'thread';
@@ -272,7 +273,7 @@ function attentionCase(reduction: Tuning['reduction'], headDim: number, count: n
         linearDispatch(
           bench,
           `attention_${reduction}.wgsl`,
-          { K_ELEMENT: byThread ? 'vec4<f32>' : 'f32' },
+          { K_ELEMENT: byThread ? 'vec4<f32>' : 'f32', PAGE: String(KV_PAGE_POSITIONS) },
           shape,
           [
             ['read', qkv],
@@ -287,7 +288,7 @@ function attentionCase(reduction: Tuning['reduction'], headDim: number, count: n
         linearDispatch(
           bench,
           'attention_merge.wgsl',
-          {},
+          { PAGE: String(KV_PAGE_POSITIONS) },
           shape,
           [
             ['read', rowInfo],
