@@ -90,6 +90,8 @@ export class GpuDevice {
   /** Resolves once, when the device is gone (also after `destroy`). */
   readonly lost: Promise<ShoalError>;
   readonly #live = new Map<GPUBuffer, number>();
+  /** What `guardMemory` collects while its `allocate` runs, which cannot be interrupted. */
+  #created: GPUBuffer[] | undefined;
   #failure: ShoalError | undefined;
 
   constructor(raw: GPUDevice, adapter: AdapterInfo, limits: DeviceLimits) {
@@ -137,6 +139,7 @@ export class GpuDevice {
     const size = Math.max(16, Math.ceil(bytes / 16) * 16);
     const buffer = this.raw.createBuffer({ label, size, usage });
     this.#live.set(buffer, size);
+    this.#created?.push(buffer);
     return buffer;
   }
 
@@ -146,26 +149,33 @@ export class GpuDevice {
 
   /**
    * Runs `allocate` with out-of-memory errors caught.
-   * @throws OUT_OF_MEMORY; what `allocate` made is then the caller's to free
+   * @throws OUT_OF_MEMORY, and what `allocate` throws; the buffers it made are freed then, since whoever would own them
+   *   never came to be
    */
   async guardMemory<T>(what: string, bytes: number, allocate: () => T): Promise<T> {
     this.check();
+    const created: GPUBuffer[] = [];
     this.raw.pushErrorScope('out-of-memory');
+    this.#created = created;
     let scope: Promise<GPUError | null> | undefined;
-    let made: T;
     try {
-      made = allocate();
-    } finally {
-      scope = this.raw.popErrorScope();
-    }
-    const error = await scope;
-    if (error !== null) {
+      let made: T;
+      try {
+        made = allocate();
+      } finally {
+        this.#created = undefined;
+        scope = this.raw.popErrorScope();
+      }
+      const error = await scope;
+      if (error === null) return made;
       throw new ShoalError(
         'OUT_OF_MEMORY',
         `${what} needs ${formatBytes(bytes)}, which the GPU did not give (${error.message}); lend less memory or take fewer layers`,
       );
+    } catch (thrown) {
+      for (const buffer of created) this.free(buffer);
+      throw thrown;
     }
-    return made;
   }
 
   destroy(): void {
