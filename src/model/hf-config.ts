@@ -93,8 +93,7 @@ export function specFromHfConfig(config: unknown, generationConfig?: unknown): M
     );
   }
   const claimedContext = reader.count('max_position_embeddings', family.context);
-  const contextLength = Math.min(claimedContext, MAX_CONTEXT_POSITIONS);
-  refuseSlidingWindow(reader, family, contextLength);
+  const contextLength = Math.min(claimedContext, MAX_CONTEXT_POSITIONS, slidingWindowOf(reader, family));
 
   const vocab = reader.count('vocab_size');
   const attentionBias = reader.flag('attention_bias', false);
@@ -169,16 +168,16 @@ function refuseUnsupported(reader: ConfigReader): void {
   }
 }
 
-function refuseSlidingWindow(reader: ConfigReader, family: Family, contextLength: number): void {
-  if (family.window === 'none') return;
-  if (family.window === 'optional' && !reader.flag('use_sliding_window', false)) return;
-  if (reader.isNull('sliding_window')) return;
-  const window = reader.count('sliding_window', DEFAULT_SLIDING_WINDOW);
-  if (window >= contextLength) return;
-  throw unsupported(
-    `sliding_window is ${window}, less than the served context of ${contextLength} positions; supported are full attention (sliding_window null) and windows that span the context: lower max_position_embeddings to ${window} to serve that much`,
-    'sliding_window',
-  );
+/**
+ * Positions below the sliding window attend to everything before them, so a context that ends there is exact with full
+ * attention; a longer one would not be. Infinite where the model has no window.
+ */
+function slidingWindowOf(reader: ConfigReader, family: Family): number {
+  if (family.window === 'none') return Number.POSITIVE_INFINITY;
+  if (family.window === 'optional' && !reader.flag('use_sliding_window', false))
+    return Number.POSITIVE_INFINITY;
+  if (reader.isNull('sliding_window')) return Number.POSITIVE_INFINITY;
+  return reader.count('sliding_window', DEFAULT_SLIDING_WINDOW);
 }
 
 function headDimOf(reader: ConfigReader, family: Family, hidden: number, heads: number): number {

@@ -140,6 +140,14 @@ describe('model families', () => {
   ])('takes a sliding window that is %s', (_, config) => {
     expect(specFromHfConfig(config).contextLength).toBe(2048);
   });
+
+  it.each([
+    ['of a Mistral', as('mistral', 'MistralForCausalLM', { sliding_window: 512 }), 512],
+    ['a Mistral leaves out', as('mistral', 'MistralForCausalLM', { max_position_embeddings: 32_768 }), 4_096],
+    ['switched on', as('qwen2', 'Qwen2ForCausalLM', { sliding_window: 512, use_sliding_window: true }), 512],
+  ])('serves as much context as a narrower window %s spans', (_, config, context) => {
+    expect(specFromHfConfig(config).contextLength).toBe(context);
+  });
 });
 
 describe('rotary embedding', () => {
@@ -244,18 +252,6 @@ describe('refusals name the key, the value and what is supported', () => {
       { ...llama, quantization_config: { quant_method: 'gptq' } },
       'MODEL_UNSUPPORTED',
       /gptq.*F16/,
-    ],
-    [
-      'a narrow window',
-      as('mistral', 'MistralForCausalLM', { sliding_window: 512 }),
-      'MODEL_UNSUPPORTED',
-      /sliding_window is 512.*2048/,
-    ],
-    [
-      'a window switched on',
-      as('qwen2', 'Qwen2ForCausalLM', { sliding_window: 512, use_sliding_window: true }),
-      'MODEL_UNSUPPORTED',
-      /sliding_window is 512/,
     ],
   ])('%s', (_, config, code, message) => {
     expect(() => specFromHfConfig(config)).toThrow(
