@@ -1,13 +1,9 @@
-import type { SamplingParams } from '../model/sampling.ts';
+import { hasPenalties, type SamplingParams } from '../model/sampling.ts';
 import { drawAt } from './random.ts';
 
 /** Whether the token is the highest logit and nothing else: the GPU's argmax answers then. */
 export function isPlainGreedy(params: SamplingParams): boolean {
   return params.temperature === 0 && !hasPenalties(params);
-}
-
-export function hasPenalties(params: SamplingParams): boolean {
-  return params.repetitionPenalty !== 1 || params.presencePenalty !== 0 || params.frequencyPenalty !== 0;
 }
 
 /** The ids of a sequence so far, by position: what penalties look at. */

@@ -32,3 +32,8 @@ export const GREEDY: SamplingParams = {
   frequencyPenalty: 0,
   seed: 0,
 };
+
+/** Whether a token's logits depend on the ids before it, so that the sampling stage has to know them. */
+export function hasPenalties(params: SamplingParams): boolean {
+  return params.repetitionPenalty !== 1 || params.presencePenalty !== 0 || params.frequencyPenalty !== 0;
+}

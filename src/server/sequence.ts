@@ -8,6 +8,7 @@ import {
 } from '../config/limits.ts';
 import type { WireDtype } from '../gpu/stage-engine.ts';
 import type { PeerMessage, ServerMessage } from '../mesh/protocol/control.ts';
+import { hasPenalties } from '../model/sampling.ts';
 import type { Pipeline } from './pipeline.ts';
 import type { Peer } from './registry.ts';
 import { TimerGroup, type Timers } from './timers.ts';
@@ -168,7 +169,7 @@ export class Sequence {
     this.#started = true;
     const { first, last, epoch } = this.pipeline;
     // The last stage must know the prompt before the first token is sampled; stage 0 starts after it was told.
-    if (last !== first && hasPenalty(this.#request)) this.#sendPrompt(last, epoch);
+    if (last !== first && hasPenalties(this.#request.sampling)) this.#sendPrompt(last, epoch);
     this.#sendPrompt(first, epoch);
     this.#expectToken(TOKEN_DEADLINE_MS + this.#ids.length * PREFILL_MS_PER_POSITION);
   }
@@ -195,10 +196,4 @@ export class Sequence {
   #sendToAll(message: ServerMessage): void {
     for (const { peer } of this.pipeline.stages) peer.connection.send(message);
   }
-}
-
-function hasPenalty({ sampling }: GenerateRequest): boolean {
-  return (
-    sampling.repetitionPenalty !== 1 || sampling.presencePenalty !== 0 || sampling.frequencyPenalty !== 0
-  );
 }

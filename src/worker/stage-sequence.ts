@@ -1,7 +1,7 @@
 import { ShoalError } from '../config/errors.ts';
 import { MAX_UNACKED_CHUNKS, PREFILL_CHUNK_ROWS } from '../config/limits.ts';
 import type { WireDtype } from '../gpu/stage-engine.ts';
-import type { SamplingParams } from '../model/sampling.ts';
+import { hasPenalties } from '../model/sampling.ts';
 import type { Work } from './frame-work.ts';
 import type { OpenSequence, PromptPart } from './stage-types.ts';
 
@@ -131,10 +131,4 @@ export class StageSequence {
     if (this.#eos.has(token)) return 'stop';
     return position >= this.maxPositions - 1 ? 'length' : null;
   }
-}
-
-function hasPenalties(sampling: SamplingParams): boolean {
-  return (
-    sampling.repetitionPenalty !== 1 || sampling.presencePenalty !== 0 || sampling.frequencyPenalty !== 0
-  );
 }
