@@ -41,6 +41,10 @@ export const MAX_LAYERS = 512;
 /** Bound on any width in a config (hidden, intermediate): Llama 405B has 53,248. */
 export const MAX_WIDTH = 131_072;
 
+/** A model's id, the name of its directory at most: a file system allows 255 bytes, real models have under 60. */
+export const MAX_MODEL_ID_CHARS = 128;
+/** The path of a model's manifest or files: an id of MAX_MODEL_ID_CHARS in which every character is escaped to nine, and the query. */
+export const MAX_MODEL_PATH_CHARS = 2_048;
 /** A shard's manifest: ~250 B a tensor, so room for 16,000 tensors. */
 export const MAX_MANIFEST_BYTES = 4 * MIB;
 

@@ -1,7 +1,7 @@
 /** A model in Hugging Face layout on a disk. Node only: browser code never imports this. */
 import { basename, join, resolve } from 'node:path';
 import { ShoalError } from '../config/errors.ts';
-import { MAX_MODEL_JSON_BYTES, MAX_TOKENIZER_BYTES } from '../config/limits.ts';
+import { MAX_MODEL_ID_CHARS, MAX_MODEL_JSON_BYTES, MAX_TOKENIZER_BYTES } from '../config/limits.ts';
 import { chatTemplateFrom } from './chat-template-source.ts';
 import { checkDirectory, missingFile, readJsonFile, readTextFile } from './directory-files.ts';
 import { specFromHfConfig } from './hf-config.ts';
@@ -51,6 +51,8 @@ export async function openModelDirectory(
 ): Promise<ModelDirectory> {
   const directory = resolve(path);
   await checkDirectory(directory);
+  const model = options.model ?? basename(directory);
+  checkModelId(model);
   const config = await readJsonFile(directory, 'config.json', MAX_MODEL_JSON_BYTES);
   if (config === undefined) {
     throw missingFile(directory, 'config.json', 'give a directory in Hugging Face layout');
@@ -71,7 +73,6 @@ export async function openModelDirectory(
     (await readJsonFile(directory, 'tokenizer_config.json', MAX_MODEL_JSON_BYTES)) ?? {};
   const templateFile = await readTextFile(directory, 'chat_template.jinja', MAX_MODEL_JSON_BYTES);
   const weights = await WeightFiles.open(directory, spec);
-  const model = options.model ?? basename(directory);
   const files = weights.files;
 
   return {
@@ -100,6 +101,23 @@ export async function openModelDirectory(
       return join(directory, name);
     },
   };
+}
+
+/** The id stands in every manifest and assignment: one that no worker takes is refused before the server starts. */
+function checkModelId(model: string): void {
+  if (model === '') {
+    throw new ShoalError(
+      'MODEL_CONFIG_INVALID',
+      'the root of a file system has no name that could be the model’s id; give a directory with a name',
+      { param: 'model' },
+    );
+  }
+  if (model.length <= MAX_MODEL_ID_CHARS) return;
+  throw new ShoalError(
+    'MODEL_CONFIG_INVALID',
+    `the model's id "${model.slice(0, 40)}…", its directory's name, has ${model.length} characters, the protocol carries ${MAX_MODEL_ID_CHARS}; rename the directory, or link to it under a shorter name`,
+    { param: 'model' },
+  );
 }
 
 function checkShard(spec: ModelSpec, shard: Shard): void {

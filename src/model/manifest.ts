@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { MAX_MODEL_ID_CHARS } from '../config/limits.ts';
 import { modelSpecSchema } from './spec.ts';
 
 /** Number formats a weight file may hold; all little-endian. */
@@ -21,7 +22,7 @@ export const tensorEntrySchema = z.object({
 /** What a worker needs to fetch and check the tensors of its shard. Keys are Hugging Face tensor names. */
 export const weightManifestSchema = z.object({
   version: z.literal(1),
-  model: z.string().min(1).max(128),
+  model: z.string().min(1).max(MAX_MODEL_ID_CHARS),
   spec: modelSpecSchema,
   tensors: z.record(z.string().max(256), tensorEntrySchema),
 });

@@ -12,6 +12,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { MAX_MODEL_ID_CHARS } from '../../src/config/limits.ts';
 import { checkManifest } from '../../src/model/check-manifest.ts';
 import { openModelDirectory } from '../../src/model/directory.ts';
 import { weightManifestSchema } from '../../src/model/manifest.ts';
@@ -64,6 +65,19 @@ describe('a model directory', () => {
     expect(manifest.tensors).not.toHaveProperty(['rotary.inv_freq']);
     // The same again, from memory.
     expect(await model.manifest(shard)).toEqual(manifest);
+  });
+
+  it('has an id that fits the protocol, or says how to get one', async () => {
+    const model = 'n'.repeat(MAX_MODEL_ID_CHARS);
+    const shard = { start: 0, end: 1, embedding: true, head: false };
+    const manifest = await (await openModelDirectory(directory, { model })).manifest(shard);
+    expect(weightManifestSchema.parse(manifest).model).toBe(model);
+    const long = join(directory, `${model}n`);
+    mkdirSync(long);
+    await expect(openModelDirectory(long)).rejects.toThrow(
+      refusal('MODEL_CONFIG_INVALID', /has 129 characters, the protocol carries 128; rename the directory/),
+    );
+    await expect(openModelDirectory('/')).rejects.toThrow(refusal('MODEL_CONFIG_INVALID', /no name/));
   });
 
   it('reads what the parts say', async () => {

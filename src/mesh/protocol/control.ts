@@ -4,7 +4,13 @@
  */
 import { z } from 'zod';
 import { ERROR_CODES, type ErrorCode } from '../../config/errors.ts';
-import { MAX_CONTEXT_POSITIONS, MAX_LAYERS, MAX_PROMPT_IDS_PER_MESSAGE } from '../../config/limits.ts';
+import {
+  MAX_CONTEXT_POSITIONS,
+  MAX_LAYERS,
+  MAX_MODEL_ID_CHARS,
+  MAX_MODEL_PATH_CHARS,
+  MAX_PROMPT_IDS_PER_MESSAGE,
+} from '../../config/limits.ts';
 import { samplingSchema } from '../../model/sampling.ts';
 import { quantizationSchema, shardSchema } from '../../model/shard.ts';
 
@@ -135,11 +141,11 @@ export const serverMessageSchema = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('assign'),
     epoch: u32,
-    model: z.string().max(128),
+    model: z.string().max(MAX_MODEL_ID_CHARS),
     /** Same-origin path, e.g. `/models/minnow/manifest?start=0&end=3&embedding=1&head=0`. */
-    manifestPath: z.string().startsWith('/').max(512),
+    manifestPath: z.string().startsWith('/').max(MAX_MODEL_PATH_CHARS),
     /** Same-origin path below which the manifest's files lie, e.g. `/models/minnow/`. */
-    filesPath: z.string().startsWith('/').max(512),
+    filesPath: z.string().startsWith('/').max(MAX_MODEL_PATH_CHARS),
     quantization: quantizationSchema,
     index: z.number().int().min(0).max(MAX_LAYERS),
     stages: z.array(stageInfoSchema).min(1).max(MAX_LAYERS),
