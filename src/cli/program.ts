@@ -129,7 +129,11 @@ function withServer(command: Command): Command {
       'stun:… or turn:…,user,credential for tabs behind NAT; repeatable',
       iceServer,
     )
-    .option('--allow-host <name>', 'a name that a reverse proxy passes on; repeatable', collect)
+    .option(
+      '--allow-host <name>',
+      'a further name of this server: a domain, a reverse proxy; repeatable',
+      collect,
+    )
     .option('--allow-origin <origin>', 'a site whose pages may use this server; repeatable', collect)
     .addOption(
       new Option('--quantization <kind>', 'weights on the GPU')
@@ -151,7 +155,7 @@ function withBrowser(command: Command): Command {
     .addOption(
       new Option('--gpu <mode>', 'adapter to ask headless Chrome for').choices(GPU_MODES).default('auto'),
     )
-    .option('--memory <gb>', 'what each tab lends', decimalNumber(0.1, 1024))
+    .option('--memory <gb>', 'what each tab lends, in GB of 10⁹ bytes (default: 2)', decimalNumber(0.1, 1024))
     .option('--headful', 'show the browser')
     .option('--no-sandbox', 'start Chrome without its sandbox (as root it always is)');
 }

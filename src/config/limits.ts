@@ -126,6 +126,11 @@ export const CONTROL_DEAD_MS = 25_000;
 /** Token bucket per connection: a busy last stage sends one message a token and sequence. */
 export const CONTROL_MESSAGES_PER_SECOND = 2_000;
 export const CONTROL_BURST = 4_000;
+/** The same for signals, which are relayed to a neighbour: a link takes an offer and up to ~20 candidates a try. */
+export const SIGNALS_PER_SECOND = 20;
+export const SIGNAL_BURST = 500;
+/** With more waiting for a WebSocket, signals to it are dropped: neighbours must not be able to close it. A lost signal costs one link attempt. */
+export const MAX_SIGNAL_BACKLOG_BYTES = 1 * MIB;
 /** Workers of one server; placement is tried out for each. Revisit when someone has more. */
 export const MAX_WORKERS = 256;
 /** Messages a client keeps while it has no server: a join and a leave, with room to spare. */
@@ -211,6 +216,8 @@ export const MAX_CAPACITY_RETRIES = 60;
 export const RESTART_PAUSE_MS = 100;
 /** All files of the built page, which the server keeps in memory; the build has 1 MB. */
 export const MAX_PAGE_BYTES = 64 * MIB;
+/** A browser may keep the answer to a preflight so long; restarts with other --allow-origin are rare. */
+export const CORS_MAX_AGE_SECONDS = 600;
 /** What a client that got 429 is told to wait: a short answer's time. */
 export const RETRY_AFTER_SECONDS = 2;
 

@@ -1,10 +1,11 @@
 /** All of the server's HTTP: the OpenAI API, health, status, the model's files and the page. Tested without sockets. */
 import { type Context, Hono } from 'hono';
+import { cors } from 'hono/cors';
 import type { Logger } from 'pino';
 import type { Backend } from '../backend/backend.ts';
 import { openAiErrorResponse } from '../backend/openai-error.ts';
 import { ShoalError } from '../config/errors.ts';
-import { RETRY_AFTER_SECONDS } from '../config/limits.ts';
+import { CORS_MAX_AGE_SECONDS, RETRY_AFTER_SECONDS } from '../config/limits.ts';
 import type { Status } from '../mesh/protocol/status.ts';
 import type { HostGuard } from './host-guard.ts';
 import type { Mesh } from './mesh.ts';
@@ -65,7 +66,7 @@ export function createApp({ backend, served, page, guard, log }: AppOptions): Ap
     if (!guard.allowsHost(host)) {
       throw new ShoalError(
         'FORBIDDEN',
-        `this server does not answer to the name "${host.slice(0, 80)}"; use its address, or start it with --host`,
+        `this server does not answer to the name "${host.slice(0, 80)}"; use its address, or start it with --allow-host and the name`,
       );
     }
     // A foreign page could otherwise spend this machine's time: a POST of text/plain needs no preflight.
@@ -76,6 +77,17 @@ export function createApp({ backend, served, page, guard, log }: AppOptions): Ap
     await next();
   });
 
+  // Only the API, and only for sites that the operator listed; it takes no credentials of the browser's. The headers
+  // asked for are granted as they are: OpenAI's client sends a dozen of its own.
+  app.use(
+    '/v1/*',
+    cors({
+      origin: (origin) => (guard.isListedOrigin(origin) ? origin : null),
+      allowMethods: ['GET', 'POST'],
+      exposeHeaders: ['retry-after'],
+      maxAge: CORS_MAX_AGE_SECONDS,
+    }),
+  );
   app.route('/v1', openAiRoutes(backend, onRequest));
   if (served) app.route('/models', modelRoutes(served.files));
   app.get('/health/live', (c) => c.json({ live: true }));

@@ -26,5 +26,7 @@ export const securityHeaders: MiddlewareHandler = async (c, next) => {
   headers.set('x-content-type-options', 'nosniff');
   headers.set('referrer-policy', 'no-referrer');
   headers.set('cross-origin-opener-policy', 'same-origin');
-  headers.set('cross-origin-resource-policy', 'same-origin');
+  // A site that the operator listed has been granted the answer by CORS.
+  const isGranted = headers.has('access-control-allow-origin');
+  headers.set('cross-origin-resource-policy', isGranted ? 'cross-origin' : 'same-origin');
 };

@@ -78,7 +78,7 @@ beforeAll(async () => {
     backend,
     served: { mesh: new Mesh({ model: 'fake', costs: COSTS, timers: new TestTimers(), log }), files },
     page: await readPageFiles(join(directory, 'dist')),
-    guard: createHostGuard({ boundHost: '127.0.0.1' }),
+    guard: createHostGuard({ boundHost: '127.0.0.1', allowedOrigins: ['https://friend.example'] }),
     log,
   });
 });
@@ -200,6 +200,61 @@ describe('who may ask', () => {
       headers: { origin: 'https://evil.example' },
     });
     expect(preflight.headers.get('access-control-allow-origin')).toBeNull();
+  });
+});
+
+describe('a page of a listed origin', () => {
+  const origin = 'https://friend.example';
+
+  it('is granted its preflight, whatever headers its client sends', async () => {
+    const preflight = await get('/v1/chat/completions', {
+      method: 'OPTIONS',
+      headers: {
+        origin,
+        'access-control-request-method': 'POST',
+        'access-control-request-headers': 'authorization,content-type,x-stainless-lang',
+      },
+    });
+    expect(preflight.status).toBe(204);
+    expect(preflight.headers.get('access-control-allow-origin')).toBe(origin);
+    expect(preflight.headers.get('access-control-allow-methods')).toContain('POST');
+    expect(preflight.headers.get('access-control-allow-headers')).toBe(
+      'authorization,content-type,x-stainless-lang',
+    );
+    expect(preflight.headers.get('access-control-allow-credentials')).toBeNull();
+  });
+
+  it('may read answers and errors of the API, streams included', async () => {
+    const original = backend.answer;
+    backend.answer = async () =>
+      new Response('data: x\n\n', { headers: { 'content-type': 'text/event-stream' } });
+    const responses = [
+      await post('{}', { origin }),
+      await get('/v1/models', { headers: { origin } }),
+      await get('/v1/models/other', { headers: { origin } }),
+      await post('{', { origin }),
+      await get('/v1/nothing', { headers: { origin } }),
+    ];
+    backend.answer = original;
+    expect(responses.map(({ status }) => status)).toEqual([200, 200, 404, 400, 404]);
+    for (const { headers } of responses) {
+      expect(headers.get('access-control-allow-origin')).toBe(origin);
+      expect(headers.get('vary')).toMatch(/origin/i);
+      expect(headers.get('cross-origin-resource-policy')).toBe('cross-origin');
+    }
+  });
+
+  it('gets nothing else, and no other origin gets anything', async () => {
+    for (const [path, from] of [
+      ['/api/status', origin],
+      ['/', origin],
+      ['/v1/models', 'https://evil.example'],
+      ['/v1/models', 'http://localhost:1'],
+    ] as const) {
+      const { headers } = await get(path, { headers: { origin: from } });
+      expect(headers.get('access-control-allow-origin')).toBeNull();
+      expect(headers.get('cross-origin-resource-policy')).toBe('same-origin');
+    }
   });
 });
 
