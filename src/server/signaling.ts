@@ -13,7 +13,10 @@ import {
   MAX_CONTROL_BACKLOG_BYTES,
   MAX_CONTROL_BYTES,
   MAX_PROTOCOL_OFFENCES,
+  MAX_SIGNAL_BACKLOG_BYTES,
   MAX_WORKERS,
+  SIGNAL_BURST,
+  SIGNALS_PER_SECOND,
 } from '../config/limits.ts';
 import { parsePeerMessage } from '../mesh/protocol/codec.ts';
 import { CONTROL_VERSION, type PeerMessage, type ServerMessage } from '../mesh/protocol/control.ts';
@@ -98,6 +101,7 @@ class Connection {
   readonly #options: SignalingOptions;
   readonly #timers: TimerGroup;
   readonly #bucket: TokenBucket;
+  readonly #signalBucket: TokenBucket;
   #peer: Peer | null = null;
   #offences = 0;
   #heardAt: number;
@@ -109,6 +113,7 @@ class Connection {
     this.#timers = new TimerGroup(options.timers);
     this.#heardAt = this.#timers.now();
     this.#bucket = new TokenBucket(CONTROL_MESSAGES_PER_SECOND, CONTROL_BURST, this.#heardAt);
+    this.#signalBucket = new TokenBucket(SIGNALS_PER_SECOND, SIGNAL_BURST, this.#heardAt);
     socket.on('message', (data, isBinary) => this.#receive(data, isBinary));
     socket.on('pong', () => this.#heard());
     // ws itself closes with 1009 above maxPayload, before the message is in memory.
@@ -125,6 +130,11 @@ class Connection {
 
   send(message: ServerMessage): void {
     if (this.#socket.readyState !== WebSocket.OPEN) return;
+    // What a neighbour makes wait here must not end the connection of who is slow to read it.
+    if (message.type === 'signal' && this.#socket.bufferedAmount > MAX_SIGNAL_BACKLOG_BYTES) {
+      this.#options.log.debug({ peer: this.#peer?.id, from: message.from }, 'signal dropped: too much waits');
+      return;
+    }
     if (this.#socket.bufferedAmount > MAX_CONTROL_BACKLOG_BYTES) {
       this.#closeReason = `${this.#socket.bufferedAmount} B wait for it, at most ${MAX_CONTROL_BACKLOG_BYTES} may`;
       this.#socket.terminate();
@@ -153,6 +163,12 @@ class Connection {
 
   #handle(message: PeerMessage): void {
     const { mesh, iceServers } = this.#options;
+    if (message.type === 'signal' && !this.#signalBucket.take(this.#timers.now())) {
+      throw new ShoalError(
+        'OVERLOADED',
+        `more than ${SIGNALS_PER_SECOND} signals a second; the signal was dropped`,
+      );
+    }
     if (this.#peer !== null) {
       mesh.handle(this.#peer, message);
       return;

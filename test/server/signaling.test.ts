@@ -8,6 +8,7 @@ import {
   MAX_CONTROL_BACKLOG_BYTES,
   MAX_CONTROL_BYTES,
   MAX_PROTOCOL_OFFENCES,
+  SIGNAL_BURST,
 } from '../../src/config/limits.ts';
 import { parseServerMessage } from '../../src/mesh/protocol/codec.ts';
 import { CONTROL_VERSION, type ServerMessage } from '../../src/mesh/protocol/control.ts';
@@ -182,10 +183,22 @@ describe('liveness', () => {
     client.socket.pause();
     const [peer] = harness.mesh.registry.all();
     const data = 'x'.repeat(MAX_CONTROL_BYTES);
-    // The kernel's buffers take some before ours fill.
-    for (let sent = 0; sent < 20 * MAX_CONTROL_BACKLOG_BYTES && peer!.state !== 'gone'; sent += data.length) {
-      peer!.connection.send({ type: 'signal', from: client.id, attempt: 0, data });
-    }
+    const error = { code: 'INTERNAL', message: data } as const;
+    const flood = (message: ServerMessage) => {
+      // The kernel's buffers take some before ours fill.
+      for (
+        let sent = 0;
+        sent < 20 * MAX_CONTROL_BACKLOG_BYTES && peer!.state !== 'gone';
+        sent += data.length
+      ) {
+        peer!.connection.send(message);
+      }
+    };
+    // Signals of a neighbour are dropped instead.
+    flood({ type: 'signal', from: 'p-0000000000000000', attempt: 0, data });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(harness.mesh.registry.all()).toEqual([peer]);
+    flood({ type: 'error', error, fatal: false });
     await until(() => harness.mesh.registry.all().length === 0);
   });
 });
@@ -203,6 +216,17 @@ describe('signals', () => {
       attempt: 1,
       data: { sdp: 'offer' },
     });
+  });
+
+  it('that come in a flood are dropped, and close the connection of who sends them', async () => {
+    const [a, b] = await harness.joinAll(['a', 'b']);
+    for (let i = 0; i < SIGNAL_BURST + MAX_PROTOCOL_OFFENCES + 10; i++) {
+      a!.send({ type: 'signal', to: b!.id, attempt: 1, data: i });
+    }
+    await until(() => a!.messages('error').some(({ fatal }) => fatal));
+    expect(a!.messages('error').at(-1)).toMatchObject({ error: { code: 'OVERLOADED' } });
+    await harness.heard(b!);
+    expect(b!.messages('signal')).toHaveLength(SIGNAL_BURST);
   });
 
   it('are not relayed to or from strangers, nor to nobody', async () => {
