@@ -1,31 +1,28 @@
 import { useSignal } from '@preact/signals';
 import { useEffect, useMemo } from 'preact/hooks';
-import { GIB } from '../config/limits.ts';
 import { layersText } from '../model/shard.ts';
+import { BUDGETS_GB, budgetBytes, DEFAULT_BUDGET_GB } from './budget.ts';
 import { Contributor } from './contributor.ts';
 import type { ContributorState } from './contributor-state.ts';
 import { formatBytes } from './format.ts';
 import { remedyOf, STEPS, sentenceOf, stepOf } from './phase-text.ts';
 
-const BUDGETS_GIB = [0.5, 1, 2, 4, 8, 16];
-const DEFAULT_BUDGET_GIB = 2;
-
 export interface ContributeProps {
   readonly name: string;
   /** Joins without a press of the button: for headless workers. */
   readonly auto: boolean;
-  readonly budgetGib?: number | undefined;
+  readonly budgetGb?: number | undefined;
 }
 
 /** The card that lends this device's GPU. Nothing computes before Join. */
-export function Contribute({ name, auto, budgetGib }: ContributeProps) {
-  const budget = useSignal(budgetGib ?? DEFAULT_BUDGET_GIB);
+export function Contribute({ name, auto, budgetGb }: ContributeProps) {
+  const budget = useSignal(budgetGb ?? DEFAULT_BUDGET_GB);
   const contributor = useMemo(
     () =>
       new Contributor({
         serverUrl: location.origin,
         name,
-        memoryBudgetBytes: budget.value * GIB,
+        memoryBudgetBytes: budgetBytes(budget.value),
         createWorker: () =>
           new Worker(new URL('../worker/worker.ts', import.meta.url), { type: 'module', name }),
       }),
@@ -104,9 +101,9 @@ export function Contribute({ name, auto, budgetGib }: ContributeProps) {
                 value={budget.value}
                 onChange={(event) => (budget.value = Number(event.currentTarget.value))}
               >
-                {BUDGETS_GIB.map((gib) => (
-                  <option key={gib} value={gib}>
-                    {gib} GB
+                {BUDGETS_GB.map((gb) => (
+                  <option key={gb} value={gb}>
+                    {gb} GB
                   </option>
                 ))}
               </select>

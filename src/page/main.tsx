@@ -15,6 +15,6 @@ const memory = Number(query.get('memory'));
 // A headless worker has nobody to show a status to.
 if (!auto) pollStatus(new AbortController().signal);
 render(
-  <App name={name} auto={auto} budgetGib={memory > 0 ? memory : undefined} />,
+  <App name={name} auto={auto} budgetGb={memory > 0 ? memory : undefined} />,
   document.getElementById('app') as HTMLElement,
 );
