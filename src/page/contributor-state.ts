@@ -89,7 +89,7 @@ const LOADING = ['downloading', 'verifying', 'compiling', 'linking'] as const;
 const NEXT: Record<ContributorPhase, readonly ContributorPhase[]> = {
   idle: ['detecting'],
   detecting: ['connecting', 'waiting', 'leaving', 'failed'],
-  connecting: ['waiting', 'leaving', 'failed'],
+  connecting: ['detecting', 'waiting', 'leaving', 'failed'],
   waiting: [...LOADING, 'serving', 'detecting', 'connecting', 'leaving', 'failed'],
   downloading: [...LOADING, 'serving', 'waiting', 'detecting', 'connecting', 'leaving', 'failed'],
   verifying: [...LOADING, 'serving', 'waiting', 'detecting', 'connecting', 'leaving', 'failed'],

@@ -51,6 +51,8 @@ export class Contributor implements ContributorHandle {
   #signaling: SignalingClient | null = null;
   #connector: PeerConnector | null = null;
   #capability: Capability | null = null;
+  /** A `join` was sent and no assignment has followed: an error of the server is its answer. */
+  #joinUnanswered = false;
   /** Ends the running `join`: the server answered, or the contribution is over. */
   #joined: (() => void) | null = null;
   #release: (() => void)[] = [];
@@ -173,10 +175,15 @@ export class Contributor implements ContributorHandle {
     }
     this.#connector = this.#makeConnector(welcome);
     this.#set({ peer: welcome.peer });
-    if (this.#capability !== null) this.#send({ type: 'join', capability: this.#capability });
+    if (this.#capability !== null) this.#offer(this.#capability);
     this.#showPhase();
     this.#joined?.();
     this.#joined = null;
+  }
+
+  #offer(capability: Capability): void {
+    this.#joinUnanswered = true;
+    this.#send({ type: 'join', capability });
   }
 
   #makeConnector(welcome: Welcome): PeerConnector {
@@ -215,7 +222,8 @@ export class Contributor implements ContributorHandle {
         }
         return;
       case 'error':
-        if (message.fatal) this.#set({ error: message.error });
+        if (this.#joinUnanswered) this.#fail(ShoalError.from(message.error));
+        else if (message.fatal) this.#set({ error: message.error });
         else console.warn(`the server: ${message.error.code}: ${message.error.message}`);
         return;
       default:
@@ -224,6 +232,7 @@ export class Contributor implements ContributorHandle {
   }
 
   #assigned(message: AssignMessage): void {
+    this.#joinUnanswered = false;
     const peers = message.stages.map((stage) => stage.peer);
     const neighbours = neighboursOf(peers, message.index);
     this.#held.set(message.epoch, { message, neighbours, phase: 'downloading', progress: undefined });
@@ -280,7 +289,7 @@ export class Contributor implements ContributorHandle {
       case 'device-found':
         this.#capability = event.capability;
         this.#set({ adapter: event.capability.adapter, error: undefined });
-        if (this.#signaling?.state === 'ready') this.#send({ type: 'join', capability: event.capability });
+        if (this.#signaling?.state === 'ready') this.#offer(event.capability);
         this.#showPhase();
         return;
       case 'device-failed':
@@ -387,6 +396,7 @@ export class Contributor implements ContributorHandle {
 
   #tearDown(): void {
     this.#held.clear();
+    this.#joinUnanswered = false;
     this.#capability = null;
     this.#connector?.close();
     this.#connector = null;

@@ -68,6 +68,8 @@ class FakeWorker {
 class FakeServer {
   readonly received: PeerMessage[] = [];
   #socket: WebSocketLike | null = null;
+  /** Takes connections, but welcomes nobody. */
+  silent = false;
   connections = 0;
 
   open(): WebSocketLike {
@@ -100,10 +102,11 @@ class FakeServer {
 
   #take(message: PeerMessage): void {
     this.received.push(message);
-    if (message.type !== 'hello') return;
-    queueMicrotask(() =>
-      this.say({ type: 'welcome', version: 1, peer: `peer-${this.connections}`, iceServers: [] }),
-    );
+    if (message.type === 'hello' && !this.silent) queueMicrotask(() => this.welcome());
+  }
+
+  welcome(): void {
+    this.say({ type: 'welcome', version: 1, peer: `peer-${this.connections}`, iceServers: [] });
   }
 }
 
@@ -318,6 +321,46 @@ describe('a contributor', () => {
     expect(contributor.state.error).toBeUndefined();
     server.say({ type: 'unassign', epoch: 2 });
     expect(contributor.state).toMatchObject({ phase: 'waiting', gpuBytes: 0 });
+  });
+
+  it('fails with the server’s reason when its offer is refused', async () => {
+    const { contributor, server, workers, phases } = setUp();
+    await contributor.join();
+    server.say({
+      type: 'error',
+      error: { code: 'PROTOCOL_INVALID', message: 'join.capability: expected int' },
+      fatal: false,
+    });
+    expect(contributor.state).toMatchObject({
+      phase: 'failed',
+      detail: 'join.capability: expected int',
+      error: { code: 'PROTOCOL_INVALID' },
+    });
+    expect(workers[0]!.terminated).toBe(true);
+    await contributor.join();
+    expect(phases().slice(-4)).toEqual(['failed', 'detecting', 'connecting', 'waiting']);
+  });
+
+  it('goes on where the server refuses something else than the offer', async () => {
+    const { contributor, server, until } = setUp();
+    await contributor.join();
+    server.say(assign(1, 'peer-1'));
+    await until(() => contributor.state.phase === 'serving');
+    server.say({ type: 'error', error: { code: 'EPOCH_STALE', message: 'epoch 0 is gone' }, fatal: false });
+    expect(contributor.state.phase).toBe('serving');
+  });
+
+  it('looks for another device when one is lost before the server answers', async () => {
+    const { contributor, server, workers, until, phases } = setUp();
+    server.silent = true;
+    const joining = contributor.join();
+    await until(() => server.of('hello').length === 1);
+    workers[0]!.devices[0]!.lose('driver reset');
+    await until(() => workers[0]!.devices.length === 2 && contributor.state.phase === 'connecting');
+    server.welcome();
+    await joining;
+    expect(phases()).toEqual(['detecting', 'connecting', 'detecting', 'connecting', 'waiting']);
+    expect(server.of('join')).toHaveLength(1);
   });
 
   it('stops for good when the server speaks another version', async () => {
