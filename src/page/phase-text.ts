@@ -61,25 +61,20 @@ export function sentenceOf(phase: ContributorPhase): string {
   }
 }
 
-/** What a person can do about an error that stops their device from joining. */
+/** What a person can do about an error that stops their device from joining, beside what its own message says. */
 export function remedyOf(code: ErrorCode): string | null {
   switch (code) {
     case 'NO_SECURE_CONTEXT':
-      return (
-        'WebGPU exists only on https:// pages and on localhost. Ask the operator to start the server with ' +
-        '--tls-self-signed, or open it through an SSH tunnel (ssh -L) as http://localhost.'
-      );
+      return 'An SSH tunnel (ssh -L) to the server gives it a localhost address, too.';
     case 'NO_WEBGPU':
-      return 'Use a current Chrome, Edge, Firefox or Safari 26; on Linux Chrome may need chrome://flags/#enable-unsafe-webgpu.';
+      return 'On Linux, Chrome may need chrome://flags/#enable-unsafe-webgpu.';
     case 'NO_ADAPTER':
-      return 'The browser found no usable GPU. Check that hardware acceleration is on in its settings, and see chrome://gpu.';
+      return 'In Chrome and Edge, chrome://gpu says why the GPU is not used.';
     case 'SHARD_TOO_LARGE':
     case 'OUT_OF_MEMORY':
-      return 'Lend more memory, or close other tabs that use the GPU, and join again.';
+      return 'Other tabs and programs may hold GPU memory; close them and join again.';
     case 'DEVICE_LOST':
-      return 'The GPU was reset or taken away. Join again; if it returns, update the graphics driver.';
-    case 'PROTOCOL_VERSION':
-      return 'Reload this page to get the version that fits the server.';
+      return 'If it is lost again, update the graphics driver.';
     default:
       return null;
   }
