@@ -1,15 +1,10 @@
 import { useSignal } from '@preact/signals';
-import { useEffect, useRef } from 'preact/hooks';
+import { useEffect, useMemo, useRef } from 'preact/hooks';
 import { layersText } from '../model/shard.ts';
-import { type ChatMessage, type Served, streamChat } from './chat-stream.ts';
+import { type Served, streamChat } from './chat-stream.ts';
+import { Conversation, type Turn } from './conversation.ts';
 import { renderMarkdown } from './markdown.ts';
 import { status } from './status.ts';
-
-interface Turn extends ChatMessage {
-  readonly served?: Served;
-  readonly error?: string;
-  readonly stopped?: boolean;
-}
 
 const EXAMPLES = [
   'What is the capital of Japan?',
@@ -22,7 +17,14 @@ const EXAMPLES = [
 export function Chat() {
   const turns = useSignal<readonly Turn[]>([]);
   const draft = useSignal('');
-  const answering = useSignal<AbortController | null>(null);
+  const answering = useSignal(false);
+  const conversation = useMemo(() => {
+    const made: Conversation = new Conversation(() => {
+      turns.value = made.turns;
+      answering.value = made.answering;
+    });
+    return made;
+  }, []);
   const log = useRef<HTMLDivElement>(null);
   const ready = status.value?.ready ?? false;
   const model = status.value?.model?.id ?? '';
@@ -34,31 +36,9 @@ export function Chat() {
   }, [turns.value]);
 
   async function ask(question: string): Promise<void> {
-    if (question.trim() === '' || answering.peek() !== null) return;
-    const history: Turn[] = [...turns.peek(), { role: 'user', content: question.trim() }];
-    const abort = new AbortController();
-    answering.value = abort;
+    if (question.trim() === '' || conversation.answering) return;
     draft.value = '';
-    let answer: Turn = { role: 'assistant', content: '' };
-    const show = (next: Partial<Turn>) => {
-      answer = { ...answer, ...next };
-      turns.value = [...history, answer];
-    };
-    show({});
-    try {
-      const messages = history
-        .filter((turn) => turn.content !== '')
-        .map(({ role, content }) => ({ role, content }));
-      for await (const event of streamChat(model, messages, abort.signal)) {
-        if (event.type === 'text') show({ content: answer.content + event.text });
-        if (event.type === 'served') show({ served: event.served });
-      }
-    } catch (thrown) {
-      if (abort.signal.aborted) show({ stopped: true });
-      else show({ error: thrown instanceof Error ? thrown.message : String(thrown) });
-    } finally {
-      answering.value = null;
-    }
+    await conversation.ask(question, (messages, signal) => streamChat(model, messages, signal));
   }
 
   return (
@@ -66,14 +46,7 @@ export function Chat() {
       <div class="card-head">
         <h2 id="chat-title">Chat</h2>
         {turns.value.length > 0 && (
-          <button
-            type="button"
-            class="quiet"
-            onClick={() => {
-              answering.peek()?.abort();
-              turns.value = [];
-            }}
-          >
+          <button type="button" class="quiet" onClick={() => conversation.clear()}>
             New chat
           </button>
         )}
@@ -105,7 +78,7 @@ export function Chat() {
           </div>
         )}
         {turns.value.map((turn, i) => (
-          <TurnView key={i} turn={turn} busy={answering.value !== null && i === turns.value.length - 1} />
+          <TurnView key={i} turn={turn} busy={answering.value && i === turns.value.length - 1} />
         ))}
       </div>
       <form
@@ -126,11 +99,11 @@ export function Chat() {
               event.preventDefault();
               void ask(draft.value);
             }
-            if (event.key === 'Escape') answering.peek()?.abort();
+            if (event.key === 'Escape') conversation.stop();
           }}
         />
         {answering.value ? (
-          <button type="button" onClick={() => answering.peek()?.abort()}>
+          <button type="button" onClick={() => conversation.stop()}>
             Stop
           </button>
         ) : (
