@@ -24,6 +24,8 @@ const generation = {
       include_usage: z.boolean().default(false),
       // Padding against traffic analysis; OpenAI's clients may switch it off, and here it is never on.
       include_obfuscation: z.literal(false).optional(),
+      /** vLLM: usage in every chunk; here it comes once, at the end. */
+      continuous_usage_stats: z.literal(false).optional(),
     })
     .optional(),
   max_tokens: z.number().int().min(1).optional(),
@@ -55,11 +57,15 @@ const content = z.union([
 
 const name = z.string().max(MAX_MODEL_NAME_CHARS).optional();
 
+/**
+ * Keys of a message that are not named here are left out, as vLLM leaves them out: clients keep their own beside the text
+ * (`id`, `timestamp`, `reasoning_content`, `cache_control`). Those that would change the answer are refused: `NOT_TEXT`.
+ */
 const message = z.discriminatedUnion('role', [
-  z.strictObject({ role: z.literal('system'), content, name }),
-  z.strictObject({ role: z.literal('user'), content, name }),
-  z.strictObject({ role: z.literal('assistant'), content, name }),
-  z.strictObject({
+  z.object({ role: z.literal('system'), content, name }),
+  z.object({ role: z.literal('user'), content, name }),
+  z.object({ role: z.literal('assistant'), content, name }),
+  z.object({
     role: z.literal('tool'),
     content,
     tool_call_id: z.string().max(MAX_MODEL_NAME_CHARS),
@@ -139,8 +145,8 @@ function withoutNulls(object: Record<string, unknown>): Record<string, unknown> 
   return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== null));
 }
 
-/** Fields of an assistant's answer that clients send back with the history, mostly null or empty. */
-const NOT_TEXT = ['tool_calls', 'function_call', 'audio', 'refusal', 'annotations'];
+/** What says something beside the text, so that the answer would be another without it. Clients send most of it null or empty. */
+const NOT_TEXT = ['tool_calls', 'function_call', 'audio', 'images', 'refusal'];
 
 /** Refuses by name what the schema would only call an unknown key or a wrong literal. */
 function checkedMessage(raw: unknown, index: number): unknown {
@@ -149,8 +155,9 @@ function checkedMessage(raw: unknown, index: number): unknown {
   const path = `messages.${index}`;
   for (const key of NOT_TEXT) {
     if (!(key in given)) continue;
-    if (Array.isArray(given[key]) && given[key].length === 0) delete given[key];
-    else throw unsupported(`${path}.${key}`, 'messages carry text only');
+    const value = given[key];
+    if (value !== '' && !(Array.isArray(value) && value.length === 0))
+      throw unsupported(`${path}.${key}`, 'messages carry text only');
   }
   if (given.role === 'function') {
     throw unsupported(`${path}.role`, 'the role "function" is not supported; use "tool"', true);

@@ -51,6 +51,9 @@ describe('what the engine cannot do is refused by name', () => {
 
   it.each([
     [{ role: 'assistant', content: null, tool_calls: [{ id: '1' }] }, 'messages.0.tool_calls'],
+    [{ role: 'assistant', content: '', function_call: { name: 'f' } }, 'messages.0.function_call'],
+    [{ role: 'assistant', content: null, refusal: 'No.' }, 'messages.0.refusal'],
+    [{ role: 'user', content: 'What is this?', images: ['aGk='] }, 'messages.0.images'],
     [{ role: 'function', name: 'f', content: '1' }, 'messages.0.role'],
     [
       {
@@ -149,6 +152,40 @@ describe('what clients send back', () => {
       messages: [...base.messages, earlier, { role: 'tool', content: '4', tool_call_id: 'c' }],
     });
     expect(messages[1]).toEqual({ role: 'assistant', content: 'Hello' });
+  });
+
+  it('leaves out what clients keep beside the text', () => {
+    const user = {
+      role: 'user',
+      content: [{ type: 'text', text: 'Hi', cache_control: { type: 'ephemeral' } }],
+      id: 'm-1',
+      timestamp: 1_700_000_000,
+    };
+    const assistant = {
+      role: 'assistant',
+      content: 'Hello',
+      reasoning_content: 'A greeting.',
+      annotations: [{ type: 'url_citation' }],
+      refusal: '',
+      images: [],
+    };
+    expect(parseChatRequest({ ...base, messages: [user, assistant, ...base.messages] }).messages).toEqual([
+      { role: 'user', content: 'Hi' },
+      { role: 'assistant', content: 'Hello' },
+      { role: 'user', content: 'Hi' },
+    ]);
+  });
+
+  it('takes stream options that ask for nothing more, and no others', () => {
+    const stream_options = { include_usage: true, continuous_usage_stats: false };
+    expect(parseChatRequest({ ...base, stream: true, stream_options }).stream_options).toEqual(
+      stream_options,
+    );
+    const more = { continuous_usage_stats: true };
+    expect(refusal(() => parseChatRequest({ ...base, stream: true, stream_options: more }))).toMatchObject({
+      code: 'INVALID_REQUEST',
+      param: 'stream_options.continuous_usage_stats',
+    });
   });
 
   it('knows stop as text and as a list', () => {
