@@ -5,6 +5,7 @@ import { UP_DEADLINE_MS } from '../config/limits.ts';
 import type { Status } from '../mesh/protocol/status.ts';
 import { layersText } from '../model/shard.ts';
 import { type Answer, type ApiClient, ask, fetchStatus, firstModel, type Question } from './api-client.ts';
+import { TabFailures } from './browser/tab-failures.ts';
 import { TabFleet } from './browser/tab-fleet.ts';
 import { createLogger } from './log.ts';
 import { openServer } from './open-server.ts';
@@ -24,6 +25,7 @@ export async function up(flags: UpFlags, scope: Scope): Promise<void> {
   const server = await openServer(flags, serverLog, scope, flags.workers);
   const client: ApiClient = { baseUrl: server.url, fetch: server.fetch };
   if (server.needsWorkers) {
+    const failures = new TabFailures();
     const fleet = new TabFleet({
       serverUrl: server.url,
       tabs: flags.workers,
@@ -34,12 +36,15 @@ export async function up(flags: UpFlags, scope: Scope): Promise<void> {
       insecure: server.selfSignedCertificate !== null,
       sandbox: flags.sandbox,
       ...(flags.memory !== undefined && { memoryGb: flags.memory }),
-      onChange: (tab, state) => reportTab(log, tab, state),
+      onChange: (tab, state) => {
+        failures.note(tab, state);
+        reportTab(log, tab, state);
+      },
     });
     // Together: a server that outlived its workers by a moment would place the layers anew.
     scope.defer(() => Promise.all([server.close(), fleet.close()]));
     await fleet.start();
-    await untilLive(client, fleet, flags.workers, scope.signal);
+    await untilLive(client, failures, flags.workers, scope.signal);
   }
   const model = await firstModel(client, scope.signal);
   if (flags.once !== undefined) return answerOnce(client, model, flags, scope.signal);
@@ -51,10 +56,10 @@ export async function up(flags: UpFlags, scope: Scope): Promise<void> {
   log.info('shutting down');
 }
 
-/** @throws the tabs' own reason once all of them failed; DEADLINE_EXCEEDED */
+/** @throws the tabs' own reason once each of them failed for one that stays; DEADLINE_EXCEEDED */
 async function untilLive(
   client: ApiClient,
-  fleet: TabFleet,
+  failures: TabFailures,
   tabs: number,
   signal: AbortSignal,
 ): Promise<void> {
@@ -64,8 +69,8 @@ async function untilLive(
     signal.throwIfAborted();
     status = await fetchStatus(client, signal);
     if (status.ready) return;
-    const errors = [...fleet.states.values()].flatMap(({ error }) => error ?? []);
-    if (errors[0] !== undefined && errors.length === tabs) throw ShoalError.from(errors[0]);
+    const reason = failures.reason(tabs);
+    if (reason !== null) throw reason;
     await delay(STATUS_POLL_MS, undefined, { signal });
   } while (performance.now() < deadline);
   const minutes = UP_DEADLINE_MS / 60_000;

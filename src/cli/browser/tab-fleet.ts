@@ -4,7 +4,7 @@ import { ShoalError } from '../../config/errors.ts';
 import { BROWSER_START_MS, SHUTDOWN_MS } from '../../config/limits.ts';
 import { Backoff } from '../backoff.ts';
 import { type BrowserOptions, launchBrowser } from './launch.ts';
-import { parseStateLine, type TabState } from './tab-state.ts';
+import { lostState, parseStateLine, type TabState } from './tab-state.ts';
 
 export interface TabFleetOptions extends BrowserOptions {
   /** Where the page is, e.g. `http://127.0.0.1:8787`. */
@@ -30,11 +30,6 @@ export class TabFleet {
 
   constructor(options: TabFleetOptions) {
     this.#options = options;
-  }
-
-  /** The newest state of each tab that has reported one. */
-  get states(): ReadonlyMap<string, TabState> {
-    return this.#states;
   }
 
   /**
@@ -80,10 +75,7 @@ export class TabFleet {
       const reason = await this.#runTab(name).catch((error) => ShoalError.from(error).message);
       if (signal.aborted) return;
       const waitMs = backoff.afterFailure(performance.now() - started);
-      this.#set(name, {
-        phase: 'lost',
-        detail: `${reason}; starting again in ${(waitMs / 1000).toFixed(1)} s`,
-      });
+      this.#set(name, lostState(this.#states.get(name), reason, waitMs));
       await delay(waitMs, undefined, { signal }).catch(() => undefined);
     }
   }

@@ -23,3 +23,12 @@ export function parseStateLine(line: string): TabState | null {
     return null;
   }
 }
+
+/** A tab that ended and is started again in `waitMs`; the error it ended with, if any, stays to be read. */
+export function lostState(before: TabState | undefined, reason: string, waitMs: number): TabState {
+  return {
+    phase: 'lost',
+    detail: `${reason}; starting again in ${(waitMs / 1000).toFixed(1)} s`,
+    ...(before?.error !== undefined && { error: before.error }),
+  };
+}
