@@ -38,6 +38,7 @@ interface Job {
   readonly request: ChatRequest | CompletionRequest;
   readonly prompt: readonly number[];
   readonly maxTokens: number;
+  readonly eosTokenIds: readonly number[];
   readonly shape: AnswerShape;
   readonly decoder: GenerationParts['decoder'];
 }
@@ -53,9 +54,12 @@ export function createFxnBackend({
 }: FxnOptions): Backend {
   const created = unixSeconds(clock);
   const closing = new AbortController();
+  // As vLLM: a fine-tune often keeps the base model's config, and only its tokenizer names what ends a turn.
+  const { eosTokenId } = model.tokenizer;
+  const chatEos = [...new Set([...model.spec.eosTokenIds, ...(eosTokenId === null ? [] : [eosTokenId])])];
 
   function answer(
-    { request, prompt, maxTokens, shape, decoder }: Job,
+    { request, prompt, maxTokens, eosTokenIds, shape, decoder }: Job,
     signal: AbortSignal,
   ): Promise<Response> {
     const hangUp = new AbortController();
@@ -66,7 +70,7 @@ export function createFxnBackend({
         request: {
           prompt,
           maxTokens,
-          eosTokenIds: request.ignore_eos ? [] : model.spec.eosTokenIds,
+          eosTokenIds: request.ignore_eos ? [] : eosTokenIds,
           sampling: requestSampling(request, model.defaults ?? {}, randomSeed),
         },
         decoder,
@@ -104,8 +108,9 @@ export function createFxnBackend({
       const prompt = chatPrompt(model, request.messages);
       const wanted = request.max_completion_tokens ?? request.max_tokens;
       const decoder = model.tokenizer.createDecoder();
+      const maxTokens = room(prompt, wanted);
       return answer(
-        { request, prompt, maxTokens: room(prompt, wanted), shape: chatAnswer(head()), decoder },
+        { request, prompt, maxTokens, eosTokenIds: chatEos, shape: chatAnswer(head()), decoder },
         signal,
       );
     },
@@ -116,7 +121,11 @@ export function createFxnBackend({
       const prompt = completionPrompt(model, request.prompt);
       const maxTokens = room(prompt, request.max_tokens ?? DEFAULT_COMPLETION_TOKENS);
       const decoder = continuationDecoder(model.tokenizer, prompt);
-      return answer({ request, prompt, maxTokens, shape: completionAnswer(head()), decoder }, signal);
+      const { eosTokenIds } = model.spec;
+      return answer(
+        { request, prompt, maxTokens, eosTokenIds, shape: completionAnswer(head()), decoder },
+        signal,
+      );
     },
 
     async close() {

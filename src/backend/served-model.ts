@@ -8,6 +8,7 @@ import type { Tokenizer } from '../model/tokenizer.ts';
 export interface ServedModel {
   /** The name in requests and answers. */
   readonly id: string;
+  /** Its eos ids end raw completions, as in `generate` of Hugging Face; chats end at the tokenizer's, too. */
   readonly spec: ModelSpec;
   readonly tokenizer: PromptTokenizer;
   /** Null: the model came without one; chats are then refused, completions work. */
@@ -16,7 +17,8 @@ export interface ServedModel {
   readonly defaults?: SamplingDefaults;
 }
 
-export interface PromptTokenizer extends Pick<Tokenizer, 'encode' | 'specialTokens' | 'idsForRawPrompt'> {
+export interface PromptTokenizer
+  extends Pick<Tokenizer, 'encode' | 'specialTokens' | 'idsForRawPrompt' | 'eosTokenId'> {
   createDecoder(): Pick<StreamDecoder, 'push' | 'flush'>;
 }
 

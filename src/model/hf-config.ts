@@ -72,6 +72,7 @@ const DEFAULT_SLIDING_WINDOW = 4_096;
  *
  * @param config parsed config.json, not yet checked
  * @param generationConfig parsed generation_config.json; its bos and eos ids win over the config's, as in `generate`
+ * @returns the spec with the eos ids that the two name, and no others: see `defaultEosTokenId`
  * @throws MODEL_CONFIG_INVALID for a missing or wrong value, MODEL_UNSUPPORTED for a model that the engine does not compute
  */
 export function specFromHfConfig(config: unknown, generationConfig?: unknown): ModelSpec {
@@ -103,7 +104,7 @@ export function specFromHfConfig(config: unknown, generationConfig?: unknown): M
       : new ConfigReader(generationConfig, 'generation_config.json');
 
   const bos = generation?.ids('bos_token_id') ?? reader.ids('bos_token_id', family.bos) ?? [];
-  const eos = generation?.ids('eos_token_id') ?? reader.ids('eos_token_id', family.eos) ?? [];
+  const eos = generation?.ids('eos_token_id') ?? reader.ids('eos_token_id') ?? [];
   // Small models often keep the ids of the model they were cut from: such an id can neither be given nor come out.
   const isInVocabulary = (id: number) => id < vocab;
 
@@ -127,6 +128,17 @@ export function specFromHfConfig(config: unknown, generationConfig?: unknown): M
     bosTokenId: bos.find(isInVocabulary) ?? null,
     eosTokenIds: eos.filter(isInVocabulary),
   });
+}
+
+/**
+ * The eos id that `transformers` takes where config.json has no such key (one that is null asks for none). It is the id that the
+ * first models of a family had: a tokenizer that names its own end of sequence knows better.
+ *
+ * @throws MODEL_CONFIG_INVALID, MODEL_UNSUPPORTED
+ */
+export function defaultEosTokenId(config: unknown): number | null {
+  const reader = new ConfigReader(config, 'config.json');
+  return reader.value('eos_token_id') === undefined ? familyOf(reader).eos : null;
 }
 
 function familyOf(reader: ConfigReader): Family {

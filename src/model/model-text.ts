@@ -12,6 +12,7 @@ export interface ModelText {
 /** The part of `ModelDirectory` that is needed, from wherever it comes. */
 export interface ModelTextFiles {
   readonly spec: ModelSpec;
+  readonly defaultEosTokenId: number | null;
   readonly tokenizerJson: unknown;
   readonly tokenizerConfig: unknown;
   readonly chatTemplate: string | undefined;
@@ -19,12 +20,12 @@ export interface ModelTextFiles {
 
 /** @throws TOKENIZER_INVALID */
 export function loadModelText(files: ModelTextFiles): ModelText {
-  const { spec, tokenizerJson, tokenizerConfig, chatTemplate } = files;
+  const { spec, defaultEosTokenId, tokenizerJson, tokenizerConfig, chatTemplate } = files;
   const tokenizer = loadTokenizer({
     tokenizerJson,
     tokenizerConfig,
     bosTokenId: spec.bosTokenId,
-    eosTokenId: spec.eosTokenIds[0] ?? null,
+    eosTokenId: spec.eosTokenIds[0] ?? defaultEosTokenId,
   });
   const written = (id: number | null) => (id === null ? undefined : tokenizer.token(id));
   return {

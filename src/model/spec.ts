@@ -43,7 +43,8 @@ export const modelSpecSchema = z.object({
   /** The LM head is the embedding matrix. */
   tiedEmbeddings: z.boolean(),
   bosTokenId: z.number().int().nonnegative().nullable(),
-  eosTokenIds: z.array(z.number().int().nonnegative()).max(16),
+  /** One fewer than `open` carries: a chat adds the tokenizer's own. */
+  eosTokenIds: z.array(z.number().int().nonnegative()).max(15),
 });
 
 export type RopeScaling = z.infer<typeof ropeScalingSchema>;

@@ -116,6 +116,17 @@ describe('chat', () => {
     expect(generator.requests[0]!.eosTokenIds).toEqual([END]);
   });
 
+  it('ends at the tokenizer’s end of turn as well as at the config’s, a raw completion at the config’s alone', async () => {
+    const model = { ...fakeModel, tokenizer: { ...byteTokenizer, eosTokenId: SPECIALS['<|user|>'] } };
+    backend = createFxnBackend({ generator, model, readiness: ready });
+    await chat();
+    await complete({ prompt: 'Hi' });
+    expect(generator.requests.map(({ eosTokenIds }) => eosTokenIds)).toEqual([
+      [END, SPECIALS['<|user|>']],
+      [END],
+    ]);
+  });
+
   it('lets nothing but the length end an answer with ignore_eos', async () => {
     await chat({ ignore_eos: true });
     expect(generator.requests[0]!.eosTokenIds).toEqual([]);

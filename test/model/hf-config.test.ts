@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { ErrorCode } from '../../src/config/errors.ts';
-import { specFromHfConfig } from '../../src/model/hf-config.ts';
+import { defaultEosTokenId, specFromHfConfig } from '../../src/model/hf-config.ts';
 
 const llama = {
   architectures: ['LlamaForCausalLM'],
@@ -81,9 +81,15 @@ describe('what config.json says', () => {
     const spec = specFromHfConfig(without('rms_norm_eps'));
     expect(spec.normEps).toBe(1e-6);
     expect(specFromHfConfig(without('max_position_embeddings')).contextLength).toBe(2048);
-    expect(specFromHfConfig(without('eos_token_id')).eosTokenIds).toEqual([2]);
     expect(specFromHfConfig({ ...llama, eos_token_id: null }).eosTokenIds).toEqual([]);
     expect(specFromHfConfig({ ...llama, bos_token_id: null }).bosTokenId).toBeNull();
+  });
+
+  it('tells a default eos from one that is named', () => {
+    expect(specFromHfConfig(without('eos_token_id')).eosTokenIds).toEqual([]);
+    expect(defaultEosTokenId(without('eos_token_id'))).toBe(2);
+    expect(defaultEosTokenId({ ...llama, eos_token_id: null })).toBeNull();
+    expect(defaultEosTokenId(llama)).toBeNull();
   });
 
   it('caps the context at what is served', () => {

@@ -23,6 +23,7 @@ function encode(text: string): number[] {
 
 export const byteTokenizer: PromptTokenizer = {
   specialTokens: Object.keys(SPECIALS),
+  eosTokenId: END,
   encode: (text, { addSpecialTokens }) => (addSpecialTokens ? [BOS, ...encode(text)] : encode(text)),
   idsForRawPrompt: (text) => [BOS, ...encode(text)],
   createDecoder() {
