@@ -191,8 +191,6 @@ export const MAX_UPSTREAM_EVENT_BYTES = 1 * MIB;
 export const MAX_CONFIG_BYTES = 64 * KIB;
 
 // — server —————————————————————————————————————————————————————————————————————————————————————
-/** Activations and staging of a stage, as placement counts them: 64 rows of every width of an 8B model in f32, rounded up. */
-export const SCRATCH_BYTES_PER_STAGE = 32 * MIB;
 /** A connection that has not said `hello` by then is closed. */
 export const HELLO_DEADLINE_MS = 10_000;
 /** Refused messages of one connection before it is closed: a client with a bug gets to read what is wrong. */

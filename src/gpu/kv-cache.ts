@@ -1,30 +1,9 @@
 import { ShoalError } from '../config/errors.ts';
 import { KV_PAGE_POSITIONS, MAX_SEQUENCES_PER_STAGE } from '../config/limits.ts';
+import { kvBytes, pageBytes, pagesOf, pageTableBytes } from '../model/gpu-bytes.ts';
 import type { ModelSpec } from '../model/spec.ts';
 import { USAGE } from './buffer-usage.ts';
 import { formatBytes, type GpuDevice } from './device.ts';
-
-/** Values of one position and KV head in the v pool: headDim rounded up to a vec4. */
-export function valueStride(spec: ModelSpec): number {
-  return Math.ceil(spec.headDim / 4) * 4;
-}
-
-interface PageBytes {
-  readonly k: number;
-  readonly v: number;
-}
-
-/** Bytes of one page in one layer's pools, f32. */
-function pageBytes(spec: ModelSpec): PageBytes {
-  const perHead = spec.kvHeads * KV_PAGE_POSITIONS * 4;
-  return { k: perHead * spec.headDim, v: perHead * valueStride(spec) };
-}
-
-/** KV bytes that one sequence of `positions` takes over `layers` layers. */
-export function kvBytes(spec: ModelSpec, layers: number, positions: number): number {
-  const { k, v } = pageBytes(spec);
-  return layers * Math.ceil(positions / KV_PAGE_POSITIONS) * (k + v);
-}
 
 export interface KvPools {
   /** (pages, kvHeads, headDim, KV_PAGE_POSITIONS) f32 */
@@ -65,17 +44,13 @@ export class KvCache {
     this.#device = device;
     this.#spec = spec;
     this.pages = pages;
-    this.#tableEntries = Math.ceil(spec.contextLength / KV_PAGE_POSITIONS);
+    this.#tableEntries = pagesOf(spec.contextLength);
     this.bytes = layers * pages * (k + v);
     this.layers = Array.from({ length: layers }, () => ({
       k: device.create('k pool', pages * k, USAGE.STORAGE),
       v: device.create('v pool', pages * v, USAGE.STORAGE),
     }));
-    this.tables = device.create(
-      'page tables',
-      MAX_SEQUENCES_PER_STAGE * this.#tableEntries * 4,
-      USAGE.STORAGE | USAGE.COPY_DST,
-    );
+    this.tables = device.create('page tables', pageTableBytes(spec), USAGE.STORAGE | USAGE.COPY_DST);
     this.#freePages = Array.from({ length: pages }, (_, i) => pages - 1 - i);
     this.#freeSlots = Array.from(
       { length: MAX_SEQUENCES_PER_STAGE },
@@ -84,13 +59,18 @@ export class KvCache {
   }
 
   /** Pages that `budgetBytes` buys, bounded by the device's bindings and by what all sequences could use. */
-  static pagesFor(device: GpuDevice, spec: ModelSpec, layers: number, budgetBytes: number): number {
+  static pagesFor(
+    device: Pick<GpuDevice, 'limits'>,
+    spec: ModelSpec,
+    layers: number,
+    budgetBytes: number,
+  ): number {
     const { k, v } = pageBytes(spec);
     const binding = Math.min(device.limits.maxStorageBindingBytes, device.limits.maxBufferBytes);
     const pages = Math.min(
       Math.floor(budgetBytes / (layers * (k + v))),
       Math.floor(binding / Math.max(k, v)),
-      MAX_SEQUENCES_PER_STAGE * Math.ceil(spec.contextLength / KV_PAGE_POSITIONS),
+      MAX_SEQUENCES_PER_STAGE * pagesOf(spec.contextLength),
     );
     if (pages < 1) {
       throw new ShoalError(
@@ -134,7 +114,7 @@ export class KvCache {
         `${MAX_SEQUENCES_PER_STAGE} sequences are open, which is the limit; try again when one has ended`,
       );
     }
-    const need = Math.ceil(maxPositions / KV_PAGE_POSITIONS);
+    const need = pagesOf(maxPositions);
     if (need > this.#freePages.length) {
       this.#freeSlots.push(slot);
       throw new ShoalError(

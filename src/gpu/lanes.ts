@@ -1,11 +1,6 @@
-/** Weights along K of one block; also the quantization block. */
-export const BLOCK = 32;
-const MAX_LANES = 32;
+import { BLOCK } from '../model/weight-layout.ts';
 
-/** K rounded up to whole blocks: the stride of rows in weights and activations. Columns beyond K are zero. */
-export function padded(k: number): number {
-  return Math.ceil(k / BLOCK) * BLOCK;
-}
+const MAX_LANES = 32;
 
 /**
  * In how many lanes a sum over K is cut: the largest power of two ≤ min(blocks, 32). Block b belongs to lane b mod lanes.

@@ -1,9 +1,11 @@
 import { KV_PAGE_POSITIONS } from '../config/limits.ts';
+import { stridesOf, valueStride } from '../model/gpu-bytes.ts';
 import type { ModelSpec } from '../model/spec.ts';
-import { type Activations, stridesOf } from './activations.ts';
+import { BLOCK, padded } from '../model/weight-layout.ts';
+import type { Activations } from './activations.ts';
 import { type Dispatch, type DispatchContext, linearDispatch, matmul } from './dispatch.ts';
-import { type KvPools, valueStride } from './kv-cache.ts';
-import { BLOCK, lanesOf, padded } from './lanes.ts';
+import type { KvPools } from './kv-cache.ts';
+import { lanesOf } from './lanes.ts';
 import type { LayerWeights } from './weights.ts';
 
 /** The dispatches of one layer; attention apart, since it may run in groups of rows. */

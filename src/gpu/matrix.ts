@@ -1,10 +1,19 @@
 import { ShoalError } from '../config/errors.ts';
 import { MAX_MATRIX_TILE_BYTES, UPLOAD_CHUNK_BYTES } from '../config/limits.ts';
 import { FILE_DTYPE_BYTES, type LoadedTensor } from '../model/manifest.ts';
+import {
+  BLOCK,
+  type MatrixShape,
+  matrixBytes,
+  padded,
+  rowBytes,
+  rowScaleBytes,
+  type WeightFormat,
+} from '../model/weight-layout.ts';
 import { USAGE } from './buffer-usage.ts';
 import { formatBytes, type GpuDevice } from './device.ts';
-import { BLOCK, lanesOf, padded } from './lanes.ts';
-import { packRows, rowBytes, rowScaleBytes, type WeightFormat } from './weight-format.ts';
+import { lanesOf } from './lanes.ts';
+import { packRows } from './weight-format.ts';
 
 /** Outputs [start, start + outputs) of a matrix in buffers of their own. */
 export interface MatrixTile {
@@ -12,14 +21,6 @@ export interface MatrixTile {
   readonly outputs: number;
   readonly weights: GPUBuffer;
   readonly scales: GPUBuffer;
-}
-
-export interface MatrixShape {
-  readonly name: string;
-  readonly outputs: number;
-  readonly k: number;
-  /** Two matrices of outputs / 2 rows computed side by side (gate and up): see matrix_tile.wgsl. */
-  readonly paired: boolean;
 }
 
 /** Tiles start at multiples of this: a thread computes four outputs. */
@@ -37,10 +38,6 @@ export function tileOutputs(device: GpuDevice, shape: MatrixShape, format: Weigh
     );
   }
   return Math.min(outputs, shape.outputs);
-}
-
-export function matrixBytes(shape: MatrixShape, format: WeightFormat): number {
-  return shape.outputs * (rowBytes(format, shape.k) + rowScaleBytes(format, shape.k));
 }
 
 /** A weight matrix (outputs, k) on the GPU, cut in tiles of rows that each fit a binding. Owns its buffers. */

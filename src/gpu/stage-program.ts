@@ -1,10 +1,11 @@
 import { KV_PAGE_POSITIONS, MAX_BATCH_ROWS } from '../config/limits.ts';
+import { partialBytes, stridesOf } from '../model/gpu-bytes.ts';
 import type { ModelSpec } from '../model/spec.ts';
-import { type Activations, partialBytes, stridesOf } from './activations.ts';
+import { BLOCK, padded } from '../model/weight-layout.ts';
+import type { Activations } from './activations.ts';
 import { type Dispatch, type DispatchContext, type Extent, linearDispatch, matmul } from './dispatch.ts';
 import { STEP_SLOT_BYTES } from './kernels.ts';
 import type { KvCache } from './kv-cache.ts';
-import { BLOCK, padded } from './lanes.ts';
 import { type LayerProgram, layerProgram, rmsNorm } from './layer-program.ts';
 import type { ShardWeights } from './weights.ts';
 

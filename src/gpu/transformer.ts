@@ -1,13 +1,15 @@
 import { ShoalError } from '../config/errors.ts';
-import { KV_PAGE_POSITIONS, MAX_BATCH_ROWS } from '../config/limits.ts';
+import { MAX_BATCH_ROWS } from '../config/limits.ts';
+import { ropeBytes, scratchBytes } from '../model/gpu-bytes.ts';
 import type { LoadedTensor } from '../model/manifest.ts';
 import { layersText, type Quantization, type Shard } from '../model/shard.ts';
 import type { ModelSpec } from '../model/spec.ts';
-import { type Activations, createActivations, ropeBytes, scratchBytes } from './activations.ts';
+import { type Activations, createActivations } from './activations.ts';
+import { reservedBytes } from './budget.ts';
 import { USAGE } from './buffer-usage.ts';
 import { type GpuDevice, throwIfAborted } from './device.ts';
 import { compilerFor, STEP_SLOT_BYTES } from './kernels.ts';
-import { KvCache, type KvSequence, kvBytes } from './kv-cache.ts';
+import { KvCache, type KvSequence } from './kv-cache.ts';
 import { ReadbackRing, type Ticket } from './readback.ts';
 import { ropeTable } from './rope.ts';
 import { isPlainGreedy, sampleToken, TokenHistory } from './sampler.ts';
@@ -51,7 +53,6 @@ export async function createStageEngine(options: StageEngineOptions): Promise<St
   const tuning = options.tuning ?? (device.adapter.isFallback ? FALLBACK_TUNING : HARDWARE_TUNING);
   const owned: (() => void)[] = [];
   try {
-    const pages = KvCache.pagesFor(device, spec, layers, options.kvBudgetBytes);
     const weights = await loadWeights({
       device,
       spec,
@@ -60,7 +61,7 @@ export async function createStageEngine(options: StageEngineOptions): Promise<St
       expandF16: tuning.expandF16,
       tensors: options.weights,
       memoryBudgetBytes: options.memoryBudgetBytes ?? Number.MAX_SAFE_INTEGER,
-      reservedBytes: kvBytes(spec, layers, pages * KV_PAGE_POSITIONS) + scratchBytes(spec, shard, device),
+      reservedBytes: reservedBytes(device, spec, shard, options.kvBudgetBytes),
       ...(signal === undefined ? {} : { signal }),
     });
     owned.push(() => weights.destroy());
@@ -148,7 +149,7 @@ class Transformer implements StageEngine {
     this.bytes = {
       weights: parts.weights.bytes,
       kv: parts.kv.bytes,
-      scratch: scratchBytes(options.spec, options.shard, options.device),
+      scratch: scratchBytes(options.spec, options.shard.head, options.device.limits.maxStorageBindingBytes),
     };
   }
 

@@ -1,47 +1,14 @@
 import { ShoalError } from '../config/errors.ts';
 import { FILE_DTYPE_BYTES, type FileDtype } from '../model/manifest.ts';
-import type { Quantization } from '../model/shard.ts';
+import {
+  BLOCK,
+  NATIVE_FORMAT,
+  padded,
+  rowBytes,
+  rowScaleBytes,
+  type WeightFormat,
+} from '../model/weight-layout.ts';
 import { f16Bits, f16Value, f16Values } from './half.ts';
-import { BLOCK, padded } from './lanes.ts';
-
-/** How a matrix lies on the GPU; each has its weights_*.wgsl. */
-export type WeightFormat = 'f32' | 'f16' | 'bf16' | 'q8' | 'q4';
-
-const WEIGHT_BITS: Record<WeightFormat, number> = { f32: 32, f16: 16, bf16: 16, q8: 8, q4: 4 };
-const NATIVE: Record<FileDtype, WeightFormat> = { F32: 'f32', F16: 'f16', BF16: 'bf16' };
-
-/**
- * @param lookup the matrix is read by row (embedding) or decides the token (LM head): kept at 8 bits where the rest has 4,
- *   since errors there are not averaged over later layers
- * @param expandF16 store native f16 weights as f32: the same values, for adapters that unpack f16 slowly
- */
-export function formatOf(
-  quantization: Quantization,
-  dtype: FileDtype,
-  lookup: boolean,
-  expandF16: boolean,
-): WeightFormat {
-  switch (quantization) {
-    case 'native':
-      return expandF16 && dtype === 'F16' ? 'f32' : NATIVE[dtype];
-    case 'q8':
-      return 'q8';
-    case 'q4':
-      return lookup ? 'q8' : 'q4';
-    default:
-      return quantization satisfies never;
-  }
-}
-
-/** Bytes of one row of K weights, without its scales. */
-export function rowBytes(format: WeightFormat, k: number): number {
-  return (padded(k) * WEIGHT_BITS[format]) / 8;
-}
-
-/** Bytes of one row's scales: one f16 a block, blocks rounded up to even; 0 where the format has none. */
-export function rowScaleBytes(format: WeightFormat, k: number): number {
-  return format === 'q8' || format === 'q4' ? Math.ceil(padded(k) / BLOCK / 2) * 4 : 0;
-}
 
 export interface PackedRows {
   /** (rows, rowBytes) */
@@ -62,7 +29,7 @@ export function packRows(
   k: number,
   format: WeightFormat,
 ): PackedRows {
-  if (format === NATIVE[dtype]) return { weights: padRows(bytes, rows, k, dtype), scales: undefined };
+  if (format === NATIVE_FORMAT[dtype]) return { weights: padRows(bytes, rows, k, dtype), scales: undefined };
   const values = decode(bytes, dtype);
   switch (format) {
     case 'f32': {

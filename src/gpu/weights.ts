@@ -1,14 +1,23 @@
 import { ShoalError } from '../config/errors.ts';
 import { MAX_STAGED_UPLOAD_BYTES } from '../config/limits.ts';
 import type { LoadedTensor } from '../model/manifest.ts';
-import { layersText, type Quantization, type Shard } from '../model/shard.ts';
+import { layersText } from '../model/shard.ts';
 import type { ModelSpec } from '../model/spec.ts';
 import { shardTensors, type TensorRole, type TensorSpec } from '../model/tensors.ts';
+import {
+  formatOf,
+  isLookup,
+  type MatrixRole,
+  matrixBytes,
+  matrixShape,
+  type VectorRole,
+  vectorLength,
+} from '../model/weight-layout.ts';
+import { checkBudget, type StageBudget } from './budget.ts';
 import { USAGE } from './buffer-usage.ts';
-import { formatBytes, type GpuDevice, throwIfAborted } from './device.ts';
-import { padded } from './lanes.ts';
-import { Matrix, type MatrixShape, matrixBytes } from './matrix.ts';
-import { decode, formatOf } from './weight-format.ts';
+import { type GpuDevice, throwIfAborted } from './device.ts';
+import { Matrix } from './matrix.ts';
+import { decode } from './weight-format.ts';
 
 /** Buffers and matrices of one layer. Vectors are f32, padded with zeros to whole blocks. */
 export interface LayerWeights {
@@ -42,31 +51,11 @@ export interface ShardWeights {
   destroy(): void;
 }
 
-export interface LoadOptions {
+export interface LoadOptions extends StageBudget {
   readonly device: GpuDevice;
-  readonly spec: ModelSpec;
-  readonly shard: Shard;
-  readonly quantization: Quantization;
-  /** See `Tuning.expandF16`. */
-  readonly expandF16: boolean;
   readonly tensors: AsyncIterable<LoadedTensor>;
-  /** Weights, KV cache and scratch together. */
-  readonly memoryBudgetBytes: number;
-  /** Of that, what the KV cache and scratch take. */
-  readonly reservedBytes: number;
   readonly signal?: AbortSignal;
 }
-
-type MatrixRole = 'qkv' | 'o' | 'gateUp' | 'down' | 'embedding' | 'head';
-type VectorRole =
-  | 'attentionNorm'
-  | 'qkvBias'
-  | 'qkNorm'
-  | 'oBias'
-  | 'mlpNorm'
-  | 'gateUpBias'
-  | 'downBias'
-  | 'finalNorm';
 
 type Place =
   /** `at`: first output; for gate and up the part, 0 or 1. */
@@ -128,47 +117,7 @@ function placeOf(role: TensorRole, spec: ModelSpec): Place {
   }
 }
 
-function matrixShape(role: MatrixRole, spec: ModelSpec): MatrixShape {
-  const q = spec.heads * spec.headDim;
-  const kv = spec.kvHeads * spec.headDim;
-  switch (role) {
-    case 'qkv':
-      return { name: role, outputs: q + 2 * kv, k: spec.hidden, paired: false };
-    case 'o':
-      return { name: role, outputs: spec.hidden, k: q, paired: false };
-    case 'gateUp':
-      return { name: role, outputs: 2 * spec.intermediate, k: spec.hidden, paired: true };
-    case 'down':
-      return { name: role, outputs: spec.hidden, k: spec.intermediate, paired: false };
-    case 'embedding':
-    case 'head':
-      return { name: role, outputs: spec.vocab, k: spec.hidden, paired: false };
-    default:
-      return role satisfies never;
-  }
-}
-
-function vectorLength(role: VectorRole, spec: ModelSpec): number {
-  switch (role) {
-    case 'attentionNorm':
-    case 'mlpNorm':
-    case 'finalNorm':
-    case 'oBias':
-    case 'downBias':
-      return padded(spec.hidden);
-    case 'qkvBias':
-      return (spec.heads + 2 * spec.kvHeads) * spec.headDim;
-    case 'qkNorm':
-      return 2 * spec.headDim;
-    case 'gateUpBias':
-      return 2 * spec.intermediate;
-    default:
-      return role satisfies never;
-  }
-}
-
 const key = (layer: number | null, role: MatrixRole | VectorRole) => `${layer ?? 'shard'}.${role}`;
-const isLookup = (role: MatrixRole) => role === 'embedding' || role === 'head';
 
 /**
  * Brings a shard's weights to the GPU, each tensor as it arrives, so that no more than one is held in memory beside it.
@@ -214,7 +163,7 @@ export async function loadWeights(options: LoadOptions): Promise<ShardWeights> {
       }
       let matrix = matrices.get(name);
       if (matrix === undefined) {
-        const format = formatOf(options.quantization, tensor.dtype, isLookup(to.role), options.expandF16);
+        const format = formatOf({ ...options, dtype: tensor.dtype }, isLookup(to.role));
         const shape = matrixShape(to.role, spec);
         const size = matrixBytes(shape, format);
         matrix = await device.guardMemory(
@@ -237,7 +186,7 @@ export async function loadWeights(options: LoadOptions): Promise<ShardWeights> {
       checkShape(tensor, target);
       // The first matrix tells the file's number format; vectors may have another, and are small.
       if (!budgetChecked && tensor.shape.length === 2) {
-        checkBudget(options, tensor);
+        checkBudget(options, tensor.dtype);
         budgetChecked = true;
       }
       await place(tensor, target);
@@ -310,51 +259,4 @@ function checkShape(tensor: LoadedTensor, target: TensorSpec): void {
       { param: tensor.name },
     );
   }
-}
-
-/** GPU bytes of a shard's matrices, all in the number format of `dtype`. */
-export function shardWeightBytes(
-  spec: ModelSpec,
-  shard: Shard,
-  quantization: Quantization,
-  dtype: LoadedTensor['dtype'],
-  expandF16: boolean,
-): number {
-  const size = (role: MatrixRole) =>
-    matrixBytes(matrixShape(role, spec), formatOf(quantization, dtype, isLookup(role), expandF16));
-  const layer = size('qkv') + size('o') + size('gateUp') + size('down');
-  const shared = shard.embedding && shard.head && spec.tiedEmbeddings;
-  return (
-    (shard.end - shard.start) * layer +
-    (shard.embedding ? size('embedding') : 0) +
-    (shard.head && !shared ? size('head') : 0)
-  );
-}
-
-/** @param first the first matrix: its number format tells what the shard needs */
-function checkBudget(options: LoadOptions, first: LoadedTensor): void {
-  const { spec, shard, quantization, memoryBudgetBytes, reservedBytes, expandF16 } = options;
-  const layers = shard.end - shard.start;
-  const weights = shardWeightBytes(spec, shard, quantization, first.dtype, expandF16);
-  const need = weights + reservedBytes;
-  if (need <= memoryBudgetBytes) return;
-  const oneLayer = shardWeightBytes(
-    spec,
-    { start: 0, end: 1, embedding: false, head: false },
-    quantization,
-    first.dtype,
-    expandF16,
-  );
-  const room = memoryBudgetBytes - reservedBytes - (weights - layers * oneLayer);
-  const fit = Math.floor(room / oneLayer);
-  const remedy =
-    fit >= 1
-      ? `assign ${fit} layer${fit === 1 ? '' : 's'} or fewer`
-      : quantization === 'q4'
-        ? 'lend more memory'
-        : 'lend more memory or load the model with q4 weights';
-  throw new ShoalError(
-    'SHARD_TOO_LARGE',
-    `${layersText(shard.start, shard.end)} need ${formatBytes(need)} (weights ${formatBytes(weights)}, KV cache and scratch ${formatBytes(reservedBytes)}), this device allows ${formatBytes(memoryBudgetBytes)}; ${remedy}`,
-  );
 }

@@ -1,5 +1,5 @@
 import { FILE_DTYPE_BYTES, type FileDtype } from './manifest.ts';
-import type { Quantization, Shard } from './shard.ts';
+import type { Shard } from './shard.ts';
 import type { ModelSpec } from './spec.ts';
 
 /** What a tensor does. `head` is the LM head, whether its own matrix or the embedding tied to it. */
@@ -107,61 +107,4 @@ export function layerTensors(spec: ModelSpec, layer: number): TensorSpec[] {
 /** Bytes of one tensor in its file. */
 export function tensorFileBytes(shape: readonly number[], dtype: FileDtype): number {
   return shape.reduce((product, dimension) => product * dimension, 1) * FILE_DTYPE_BYTES[dtype];
-}
-
-/** Weights of one quantized block; a row is padded to whole blocks. */
-const QUANT_BLOCK = 32;
-/** A block's weights and its f16 scale. */
-const BLOCK_BYTES = { q8: 32 + 2, q4: 16 + 2 } as const;
-
-/**
- * Bytes of one tensor on the GPU: vectors (norms, biases) as f32, matrices as in the file (16-bit values two to a u32, rows padded
- * to whole u32) or in quantized blocks.
- */
-export function tensorGpuBytes(
-  shape: readonly number[],
-  dtype: FileDtype,
-  quantization: Quantization,
-): number {
-  const [rows, columns] = shape;
-  if (rows === undefined) return 4;
-  if (columns === undefined) return rows * 4;
-  if (quantization === 'native') return rows * Math.ceil((columns * FILE_DTYPE_BYTES[dtype]) / 4) * 4;
-  return rows * Math.ceil(columns / QUANT_BLOCK) * BLOCK_BYTES[quantization];
-}
-
-export interface WeightBytes {
-  /** What a worker downloads. */
-  readonly file: number;
-  /** What its GPU holds, before the buffers' own alignment. */
-  readonly gpu: number;
-}
-
-function sumBytes(tensors: readonly TensorSpec[], dtype: FileDtype, quantization: Quantization): WeightBytes {
-  let file = 0;
-  let gpu = 0;
-  for (const { shape } of tensors) {
-    file += tensorFileBytes(shape, dtype);
-    gpu += tensorGpuBytes(shape, dtype, quantization);
-  }
-  return { file, gpu };
-}
-
-/** Weights of one layer; all layers of a model are alike. */
-export function layerBytes(
-  spec: ModelSpec,
-  dtype: FileDtype,
-  quantization: Quantization = 'native',
-): WeightBytes {
-  return sumBytes(layerTensors(spec, 0), dtype, quantization);
-}
-
-/** Weights of a shard, the embedding counted once where the head is tied to it. */
-export function shardBytes(
-  spec: ModelSpec,
-  shard: Shard,
-  dtype: FileDtype,
-  quantization: Quantization = 'native',
-): WeightBytes {
-  return sumBytes(shardTensors(spec, shard), dtype, quantization);
 }

@@ -55,7 +55,8 @@ export class WeightFiles {
   /** The widest format among the matrices: what placement counts with. */
   get dtype(): FileDtype {
     const dtypes = [...this.#tensors.values()].filter((t) => t.shape.length === 2).map((t) => t.dtype);
-    return dtypes.find((dtype) => FILE_DTYPE_BYTES[dtype] === 4) ?? dtypes[0] ?? 'F32';
+    // Of the two 16-bit formats F16 is the larger: some workers store it as f32.
+    return (['F32', 'F16', 'BF16'] as const).find((dtype) => dtypes.includes(dtype)) ?? 'F32';
   }
 
   /** Names of the files that hold tensors of the model. */

@@ -1,9 +1,9 @@
 /** What the parts of a model cost a worker: the input of placement. */
-import { MAX_BATCH_ROWS, SCRATCH_BYTES_PER_STAGE } from '../config/limits.ts';
+import { kvBytes, largestBufferBytes, scratchBytes } from '../model/gpu-bytes.ts';
 import type { FileDtype } from '../model/manifest.ts';
 import type { Quantization } from '../model/shard.ts';
 import type { ModelSpec } from '../model/spec.ts';
-import { layerBytes, tensorGpuBytes } from '../model/tensors.ts';
+import { shardWeightBytes, type WeightStorage } from '../model/weight-layout.ts';
 
 /** One part of a model: a layer, the embedding, or the final norm with the LM head. */
 export interface PartCost {
@@ -19,10 +19,12 @@ export interface ModelCosts {
   readonly head: PartCost;
   /** Bytes that a worker with both embedding and head saves: with tied embeddings they are one matrix. */
   readonly tiedBytes: number;
-  /** Activations and staging that every stage needs, whatever it holds. */
+  /** Activations and tables that every stage needs, whatever it holds; what the LM head needs beyond is in `head`. */
   readonly scratchBytes: number;
   /** The largest single GPU buffer that cannot be made smaller. */
   readonly largestBufferBytes: number;
+  /** The same for workers that store f16 weights as f32; undefined where that makes no difference. */
+  readonly expanded?: ModelCosts;
 }
 
 /** Multiply-accumulates a token needs in one layer's seven matrices (attention over the KV cache is not counted). */
@@ -36,34 +38,37 @@ export function headMacs(spec: ModelSpec): number {
   return spec.hidden * spec.vocab;
 }
 
-/** KV cache and activations are f32 on the GPU. */
-const KV_VALUE_BYTES = 4;
-const ACTIVATION_BYTES = 4;
-
-/** GPU bytes of one layer's keys and values for one sequence over the model's whole context. */
-export function layerKvBytes(spec: ModelSpec): number {
-  return 2 * spec.kvHeads * spec.headDim * KV_VALUE_BYTES * spec.contextLength;
-}
-
 /**
- * Costs of a Llama-family model, whose layers are alike. A worker is asked to have room for the weights and for one
- * sequence of full length; what its budget leaves beyond that becomes KV cache for more sequences.
+ * Costs of a Llama-family model, whose layers are alike, by the arithmetic that the engine allocates with. A worker is asked
+ * to have room for the weights and for one sequence of full length; what its budget leaves beyond that becomes KV cache
+ * for more sequences.
  */
 export function modelCosts(spec: ModelSpec, dtype: FileDtype, quantization: Quantization): ModelCosts {
-  // The engine keeps embedding and LM head at 8 bits where the layers have 4.
-  const endQuantization = quantization === 'q4' ? 'q8' : quantization;
-  const matrix = tensorGpuBytes([spec.vocab, spec.hidden], dtype, endQuantization);
-  const layer = {
-    bytes: layerBytes(spec, dtype, quantization).gpu + layerKvBytes(spec),
-    macs: layerMacs(spec),
-  };
+  const expands = quantization === 'native' && dtype === 'F16';
+  const costs = costsStored(spec, { dtype, quantization, expandF16: false });
+  return expands
+    ? { ...costs, expanded: costsStored(spec, { dtype, quantization, expandF16: true }) }
+    : costs;
+}
+
+function costsStored(spec: ModelSpec, storage: WeightStorage): ModelCosts {
+  const weights = (embedding: boolean, head: boolean) =>
+    shardWeightBytes(spec, { start: 0, end: 1, embedding, head }, storage);
+  const middle = weights(false, false);
+  const [first, last, both] = [weights(true, false), weights(false, true), weights(true, true)];
+  const layer = { bytes: middle + kvBytes(spec, 1, spec.contextLength), macs: layerMacs(spec) };
+  const scratch = scratchBytes(spec, false);
   return {
     layers: Array.from({ length: spec.layers }, () => layer),
-    embedding: { bytes: matrix, macs: 0 },
-    head: { bytes: matrix + spec.hidden * 4, macs: headMacs(spec) },
-    tiedBytes: spec.tiedEmbeddings ? matrix : 0,
-    scratchBytes: SCRATCH_BYTES_PER_STAGE,
-    // Matrices are cut into row tiles of any size; the gate and up projections of a whole micro-batch are one buffer.
-    largestBufferBytes: MAX_BATCH_ROWS * 2 * Math.max(spec.intermediate, spec.hidden) * ACTIVATION_BYTES,
+    embedding: { bytes: first - middle, macs: 0 },
+    head: { bytes: last - middle + scratchBytes(spec, true) - scratch, macs: headMacs(spec) },
+    tiedBytes: first + last - middle - both,
+    scratchBytes: scratch,
+    largestBufferBytes: largestBufferBytes(spec),
   };
+}
+
+/** What the parts cost one worker. */
+export function costsOn(costs: ModelCosts, worker: { readonly storesF16AsF32?: boolean }): ModelCosts {
+  return worker.storesF16AsF32 === true ? (costs.expanded ?? costs) : costs;
 }

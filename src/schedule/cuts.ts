@@ -1,5 +1,5 @@
 /** Cutting a model's layers between workers whose order is given. */
-import type { ModelCosts } from './costs.ts';
+import { costsOn, type ModelCosts } from './costs.ts';
 import type { PlacedStage, PlacementWorker } from './placement.ts';
 
 /**
@@ -24,28 +24,35 @@ type StageFunction = (index: number, start: number, end: number) => PlacedStage 
 
 function stageFunction(costs: ModelCosts, workers: readonly PlacementWorker[]): StageFunction {
   // Sums of everything before a layer, so that a range costs two look-ups.
-  const bytesBefore = [0];
-  const macsBefore = [0];
-  for (const layer of costs.layers) {
-    bytesBefore.push(bytesBefore.at(-1)! + layer.bytes);
-    macsBefore.push(macsBefore.at(-1)! + layer.macs);
+  const sumsOf = new Map<ModelCosts, { bytesBefore: number[]; macsBefore: number[] }>();
+  for (const worker of workers) {
+    const own = costsOn(costs, worker);
+    if (sumsOf.has(own)) continue;
+    const [bytesBefore, macsBefore] = [[0], [0]];
+    for (const layer of own.layers) {
+      bytesBefore.push(bytesBefore.at(-1)! + layer.bytes);
+      macsBefore.push(macsBefore.at(-1)! + layer.macs);
+    }
+    sumsOf.set(own, { bytesBefore, macsBefore });
   }
   return (index, start, end) => {
     const worker = workers[index]!;
+    const own = costsOn(costs, worker);
+    const { bytesBefore, macsBefore } = sumsOf.get(own)!;
     const embedding = index === 0;
     const head = index === workers.length - 1;
     const bytes =
-      costs.scratchBytes +
+      own.scratchBytes +
       (bytesBefore[end]! - bytesBefore[start]!) +
-      (embedding ? costs.embedding.bytes : 0) +
-      (head ? costs.head.bytes : 0) -
-      (embedding && head ? costs.tiedBytes : 0);
+      (embedding ? own.embedding.bytes : 0) +
+      (head ? own.head.bytes : 0) -
+      (embedding && head ? own.tiedBytes : 0);
     if (bytes > worker.memoryBytes) return null;
     const macs =
       macsBefore[end]! -
       macsBefore[start]! +
-      (embedding ? costs.embedding.macs : 0) +
-      (head ? costs.head.macs : 0);
+      (embedding ? own.embedding.macs : 0) +
+      (head ? own.head.macs : 0);
     return {
       worker: worker.id,
       shard: { start, end, embedding, head },

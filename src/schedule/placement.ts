@@ -5,7 +5,7 @@
  * (multiply-accumulates of the stage over the worker's measured rate), under each worker's memory budget.
  */
 import type { Shard } from '../model/shard.ts';
-import type { ModelCosts } from './costs.ts';
+import { costsOn, type ModelCosts } from './costs.ts';
 import { cutLayers } from './cuts.ts';
 
 export interface PlacementWorker {
@@ -16,6 +16,8 @@ export interface PlacementWorker {
   readonly maxBufferBytes: number;
   /** A software adapter. */
   readonly isFallback: boolean;
+  /** F16 weights that are not quantized take twice the memory here. */
+  readonly storesF16AsF32?: boolean;
 }
 
 export interface PlacedStage {
@@ -74,12 +76,11 @@ export function place(
   options: PlacementOptions = {},
 ): Placement {
   const size = Math.min(options.pipelineSize ?? costs.layers.length, costs.layers.length);
-  const smallestLayer = Math.min(...costs.layers.map(({ bytes }) => bytes));
-  const able = workers.filter(
-    (worker) =>
-      worker.memoryBytes >= smallestLayer + costs.scratchBytes &&
-      worker.maxBufferBytes >= costs.largestBufferBytes,
-  );
+  const able = workers.filter((worker) => {
+    const { layers, scratchBytes, largestBufferBytes } = costsOn(costs, worker);
+    const smallestLayer = Math.min(...layers.map(({ bytes }) => bytes));
+    return worker.memoryBytes >= smallestLayer + scratchBytes && worker.maxBufferBytes >= largestBufferBytes;
+  });
   // Slowest first out; software adapters before all others; of equals the one that came last.
   const leaving = [...able.keys()].sort((a, b) => {
     const [left, right] = [able[a]!, able[b]!];
@@ -155,7 +156,9 @@ function* reorderings(members: readonly PlacementWorker[]): Generator<readonly P
   }
 }
 
-function doesNotFit(costs: ModelCosts, workers: readonly PlacementWorker[], size: number): Placement {
+function doesNotFit(modelCosts: ModelCosts, workers: readonly PlacementWorker[], size: number): Placement {
+  // One number has to do for all workers: the largest, which is enough whoever takes what.
+  const costs = costsOn(modelCosts, { storesF16AsF32: workers.some((worker) => worker.storesF16AsF32) });
   const parts = [...costs.layers, costs.embedding, costs.head];
   const used = Math.min(size, Math.max(1, workers.length));
   const tied = used === 1 ? costs.tiedBytes : 0;

@@ -22,8 +22,14 @@ export function placementWorkers(
     .sort((a, b) => rank(a) - rank(b))
     .flatMap((peer) => {
       if (peer.capability === null) return [];
-      const { gemvMacsPerSecond, memoryBudgetBytes, adapter, maxBufferBytes, maxStorageBindingBytes } =
-        peer.capability;
+      const {
+        gemvMacsPerSecond,
+        memoryBudgetBytes,
+        adapter,
+        maxBufferBytes,
+        maxStorageBindingBytes,
+        storesF16AsF32,
+      } = peer.capability;
       const heldBytes = holding.reduce((sum, pipeline) => sum + pipeline.bytesOn(peer), 0);
       return {
         id: peer.id,
@@ -31,6 +37,7 @@ export function placementWorkers(
         memoryBytes: memoryBudgetBytes - heldBytes,
         maxBufferBytes: Math.min(maxBufferBytes, maxStorageBindingBytes),
         isFallback: adapter.isFallback,
+        storesF16AsF32: storesF16AsF32 ?? false,
       };
     });
 }

@@ -1,17 +1,15 @@
-import { MAX_SEQUENCES_PER_STAGE, SCRATCH_BYTES_PER_STAGE } from '../config/limits.ts';
 import { type ProbeResult, probeTuning } from '../gpu/autotune.ts';
 import { type GpuDevice, requestDevice } from '../gpu/device.ts';
-import { kvBytes } from '../gpu/kv-cache.ts';
 import type { ShaderSource } from '../gpu/shaders.ts';
 import { createStageEngine } from '../gpu/transformer.ts';
 import type { Tuning } from '../gpu/tuning.ts';
-import { shardWeightBytes } from '../gpu/weights.ts';
-import type { LoadedTensor, WeightManifest } from '../model/manifest.ts';
+import type { LoadedTensor } from '../model/manifest.ts';
 import type { Fetch } from '../model/range-download.ts';
 import type { TensorCache } from '../model/tensor-cache.ts';
 import { loadShard } from '../model/weight-source.ts';
 import type { LoadedShard, LoadRequest, RequestDevice, WorkerDevice } from './device.ts';
 import { fetchManifest } from './fetch-manifest.ts';
+import { kvBudgetBytes } from './kv-budget.ts';
 
 export interface WebGpuOptions {
   /** `navigator.gpu`, or Dawn's object under Node. */
@@ -57,6 +55,7 @@ class WebGpuDevice implements WorkerDevice {
         isFallback: adapter.isFallback,
       },
       ...limits,
+      storesF16AsF32: probe.tuning.expandF16,
       gemvMacsPerSecond: probe.gemvMacsPerSecond,
     };
     this.lost = device.lost;
@@ -87,7 +86,7 @@ class WebGpuDevice implements WorkerDevice {
       shard,
       weights: thenTell(load, () => onProgress('compile', 0, 0)),
       quantization,
-      kvBudgetBytes: kvBudgetBytes(manifest, request, this.#tuning),
+      kvBudgetBytes: kvBudgetBytes(manifest, request, this.#tuning, this.#device.limits),
       memoryBudgetBytes: budgetBytes,
       tuning: this.#tuning,
       signal,
@@ -98,22 +97,6 @@ class WebGpuDevice implements WorkerDevice {
   destroy(): void {
     this.#device.destroy();
   }
-}
-
-/**
- * KV cache of one full sequence, as placement counted it, and half of what the budget leaves after a successor of the
- * same size: pipelines are replaced while the old one serves, so both must fit.
- */
-function kvBudgetBytes(
-  { spec, tensors }: WeightManifest,
-  { shard, quantization, budgetBytes }: LoadRequest,
-  { expandF16 }: Tuning,
-): number {
-  const matrix = Object.values(tensors).find(({ shape }) => shape.length === 2);
-  const weights = shardWeightBytes(spec, shard, quantization, matrix?.dtype ?? 'F32', expandF16);
-  const one = kvBytes(spec, shard.end - shard.start, spec.contextLength);
-  const spare = budgetBytes - 2 * (weights + SCRATCH_BYTES_PER_STAGE + one);
-  return Math.min(one * MAX_SEQUENCES_PER_STAGE, one + Math.max(0, spare / 2));
 }
 
 async function* thenTell(

@@ -6,12 +6,13 @@ import { sampleToken, TokenHistory } from '../../src/gpu/sampler.ts';
 import type { StageEngine } from '../../src/gpu/stage-engine.ts';
 import { createStageEngine } from '../../src/gpu/transformer.ts';
 import { FALLBACK_TUNING } from '../../src/gpu/tuning.ts';
-import { formatOf, packRows } from '../../src/gpu/weight-format.ts';
+import { packRows } from '../../src/gpu/weight-format.ts';
 import type { FileDtype } from '../../src/model/manifest.ts';
 import { GREEDY, type SamplingParams } from '../../src/model/sampling.ts';
 import type { Quantization } from '../../src/model/shard.ts';
 import type { ModelSpec } from '../../src/model/spec.ts';
 import { wholeModel } from '../../src/model/tensors.ts';
+import { formatOf } from '../../src/model/weight-layout.ts';
 import { openDevice, testShaders } from '../support/gpu.ts';
 import { ODD_SPEC, seededTensors } from '../support/seeded-model.ts';
 
@@ -61,10 +62,12 @@ async function weightsOnGpu({ spec, dtype, quantization }: Case): Promise<Refere
   for await (const tensor of seededTensors(spec, wholeModel(spec), dtype)) {
     const [rows = 1, k = rows] = tensor.shape.length === 1 ? [1, tensor.shape[0]!] : tensor.shape;
     const lookup = tensor.name.includes('embed') || tensor.name.includes('lm_head');
-    const format =
-      tensor.shape.length === 1
-        ? formatOf('native', dtype, false, false)
-        : formatOf(quantization, dtype, lookup, false);
+    const storage = {
+      quantization: tensor.shape.length === 1 ? 'native' : quantization,
+      dtype,
+      expandF16: false,
+    };
+    const format = formatOf(storage, lookup);
     weights.set(tensor.name, unpackRows(packRows(tensor.bytes, dtype, rows, k, format), format, rows, k));
   }
   return weights;

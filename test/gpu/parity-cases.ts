@@ -1,17 +1,17 @@
 import { KV_PAGE_POSITIONS } from '../../src/config/limits.ts';
-import { stridesOf } from '../../src/gpu/activations.ts';
 import { linearDispatch, matmul } from '../../src/gpu/dispatch.ts';
 import { f16Bits, f16Value, roundF16 } from '../../src/gpu/half.ts';
-import { BLOCK, padded } from '../../src/gpu/lanes.ts';
 import { rmsNorm as rmsNormDispatch } from '../../src/gpu/layer-program.ts';
 import { Matrix } from '../../src/gpu/matrix.ts';
 import { attend, matVec, rmsNorm, rotate, swiglu } from '../../src/gpu/reference/kernels.ts';
 import { unpackRows } from '../../src/gpu/reference/weights.ts';
 import { ropeFrequencies, ropeTable } from '../../src/gpu/rope.ts';
 import type { Tuning } from '../../src/gpu/tuning.ts';
-import { packRows, type WeightFormat } from '../../src/gpu/weight-format.ts';
+import { packRows } from '../../src/gpu/weight-format.ts';
+import { stridesOf } from '../../src/model/gpu-bytes.ts';
 import type { FileDtype } from '../../src/model/manifest.ts';
 import type { ModelSpec } from '../../src/model/spec.ts';
+import { BLOCK, padded, type WeightFormat } from '../../src/model/weight-layout.ts';
 import { encode, gaussians, ODD_SPEC } from '../support/seeded-model.ts';
 import { type KernelBench, padRows, worstError } from './kernel-bench.ts';
 

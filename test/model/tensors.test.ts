@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { specFromHfConfig } from '../../src/model/hf-config.ts';
-import { layerBytes, shardBytes, shardTensors, tensorGpuBytes, wholeModel } from '../../src/model/tensors.ts';
+import type { FileDtype } from '../../src/model/manifest.ts';
+import { shardTensors, tensorFileBytes, wholeModel } from '../../src/model/tensors.ts';
 
 const spec = specFromHfConfig({
   model_type: 'llama',
@@ -81,20 +82,10 @@ describe('the tensors of a shard', () => {
   });
 });
 
-describe('bytes', () => {
-  it('of a file are those of its numbers', () => {
-    const layer = 28 + 56 * 28 + 2 * 28 * 28 + 28 * 56 + 28 + 3 * 53 * 28;
-    expect(layerBytes(spec, 'F16').file).toBe(2 * layer);
-    expect(layerBytes(spec, 'F32').file).toBe(4 * layer);
-    expect(shardBytes(spec, wholeModel(spec), 'BF16').file).toBe(2 * (3 * layer + 2 * 307 * 28 + 28));
-    expect(shardBytes(tied, wholeModel(tied), 'BF16').file).toBe(2 * (3 * layer + 307 * 28 + 28));
-  });
-
-  it('of the GPU count whole blocks and whole words', () => {
-    expect(tensorGpuBytes([3, 33], 'F16', 'q8')).toBe(3 * 2 * 34);
-    expect(tensorGpuBytes([3, 33], 'F16', 'q4')).toBe(3 * 2 * 18);
-    expect(tensorGpuBytes([3, 33], 'BF16', 'native')).toBe(3 * 17 * 4);
-    expect(tensorGpuBytes([3, 33], 'F32', 'native')).toBe(3 * 33 * 4);
-    expect(tensorGpuBytes([33], 'F16', 'q4')).toBe(33 * 4);
-  });
+it('bytes of a file are those of its numbers', () => {
+  const bytes = (of: typeof spec, dtype: FileDtype) =>
+    shardTensors(of, wholeModel(of)).reduce((sum, { shape }) => sum + tensorFileBytes(shape, dtype), 0);
+  const layer = 28 + 56 * 28 + 2 * 28 * 28 + 28 * 56 + 28 + 3 * 53 * 28;
+  expect(bytes(spec, 'BF16')).toBe(2 * (3 * layer + 2 * 307 * 28 + 28));
+  expect(bytes(tied, 'F32')).toBe(4 * (3 * layer + 307 * 28 + 28));
 });

@@ -1,6 +1,6 @@
+import { BLOCK, padded, rowBytes, rowScaleBytes, type WeightFormat } from '../../model/weight-layout.ts';
 import { bf16Value, f16Value } from '../half.ts';
-import { BLOCK, padded } from '../lanes.ts';
-import { type PackedRows, rowBytes, rowScaleBytes, type WeightFormat } from '../weight-format.ts';
+import type { PackedRows } from '../weight-format.ts';
 
 /** Twin of the weights_*.wgsl pieces: reads packed rows back. @returns (rows, k) in f64 */
 export function unpackRows(

@@ -41,6 +41,8 @@ export const capabilitySchema = z.object({
   maxStorageBindingBytes: bytes,
   /** What the contributor lends: weights, KV cache and scratch together. */
   memoryBudgetBytes: bytes,
+  /** F16 weights that are not quantized are stored as f32 here, so they take twice the memory; absent: they are not. */
+  storesF16AsF32: z.boolean().optional(),
   /** Multiply-accumulates per second of the fastest GEMV variant, measured on this adapter. */
   gemvMacsPerSecond: z.number().positive().max(1e18),
   userAgent: z.string().max(512),
