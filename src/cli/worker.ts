@@ -18,6 +18,7 @@ export async function worker(flags: WorkerFlags, scope: Scope): Promise<void> {
     sandbox: flags.sandbox,
     ...(flags.memory !== undefined && { memoryGb: flags.memory }),
     onChange: (tab, state) => reportTab(log, tab, state),
+    onProbe: (tab, line) => log.info(`${tab}: ${line}`),
   });
   scope.defer(() => fleet.close());
   log.info(`${flags.tabs} ${flags.tabs === 1 ? 'tab' : 'tabs'} for ${flags.server}`);

@@ -20,7 +20,7 @@ export interface ProbeResult {
   readonly tuning: Tuning;
   /** Multiply-accumulates per second of the chosen GEMV on f16 weights, as this adapter stores them: what placement reads. */
   readonly gemvMacsPerSecond: number;
-  /** Milliseconds of one dispatch for each kernel that was measured, for `shoal doctor` and the log. */
+  /** Milliseconds of one dispatch for each kernel that was measured, for the log. */
   readonly measuredMs: Readonly<Record<string, number>>;
 }
 

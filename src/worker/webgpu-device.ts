@@ -10,6 +10,7 @@ import { loadShard } from '../model/weight-source.ts';
 import type { LoadedShard, LoadRequest, RequestDevice, WorkerDevice } from './device.ts';
 import { fetchManifest } from './fetch-manifest.ts';
 import { kvBudgetBytes } from './kv-budget.ts';
+import { probeLine } from './probe-line.ts';
 
 export interface WebGpuOptions {
   /** `navigator.gpu`, or Dawn's object under Node. */
@@ -19,6 +20,8 @@ export interface WebGpuOptions {
   readonly cache: () => Promise<TensorCache | undefined>;
   /** Runs `work` while no other tab of this browser does: probes at the same time would measure each other. */
   readonly alone?: <T>(work: () => Promise<T>, signal: AbortSignal) => Promise<T>;
+  /** Takes a line for people: which kernels the probe chose. */
+  readonly log?: (line: string) => void;
 }
 
 /** Makes the worker's devices: adapter, shaders, probe. */
@@ -29,6 +32,7 @@ export function webGpuDevices(options: WebGpuOptions): RequestDevice {
       const shaders = await options.shaders(signal);
       const measure = () => probeTuning(device, shaders, { signal });
       const probe = await (options.alone ? options.alone(measure, signal) : measure());
+      options.log?.(probeLine(probe));
       return new WebGpuDevice(options, device, shaders, probe);
     } catch (thrown) {
       device.destroy();

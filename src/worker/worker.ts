@@ -18,6 +18,7 @@ const host = new WorkerHost({
     shaders: (signal) => fetchShaders(new URL('/', location.href), fetch, signal),
     fetch: (url, init) => fetch(url, init),
     alone: (work, signal) => navigator.locks.request('shoal-probe', { signal }, work),
+    log: (line) => console.info(line),
     cache: () => CacheApiTensorCache.open(globalThis.caches as CacheStorage | undefined),
   }),
   emit: (event) => {

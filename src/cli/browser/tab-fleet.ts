@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Browser, Page } from 'puppeteer';
 import { ShoalError } from '../../config/errors.ts';
 import { BROWSER_START_MS, SHUTDOWN_MS } from '../../config/limits.ts';
+import { parseProbeLine } from '../../worker/probe-line.ts';
 import { Backoff } from '../backoff.ts';
 import { type BrowserOptions, launchBrowser } from './launch.ts';
 import { lostState, parseStateLine, type TabState } from './tab-state.ts';
@@ -15,6 +16,8 @@ export interface TabFleetOptions extends BrowserOptions {
   readonly namePrefix: string;
   /** A tab entered another phase, was lost, or waits for its restart. */
   readonly onChange: (tab: string, state: TabState) => void;
+  /** A tab measured its kernels. */
+  readonly onProbe?: (tab: string, line: string) => void;
 }
 
 /**
@@ -115,6 +118,8 @@ export class TabFleet {
       page.once('close', () => resolve('the tab was closed'));
       browser.once('disconnected', () => resolve('the browser ended'));
       page.on('console', (message) => {
+        const probe = parseProbeLine(message.text());
+        if (probe !== null) this.#options.onProbe?.(name, probe);
         const state = parseStateLine(message.text());
         if (state === null) return;
         this.#set(name, state);
