@@ -149,9 +149,9 @@ export const MAX_STOP_STRINGS = 16;
 export const MAX_STOP_CHARS = 256;
 /** No token for this long: the sequence is moved to another pipeline, or restarted on the same. Software adapters are slow. */
 export const TOKEN_DEADLINE_MS = 60_000;
-/** A sequence is restarted at most this often before the client gets an error. */
+/** A sequence is restarted at most this often without a new token before the client gets an error. */
 export const MAX_RESTARTS = 8;
-/** A sequence without a pipeline waits this long for a new one. */
+/** A sequence without a pipeline, or without room on one, waits this long before the client gets an error. */
 export const PIPELINE_WAIT_MS = 120_000;
 /** Workers come in bursts: placement waits this long for the next before it acts. */
 export const PLACEMENT_DEBOUNCE_MS = 300;
@@ -197,7 +197,7 @@ export const HELLO_DEADLINE_MS = 10_000;
 export const MAX_PROTOCOL_OFFENCES = 8;
 /** Stages answer `open` at once, between two micro-batches; one that has not by then is taken out of the pipeline. */
 export const OPEN_DEADLINE_MS = 20_000;
-/** Added to TOKEN_DEADLINE_MS for the first token, for each position to prefill: 20 positions/s is a slow software adapter. */
+/** Added to TOKEN_DEADLINE_MS for the first token, for each position that the pipeline has to prefill, of all sequences: 20 positions/s is a slow software adapter. */
 export const PREFILL_MS_PER_POSITION = 50;
 /** A worker that failed gets no layers for this long; doubles with every failure, to the maximum. */
 export const WORKER_BACKOFF_MIN_MS = 5_000;
@@ -206,10 +206,12 @@ export const WORKER_BACKOFF_MAX_MS = 300_000;
 export const EXPECT_WORKERS_MS = 120_000;
 /** Several sockets close together when a browser ends: one new placement for all of them. */
 export const DEPARTURE_DEBOUNCE_MS = 20;
-/** A stage without room is asked again after this. */
+/** A stage without room is asked again after this, or when a sequence has left it. */
 export const CAPACITY_RETRY_MS = 1_000;
-/** Times a sequence is refused for lack of room before the client gets OVERLOADED. */
-export const MAX_CAPACITY_RETRIES = 60;
+/** Failures in a row, without a token between, after which a worker that reports them, or a pipeline that falls silent, is taken out: one may be chance. */
+export const MAX_STRIKES = 2;
+/** Left out on suspicion (one end of a link that does not open, a stage of a pipeline that is silent), unless the rest cannot serve: longer than four link attempts or MAX_STRIKES token deadlines, so that the rest can prove itself. */
+export const SUSPICION_MS = 240_000;
 /** Pause before a sequence is started again on the pipeline that failed it, times the restarts so far. */
 export const RESTART_PAUSE_MS = 100;
 /** All files of the built page, which the server keeps in memory; the build has 1 MB. */

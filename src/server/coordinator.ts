@@ -5,10 +5,8 @@
  */
 import type { Logger } from 'pino';
 import type { GenerateEvent, GenerateRequest, ServingStage, TokenGenerator } from '../backend/generator.ts';
-import { type ErrorCode, ShoalError } from '../config/errors.ts';
+import { ShoalError } from '../config/errors.ts';
 import {
-  CAPACITY_RETRY_MS,
-  MAX_CAPACITY_RETRIES,
   MAX_CONCURRENT_REQUESTS,
   MAX_RESTARTS,
   PIPELINE_WAIT_MS,
@@ -20,8 +18,10 @@ import type { Pipeline } from './pipeline.ts';
 import type { Pipelines } from './pipelines.ts';
 import type { Peer } from './registry.ts';
 import { Sequence, type SequenceToken } from './sequence.ts';
-import { Slots } from './slots.ts';
+import { Slots, type Turn } from './slots.ts';
+import { Strikes } from './strikes.ts';
 import type { Timers } from './timers.ts';
+import { judgeWorkerFailure } from './worker-verdict.ts';
 
 type Message<T extends PeerMessage['type']> = Extract<PeerMessage, { type: T }>;
 
@@ -37,18 +37,22 @@ export class Coordinator implements TokenGenerator {
   readonly #options: CoordinatorOptions;
   readonly #slots: Slots;
   readonly #sequences = new Map<number, Sequence>();
+  readonly #strikes = new Strikes();
   readonly #closing = new AbortController();
   #lastSequence = 0;
+  #lastTicket = 0;
   #inFlight = 0;
 
   constructor(options: CoordinatorOptions) {
     const { pipelines } = options;
     this.#options = options;
-    this.#slots = new Slots(() => pipelines.live);
+    this.#slots = new Slots(() => pipelines.live, options.timers);
     pipelines.onLive(() => this.#slots.pump());
-    pipelines.onBroken((pipeline, reason) => {
+    pipelines.onBroken((pipeline) => {
       for (const sequence of [...this.#sequences.values()]) {
-        if (sequence.pipeline === pipeline) sequence.fail(reason);
+        // Why is in the log; it may be the words of a worker, which are not for clients.
+        if (sequence.pipeline === pipeline)
+          sequence.fail(new ShoalError('PIPELINE_LOST', 'a worker left or failed'));
       }
     });
   }
@@ -71,18 +75,33 @@ export class Coordinator implements TokenGenerator {
   token(peer: Peer, message: Message<'token'>): void {
     const sequence = this.#find(peer, message);
     const verdict = sequence?.token(peer, message);
-    if (verdict !== 'taken') this.#refuse(peer, message, verdict);
+    if (sequence !== undefined && verdict === 'taken') this.#strikes.clear(sequence.pipeline);
+    else if (sequence !== undefined && verdict === 'a gap')
+      this.#strike(sequence.pipeline, peer, 'lost a token');
+    else this.#refuse(peer, message, verdict);
   }
 
   sequenceFailed(peer: Peer, message: Message<'sequence-failed'>): void {
     const sequence = this.#find(peer, message);
-    if (sequence === undefined) this.#refuse(peer, message, undefined);
-    else sequence.fail(ShoalError.from(message.error), peer);
+    if (sequence === undefined) {
+      this.#refuse(peer, message, undefined);
+      return;
+    }
+    const { code, message: text } = message.error;
+    const { error, isBlamed } = judgeWorkerFailure(code, sequence, peer);
+    this.#options.log.warn(
+      { sequence: sequence.id, epoch: message.epoch, worker: peer.name, code },
+      `a worker reports a failed sequence: ${text}`,
+    );
+    if (sequence.fail(error, peer) && isBlamed) {
+      this.#strike(sequence.pipeline, peer, `failed a sequence with ${code}`);
+    }
   }
 
   /** Ends every generation with ABORTED. */
   close(): void {
     this.#closing.abort(new ShoalError('ABORTED', 'the server is shutting down'));
+    this.#slots.close();
   }
 
   async *#generate(
@@ -104,17 +123,28 @@ export class Coordinator implements TokenGenerator {
   }
 
   async *#run(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateEvent, void, undefined> {
+    const { timers, pipelines } = this.#options;
     const ids = [...request.prompt];
     let wire = this.#options.wire ?? 'f16';
+    let ticket = ++this.#lastTicket;
     let restarts = 0;
-    let refusals = 0;
+    /** Of them, since the last token. */
+    let failures = 0;
+    let waitingSince: number | null = null;
+    /** Had no room for it though nothing else ran there: others need not wait behind it. */
+    let tooSmall: Pipeline | null = null;
+    let nonFinite: { readonly by: Peer | null; readonly pipeline: Pipeline } | null = null;
     for (;;) {
-      const pipeline = await this.#slot(ids.length > request.prompt.length || restarts > 0, signal);
-      const sequence = this.#open(pipeline, request, ids, wire);
+      waitingSince ??= timers.now();
+      const hasStarted = ids.length > request.prompt.length || restarts > 0;
+      const isResumed = hasStarted && (tooSmall === null || tooSmall !== pipelines.live);
+      const pipeline = await this.#slot({ ticket, isResumed }, hasStarted, waitingSince, signal);
+      const sequence = this.#open(pipeline, request, ids, wire, ticket);
       try {
         let announced = false;
         for (;;) {
           const token = await sequence.next(signal);
+          failures = 0;
           if (!announced) {
             yield { type: 'pipeline', stages: servingStages(pipeline), restarts };
             announced = true;
@@ -128,61 +158,91 @@ export class Coordinator implements TokenGenerator {
           }
         }
       } catch (thrown) {
+        if (signal.aborted) throw ShoalError.from(signal.reason, 'ABORTED');
         const error = ShoalError.from(thrown);
-        this.#log(sequence, error);
-        const remedy = REMEDIES[error.code] ?? 'restart';
-        if (remedy === 'give up') throw error;
-        if (remedy === 'wait for room') {
-          if (++refusals > MAX_CAPACITY_RETRIES) {
-            throw new ShoalError('OVERLOADED', `the workers have no room for this request: ${error.message}`);
+        if (sequence.isOpen) waitingSince = null;
+        if (error.code === 'SEQUENCE_LIMIT' || error.code === 'KV_EXHAUSTED') {
+          this.#slots.refused(ticket, pipeline);
+          if (pipeline.sequences === 1) {
+            tooSmall = pipeline;
+            ticket = ++this.#lastTicket;
           }
-        } else {
-          if (++restarts > MAX_RESTARTS) {
+          continue;
+        }
+        this.#log(sequence, error);
+        if (error.code === 'PROTOCOL_INVALID') this.#strike(pipeline, pipeline.last, 'ended an answer early');
+        if (error.code === 'NON_FINITE') {
+          const by = sequence.failedBy;
+          // The same on other hardware: it lies in the model or the request.
+          if (nonFinite !== null && (nonFinite.by !== by || nonFinite.pipeline !== pipeline)) {
             throw new ShoalError(
-              'PIPELINE_LOST',
-              `the answer was started again ${MAX_RESTARTS} times and failed each time, the last time with ${error}`,
-              { cause: error },
+              'NON_FINITE',
+              'the model gave values that are no numbers, on one worker after another; shorten or change the prompt',
             );
           }
-          if (remedy === 'restart with f32') wire = 'f32';
+          nonFinite = { by, pipeline };
         }
-        // A new pipeline is worth an immediate start; the one that failed it is not.
-        if (pipeline.state !== 'ended') {
-          this.#close(sequence);
-          await this.#pause(
-            remedy === 'wait for room' ? CAPACITY_RETRY_MS : RESTART_PAUSE_MS * restarts,
-            signal,
+        restarts++;
+        if (++failures > MAX_RESTARTS) {
+          throw new ShoalError(
+            'PIPELINE_LOST',
+            `the answer was started again ${MAX_RESTARTS} times and failed each time, the last time with ${error}`,
+            { cause: error },
           );
         }
+        if (error.code === 'F16_RANGE') wire = 'f32';
+        // A new pipeline is worth an immediate start; the one that failed it is not.
+        if (pipeline.state !== 'ended') {
+          this.#close(sequence, ticket);
+          await this.#pause(RESTART_PAUSE_MS * failures, signal);
+        }
       } finally {
-        this.#close(sequence);
+        this.#close(sequence, ticket);
       }
     }
   }
 
-  /** @throws NO_PIPELINE when none is live and none comes, or none within PIPELINE_WAIT_MS */
-  async #slot(isResumed: boolean, signal: AbortSignal): Promise<Pipeline> {
+  /**
+   * @param since when the generation began to wait (ms)
+   * @throws NO_PIPELINE when none is live and none comes, or none within PIPELINE_WAIT_MS; OVERLOADED when there was no
+   *   room for so long
+   */
+  async #slot(turn: Turn, hasStarted: boolean, since: number, signal: AbortSignal): Promise<Pipeline> {
     const { pipelines, timers } = this.#options;
-    if (pipelines.live === null && !isResumed && !pipelines.isComing) {
+    if (pipelines.live === null && !hasStarted && !pipelines.isComing) {
       throw new ShoalError('NO_PIPELINE', pipelines.detail);
     }
-    const deadline = new AbortController();
-    const cancel = timers.after(PIPELINE_WAIT_MS, () => {
+    const late = () => {
       const seconds = PIPELINE_WAIT_MS / 1_000;
-      deadline.abort(
-        pipelines.live === null
-          ? new ShoalError('NO_PIPELINE', `no pipeline for ${seconds} s: ${pipelines.detail}`)
-          : new ShoalError('OVERLOADED', `no room on the pipeline for ${seconds} s; try again later`),
-      );
-    });
+      return pipelines.live === null
+        ? new ShoalError('NO_PIPELINE', `no pipeline for ${seconds} s: ${pipelines.detail}`)
+        : new ShoalError('OVERLOADED', `no room on the pipeline for ${seconds} s; try again later`);
+    };
+    const leftMs = since + PIPELINE_WAIT_MS - timers.now();
+    if (leftMs <= 0) throw late();
+    const deadline = new AbortController();
+    const cancel = timers.after(leftMs, () => deadline.abort(late()));
     try {
-      return await this.#slots.acquire(isResumed, AbortSignal.any([signal, deadline.signal]));
+      return await this.#slots.acquire(turn, AbortSignal.any([signal, deadline.signal]));
     } finally {
       cancel();
     }
   }
 
-  #open(pipeline: Pipeline, request: GenerateRequest, ids: readonly number[], wire: WireDtype): Sequence {
+  /** The worker stays in the pipeline until this has happened MAX_STRIKES times without a token between. */
+  #strike(pipeline: Pipeline, peer: Peer, what: string): void {
+    if (!this.#strikes.add(peer)) return;
+    const error = new ShoalError('PIPELINE_LOST', `it ${what}, again and again; it is left out for a while`);
+    this.#options.pipelines.membersFailed(pipeline, [peer], error);
+  }
+
+  #open(
+    pipeline: Pipeline,
+    request: GenerateRequest,
+    ids: readonly number[],
+    wire: WireDtype,
+    ticket: number,
+  ): Sequence {
     const { pipelines, timers } = this.#options;
     const sequence = new Sequence({
       id: this.#nextId(),
@@ -191,12 +251,18 @@ export class Coordinator implements TokenGenerator {
       ids: [...ids],
       wire,
       timers,
-      onUnresponsive: (peers) =>
-        pipelines.membersFailed(
-          pipeline,
-          peers,
-          new ShoalError('DEADLINE_EXCEEDED', 'it did not answer in time; it is left out for a while'),
-        ),
+      events: {
+        opened: () => this.#slots.opened(ticket),
+        unresponsive: (peers) =>
+          pipelines.membersFailed(
+            pipeline,
+            peers,
+            new ShoalError('DEADLINE_EXCEEDED', 'it did not answer in time; it is left out for a while'),
+          ),
+        stalled: (error) => {
+          if (this.#strikes.add(pipeline)) pipelines.stalled(pipeline, error);
+        },
+      },
     });
     this.#sequences.set(sequence.id, sequence);
     sequence.open();
@@ -204,11 +270,11 @@ export class Coordinator implements TokenGenerator {
   }
 
   /** Idempotent: frees the sequence on its stages, its id and its slot. */
-  #close(sequence: Sequence): void {
+  #close(sequence: Sequence, ticket: number): void {
     if (!this.#sequences.delete(sequence.id)) return;
     sequence.close();
     this.#options.pipelines.release(sequence.pipeline);
-    this.#slots.pump();
+    this.#slots.released(ticket, sequence.isOpen);
   }
 
   /** Unsigned 32-bit, never one that is live. */
@@ -239,7 +305,6 @@ export class Coordinator implements TokenGenerator {
   }
 
   #log(sequence: Sequence, error: ShoalError): void {
-    if (error.code === 'ABORTED') return;
     this.#options.log.warn(
       { sequence: sequence.id, epoch: sequence.pipeline.epoch, worker: sequence.failedBy?.name },
       `sequence failed: ${error}`,
@@ -258,20 +323,6 @@ export class Coordinator implements TokenGenerator {
     });
   }
 }
-
-type Remedy = 'restart' | 'restart with f32' | 'wait for room' | 'give up';
-
-/** What to do about a sequence that failed; `restart` for codes that are not here. */
-const REMEDIES: Partial<Record<ErrorCode, Remedy>> = {
-  F16_RANGE: 'restart with f32',
-  SEQUENCE_LIMIT: 'wait for room',
-  KV_EXHAUSTED: 'wait for room',
-  ABORTED: 'give up',
-  // The same input gives the same values again.
-  NON_FINITE: 'give up',
-  CONTEXT_LENGTH_EXCEEDED: 'give up',
-  INVALID_REQUEST: 'give up',
-};
 
 /**
  * Judged here as well as by the last stage. A stage that ends early has broken the protocol.

@@ -35,6 +35,10 @@ export class Pipeline {
   readonly stages: readonly PipelineStage[];
   /** Sequences that run on it. */
   sequences = 0;
+  /** Positions of its sequences that have no token yet: they share the stages with each other. */
+  queuedPositions = 0;
+  /** When one of them had its first token (the server's clock). */
+  prefilledAt = Number.NEGATIVE_INFINITY;
   #state: PipelineState = 'loading';
   readonly #loads: ReadonlyMap<string, StageLoad>;
 
@@ -71,6 +75,16 @@ export class Pipeline {
 
   stageOf(peer: Peer): PipelineStage | undefined {
     return this.stages.find((stage) => stage.peer === peer);
+  }
+
+  /** Whether there is a link between them: from stage to stage, and from the last to the first. */
+  areNeighbours(a: Peer, b: Peer): boolean {
+    const [i, j] = [a, b].map((peer) => this.stages.findIndex((stage) => stage.peer === peer)) as [
+      number,
+      number,
+    ];
+    if (i < 0 || j < 0 || i === j) return false;
+    return Math.abs(i - j) === 1 || Math.abs(i - j) === this.stages.length - 1;
   }
 
   infos(): StageInfo[] {

@@ -10,6 +10,7 @@ import {
   EXPECT_WORKERS_MS,
   LOAD_STALL_MS,
   PLACEMENT_DEBOUNCE_MS,
+  SUSPICION_MS,
 } from '../config/limits.ts';
 import type { PeerMessage } from '../mesh/protocol/control.ts';
 import type { Quantization } from '../model/shard.ts';
@@ -126,7 +127,7 @@ export class Pipelines {
     const pipeline = this.#loading;
     if (pipeline?.epoch !== message.epoch || !pipeline.noteReady(peer, message.gpuBytes)) return;
     peer.downloadedBytes += message.downloadedBytes;
-    peer.forgive();
+    peer.loaded();
     const { epoch, downloadedBytes, gpuBytes, loadMs } = message;
     this.#options.log.info({ worker: peer.name, epoch, downloadedBytes, gpuBytes, loadMs }, 'worker ready');
     this.#watchStall(pipeline);
@@ -136,31 +137,54 @@ export class Pipelines {
   loadFailed(peer: Peer, message: Message<'load-failed'>): void {
     const pipeline = this.#find(message.epoch);
     if (pipeline?.stageOf(peer) === undefined) return;
-    this.membersFailed(pipeline, [peer], ShoalError.from(message.error));
+    const error = ShoalError.from(message.error);
+    const other = message.peer === undefined ? undefined : this.#options.registry.get(message.peer);
+    if (other === undefined || !pipeline.areNeighbours(peer, other)) {
+      this.membersFailed(pipeline, [peer], error);
+      return;
+    }
+    this.membersFailed(pipeline, [suspectOf(peer, other)], error, SUSPICION_MS);
   }
 
   linkDown(reporter: Peer, message: Message<'link-down'>): void {
     const pipeline = this.#find(message.epoch);
     const peer = this.#options.registry.get(message.peer);
-    if (pipeline?.stageOf(reporter) === undefined || peer === undefined) return;
-    if (pipeline.stageOf(peer) === undefined) return;
+    if (pipeline === undefined || peer === undefined || !pipeline.areNeighbours(reporter, peer)) return;
     // The first of two neighbours to notice wins: the other's report finds the pipeline ended. Excluding both would
     // leave nobody where two workers have lost only each other.
-    this.membersFailed(pipeline, [peer], ShoalError.from(message.error));
+    this.membersFailed(pipeline, [suspectOf(reporter, peer)], ShoalError.from(message.error));
+  }
+
+  /**
+   * No token comes and no stage says why. The stage that was suspected most often is left out until the rest has shown
+   * whether it works; of equals the last, whose tokens they are.
+   */
+  stalled(pipeline: Pipeline, error: ShoalError): void {
+    const peers = pipeline.stages.map(({ peer }) => peer);
+    const suspect = peers.reduce((most, peer) => (peer.suspicions >= most.suspicions ? peer : most));
+    suspect.suspicions++;
+    this.membersFailed(pipeline, [suspect], error, SUSPICION_MS);
   }
 
   /**
    * Keeps layers away from the members that failed for a while. A pipeline that only loads ends alone: one that its
    * members serve at the same time is as good as before. A failure of one that serves ends all that they are part of.
+   *
+   * @param suspicionMs for failures that another may be to blame for: after the first while they get layers again, but
+   *   until this only where the others cannot serve without them
    */
-  membersFailed(pipeline: Pipeline, peers: readonly Peer[], error: ShoalError): void {
+  membersFailed(pipeline: Pipeline, peers: readonly Peer[], error: ShoalError, suspicionMs = 0): void {
     if (pipeline.state === 'ended') return;
     const wasLoading = pipeline.state === 'loading';
     for (const peer of peers) {
       const problem = `${peer.name} failed: ${error.toString()}`;
-      const backoffMs = peer.exclude(this.#timers.now(), problem);
+      const backoffMs = peer.exclude(this.#timers.now(), problem, wasLoading);
       this.#options.log.warn({ worker: peer.name, epoch: pipeline.epoch, backoffMs }, problem);
       this.#timers.after(backoffMs, () => this.#schedule(0));
+      if (suspicionMs > 0) {
+        peer.suspectedUntil = this.#timers.now() + suspicionMs;
+        this.#timers.after(suspicionMs, () => this.#schedule(0));
+      }
       if (!wasLoading) this.#endAllWith(peer, problem);
     }
     if (wasLoading)
@@ -211,16 +235,21 @@ export class Pipelines {
     if (this.#loading !== null) return;
     if (this.#live !== null && this.#draining !== null) return;
     const { registry, costs, log } = this.#options;
-    const workers = registry.workers().filter((peer) => peer.excludedUntil <= this.#timers.now());
+    const now = this.#timers.now();
+    const workers = registry.workers().filter((peer) => peer.excludedUntil <= now);
+    const trusted = workers.filter((peer) => peer.suspectedUntil <= now);
     if (this.#expecting && workers.length < (this.#options.expectWorkers ?? 0)) {
       this.#lack = `${workers.length} of ${this.#options.expectWorkers} expected workers have joined`;
       return;
     }
     if (this.#live !== null) {
-      this.#improve(this.#live, workers);
+      this.#improve(this.#live, trusted);
       return;
     }
-    const placement = place(costs, placementWorkers(workers, this.#lastOrder, this.#all()), this.#options);
+    const placed = (among: readonly Peer[]) =>
+      place(costs, placementWorkers(among, this.#lastOrder, this.#all()), this.#options);
+    const safe = placed(trusted);
+    const placement = safe.kind === 'placed' ? safe : placed(workers);
     if (placement.kind === 'placed') {
       this.#expecting = false;
       this.#load(placement);
@@ -338,4 +367,11 @@ export class Pipelines {
       else peer.moveTo(holds(this.#loading, peer) ? 'loading' : 'joined');
     }
   }
+}
+
+/** The end of a failed link that more failures speak against; of equals the one that did not report it. */
+function suspectOf(reporter: Peer, other: Peer): Peer {
+  reporter.suspicions++;
+  other.suspicions++;
+  return reporter.suspicions > other.suspicions ? reporter : other;
 }

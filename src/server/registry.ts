@@ -27,7 +27,12 @@ export class Peer {
   problem: string | null = null;
   /** Gets no layers before this (the registry's clock). */
   excludedUntil = 0;
-  #failures = 0;
+  /** Until then it gets layers only where the others cannot serve without it. */
+  suspectedUntil = 0;
+  /** Failures that it may be to blame for, since it last served. */
+  suspicions = 0;
+  #loadFailures = 0;
+  #servingFailures = 0;
 
   constructor(id: string, name: string, connection: PeerConnection) {
     this.id = id;
@@ -51,19 +56,27 @@ export class Peer {
   }
 
   /** Keeps layers away for a while that doubles with every failure. @returns the while, in ms */
-  exclude(now: number, problem: string): number {
-    const backoffMs = Math.min(WORKER_BACKOFF_MIN_MS * 2 ** this.#failures, WORKER_BACKOFF_MAX_MS);
-    this.#failures++;
+  exclude(now: number, problem: string, wasLoading: boolean): number {
+    const failures = this.#loadFailures + this.#servingFailures;
+    const backoffMs = Math.min(WORKER_BACKOFF_MIN_MS * 2 ** failures, WORKER_BACKOFF_MAX_MS);
+    if (wasLoading) this.#loadFailures++;
+    else this.#servingFailures++;
     this.excludedUntil = now + backoffMs;
     this.problem = problem;
     return backoffMs;
   }
 
-  /** A load that succeeded ends the doubling. */
-  forgive(): void {
-    this.#failures = 0;
+  /** Its load succeeded, which ends the doubling for loads that failed. */
+  loaded(): void {
+    this.#loadFailures = 0;
     this.excludedUntil = 0;
     this.problem = null;
+  }
+
+  /** A token came out of its pipeline: only this ends the doubling for failures while serving. */
+  served(): void {
+    this.#servingFailures = 0;
+    this.suspicions = 0;
   }
 }
 

@@ -2,6 +2,7 @@ import type { GenerateRequest } from '../backend/generator.ts';
 import { ShoalError } from '../config/errors.ts';
 import {
   MAX_PROMPT_IDS_PER_MESSAGE,
+  MAX_SEQUENCES_PER_STAGE,
   OPEN_DEADLINE_MS,
   PREFILL_MS_PER_POSITION,
   TOKEN_DEADLINE_MS,
@@ -21,7 +22,17 @@ export interface SequenceToken {
 }
 
 /** What a message of a peer turned out to be; the coordinator logs what is refused. */
-export type Verdict = 'taken' | 'not the last stage' | 'not open' | 'seen before' | 'ended';
+export type Verdict = 'taken' | 'not the last stage' | 'not open' | 'seen before' | 'ended' | 'a gap';
+
+/** What happens to a sequence besides its tokens. */
+export interface SequenceEvents {
+  /** Every stage has made room for it. */
+  opened(): void;
+  /** It has failed, as these stages did not answer `open` in time. */
+  unresponsive(peers: readonly Peer[]): void;
+  /** It has failed, as no token came in time, and no stage said why. */
+  stalled(error: ShoalError): void;
+}
 
 /**
  * One sequence on one pipeline, from `open` to `close`. A generation whose pipeline breaks goes on as another
@@ -32,24 +43,24 @@ export class Sequence {
   readonly pipeline: Pipeline;
   readonly #request: GenerateRequest;
   readonly #ids: readonly number[];
-  readonly #wire: WireDtype;
+  readonly wire: WireDtype;
   readonly #timers: TimerGroup;
-  readonly #onUnresponsive: (peers: readonly Peer[]) => void;
+  readonly #events: SequenceEvents;
   readonly #unopened: Set<string>;
   readonly #tokens: SequenceToken[] = [];
   /** Where the next token stands. */
   #position: number;
   #started = false;
+  #startedAt = 0;
+  /** Its positions count in the pipeline's queue. */
+  #isQueued = false;
   #failure: ShoalError | null = null;
   #failedBy: Peer | null = null;
   #isClosed = false;
   #wake: () => void = () => {};
   #cancelDeadline: () => void = () => {};
 
-  /**
-   * @param ids the prompt and what was generated before, positions [0, ids.length)
-   * @param onUnresponsive told which stages did not answer `open` in time
-   */
+  /** @param ids the prompt and what was generated before, positions [0, ids.length) */
   constructor(options: {
     readonly id: number;
     readonly pipeline: Pipeline;
@@ -57,15 +68,15 @@ export class Sequence {
     readonly ids: readonly number[];
     readonly wire: WireDtype;
     readonly timers: Timers;
-    readonly onUnresponsive: (peers: readonly Peer[]) => void;
+    readonly events: SequenceEvents;
   }) {
     this.id = options.id;
     this.pipeline = options.pipeline;
     this.#request = options.request;
     this.#ids = options.ids;
-    this.#wire = options.wire;
+    this.wire = options.wire;
     this.#timers = new TimerGroup(options.timers);
-    this.#onUnresponsive = options.onUnresponsive;
+    this.#events = options.events;
     this.#position = options.ids.length;
     this.#unopened = new Set(options.pipeline.stages.map(({ peer }) => peer.id));
   }
@@ -76,7 +87,7 @@ export class Sequence {
       type: 'open',
       epoch: this.pipeline.epoch,
       sequence: this.id,
-      wire: this.#wire,
+      wire: this.wire,
       maxPositions: prompt.length + maxTokens,
       eosTokenIds: [...eosTokenIds],
       sampling,
@@ -89,15 +100,27 @@ export class Sequence {
       this.fail(
         new ShoalError('DEADLINE_EXCEEDED', `${names} did not open the sequence in ${OPEN_DEADLINE_MS} ms`),
       );
-      this.#onUnresponsive(peers);
+      this.#events.unresponsive(peers);
     });
   }
 
   opened(peer: Peer): Verdict {
     if (this.#failure !== null || this.#isClosed) return 'ended';
     if (!this.#unopened.delete(peer.id)) return 'seen before';
-    if (this.#unopened.size === 0) this.#start();
+    if (this.#unopened.size === 0) {
+      this.#start();
+      this.#events.opened();
+    }
     return 'taken';
+  }
+
+  /** Whether every stage has made room for it. */
+  get isOpen(): boolean {
+    return this.#started;
+  }
+
+  hasOpened(peer: Peer): boolean {
+    return !this.#unopened.has(peer.id);
   }
 
   /** Only the next position counts. One beyond it means that a token was lost, which nothing can heal: the sequence fails. */
@@ -112,9 +135,12 @@ export class Sequence {
           'POSITION_GAP',
           `the last stage sent the token at position ${message.position}, expected was ${this.#position}`,
         ),
+        peer,
       );
-      return 'taken';
+      return 'a gap';
     }
+    if (this.#isQueued) this.pipeline.prefilledAt = this.#timers.now();
+    this.#leaveQueue();
     this.#position++;
     this.#tokens.push({ id: message.token, finish: message.finish });
     if (message.finish === null) this.#expectToken(TOKEN_DEADLINE_MS);
@@ -123,13 +149,15 @@ export class Sequence {
     return 'taken';
   }
 
-  /** Tokens that came before stay to be read. */
-  fail(error: ShoalError, by: Peer | null = null): void {
-    if (this.#failure !== null || this.#isClosed) return;
+  /** Tokens that came before stay to be read. @returns whether it had not ended before */
+  fail(error: ShoalError, by: Peer | null = null): boolean {
+    if (this.#failure !== null || this.#isClosed) return false;
     this.#failure = error;
     this.#failedBy = by;
     this.#timers.clear();
+    this.#leaveQueue();
     this.#wake();
+    return true;
   }
 
   /** The stage that reported the failure, if one did. */
@@ -161,6 +189,7 @@ export class Sequence {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#timers.clear();
+    this.#leaveQueue();
     if (this.pipeline.state === 'ended') return;
     this.#sendToAll({ type: 'close', epoch: this.pipeline.epoch, sequence: this.id });
   }
@@ -171,7 +200,34 @@ export class Sequence {
     // The last stage must know the prompt before the first token is sampled; stage 0 starts after it was told.
     if (last !== first && hasPenalties(this.#request.sampling)) this.#sendPrompt(last, epoch);
     this.#sendPrompt(first, epoch);
-    this.#expectToken(TOKEN_DEADLINE_MS + this.#ids.length * PREFILL_MS_PER_POSITION);
+    this.#startedAt = this.#timers.now();
+    this.#isQueued = true;
+    this.pipeline.queuedPositions += this.#ids.length;
+    this.#expectFirstToken(MAX_SEQUENCES_PER_STAGE);
+  }
+
+  #leaveQueue(): void {
+    if (!this.#isQueued) return;
+    this.#isQueued = false;
+    this.pipeline.queuedPositions -= this.#ids.length;
+  }
+
+  /**
+   * The stages prefill all sequences by turns: the time is that of all their positions, from the last time that one of
+   * them was through.
+   * @param overtakings how often others may be through before it; then it is stuck, though they are not
+   */
+  #expectFirstToken(overtakings: number): void {
+    this.#deadline(Math.max(0, this.#firstTokenDueMs()), () => {
+      if (overtakings > 0 && this.#firstTokenDueMs() > 0) this.#expectFirstToken(overtakings - 1);
+      else this.#missed(Math.round(this.#timers.now() - this.#startedAt));
+    });
+  }
+
+  #firstTokenDueMs(): number {
+    const { queuedPositions, prefilledAt } = this.pipeline;
+    const since = Math.max(this.#startedAt, prefilledAt);
+    return since + TOKEN_DEADLINE_MS + queuedPositions * PREFILL_MS_PER_POSITION - this.#timers.now();
   }
 
   #sendPrompt(peer: Peer, epoch: number): void {
@@ -183,9 +239,12 @@ export class Sequence {
   }
 
   #expectToken(ms: number): void {
-    this.#deadline(ms, () => {
-      this.fail(new ShoalError('DEADLINE_EXCEEDED', `no token at position ${this.#position} for ${ms} ms`));
-    });
+    this.#deadline(ms, () => this.#missed(ms));
+  }
+
+  #missed(ms: number): void {
+    const error = new ShoalError('DEADLINE_EXCEEDED', `no token at position ${this.#position} for ${ms} ms`);
+    if (this.fail(error)) this.#events.stalled(error);
   }
 
   #deadline(ms: number, missed: () => void): void {

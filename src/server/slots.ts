@@ -1,41 +1,59 @@
 import { ShoalError } from '../config/errors.ts';
-import { MAX_SEQUENCES_PER_STAGE } from '../config/limits.ts';
+import { CAPACITY_RETRY_MS, MAX_SEQUENCES_PER_STAGE } from '../config/limits.ts';
 import type { Pipeline } from './pipeline.ts';
+import type { Timers } from './timers.ts';
 
-interface Waiter {
+/** A generation's place in the queue. */
+export interface Turn {
+  /** Rises with every generation. */
+  readonly ticket: number;
+  /** It has lost its pipeline: it goes before new ones, as somebody is in the middle of its answer. */
+  readonly isResumed: boolean;
+}
+
+interface Waiter extends Turn {
   take(pipeline: Pipeline): void;
 }
 
+/** What is known of a live pipeline whose stages have refused a sequence for lack of KV cache. */
+interface Tight {
+  readonly pipeline: Pipeline;
+  /** Nobody is let in until a sequence has left or CAPACITY_RETRY_MS have passed. */
+  isBlocked: boolean;
+  /** The one who was let in and is not open yet: the others wait for the outcome, so that nobody overtakes. */
+  probe: number | null;
+}
+
 /**
- * Who may run on the live pipeline: so many sequences as its stages hold, the others wait in the order they came.
- * A sequence that lost its pipeline goes before new ones: somebody is in the middle of its answer.
+ * Who may run on the live pipeline: so many sequences as its stages hold. The others wait, resumed ones first, in the
+ * order they came; who is refused by a stage keeps its place.
  */
 export class Slots {
   readonly #live: () => Pipeline | null;
-  readonly #resumed: Waiter[] = [];
-  readonly #fresh: Waiter[] = [];
+  readonly #timers: Timers;
+  /** In the order of their turns. */
+  readonly #waiters: Waiter[] = [];
+  #tight: Tight | null = null;
+  #cancelRetry: () => void = () => {};
 
-  constructor(live: () => Pipeline | null) {
+  constructor(live: () => Pipeline | null, timers: Timers) {
     this.#live = live;
-  }
-
-  get waiting(): number {
-    return this.#resumed.length + this.#fresh.length;
+    this.#timers = timers;
   }
 
   /**
    * Resolves with the pipeline on which a slot was taken: `pipeline.sequences` counts it.
    * @throws the signal's reason, ABORTED when it is no ShoalError
    */
-  async acquire(isResumed: boolean, signal: AbortSignal): Promise<Pipeline> {
+  async acquire(turn: Turn, signal: AbortSignal): Promise<Pipeline> {
     if (signal.aborted) throw ShoalError.from(signal.reason, 'ABORTED');
-    const queue = isResumed ? this.#resumed : this.#fresh;
     return new Promise((resolve, reject) => {
       const abort = () => {
-        queue.splice(queue.indexOf(waiter), 1);
+        this.#waiters.splice(this.#waiters.indexOf(waiter), 1);
         reject(ShoalError.from(signal.reason, 'ABORTED'));
       };
       const waiter: Waiter = {
+        ...turn,
         take: (pipeline) => {
           signal.removeEventListener('abort', abort);
           pipeline.sequences++;
@@ -43,18 +61,65 @@ export class Slots {
         },
       };
       signal.addEventListener('abort', abort, { once: true });
-      queue.push(waiter);
+      const next = this.#waiters.findIndex((other) => goesBefore(waiter, other));
+      this.#waiters.splice(next < 0 ? this.#waiters.length : next, 0, waiter);
       this.pump();
     });
   }
 
-  /** To be called when a pipeline went live or a sequence ended. */
+  /** All stages made room for it. */
+  opened(ticket: number): void {
+    if (this.#tight?.probe !== ticket) return;
+    this.#tight.probe = null;
+    this.pump();
+  }
+
+  /** A stage had no room for it. */
+  refused(ticket: number, pipeline: Pipeline): void {
+    if (pipeline !== this.#live()) return;
+    if (this.#tight?.pipeline !== pipeline) this.#tight = { pipeline, isBlocked: true, probe: null };
+    if (this.#tight.probe === ticket) this.#tight.probe = null;
+    this.#tight.isBlocked = true;
+    this.#cancelRetry();
+    // Stages free what was closed after the micro-batch that they compute.
+    this.#cancelRetry = this.#timers.after(CAPACITY_RETRY_MS, () => this.#unblock());
+  }
+
+  /** It has left its pipeline. @param hadRoom whether its stages held room for it, which is free now */
+  released(ticket: number, hadRoom: boolean): void {
+    if (this.#tight?.probe === ticket) this.#tight.probe = null;
+    if (hadRoom) this.#unblock();
+    else this.pump();
+  }
+
+  /** To be called when a pipeline went live. */
   pump(): void {
     const pipeline = this.#live();
+    if (this.#tight !== null && this.#tight.pipeline !== pipeline) this.#tight = null;
     while (pipeline !== null && pipeline.sequences < MAX_SEQUENCES_PER_STAGE) {
-      const waiter = this.#resumed.shift() ?? this.#fresh.shift();
-      if (waiter === undefined) return;
+      if (this.#tight !== null && (this.#tight.isBlocked || this.#tight.probe !== null)) return;
+      const waiter = this.#waiters.shift();
+      if (waiter === undefined) {
+        this.#tight = null;
+        return;
+      }
+      if (this.#tight !== null) this.#tight.probe = waiter.ticket;
       waiter.take(pipeline);
     }
   }
+
+  /** Leaves no timer. */
+  close(): void {
+    this.#cancelRetry();
+  }
+
+  #unblock(): void {
+    this.#cancelRetry();
+    if (this.#tight !== null) this.#tight.isBlocked = false;
+    this.pump();
+  }
+}
+
+function goesBefore(a: Turn, b: Turn): boolean {
+  return a.isResumed === b.isResumed ? a.ticket < b.ticket : a.isResumed;
 }

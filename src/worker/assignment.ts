@@ -129,7 +129,7 @@ export class Assignment {
   /** No link to `peer` will come. */
   linkFailed(peer: string, error: ShoalError): void {
     if (!this.neighbours.has(peer)) return;
-    if (this.#state === 'loading' || this.#state === 'linking') this.fail(error);
+    if (this.#state === 'loading' || this.#state === 'linking') this.fail(error, peer);
   }
 
   /** The stage, once it may be given sequences and frames. */
@@ -137,11 +137,16 @@ export class Assignment {
     return this.#state === 'ready' ? this.#stage : null;
   }
 
-  /** Tells the server why, and closes. */
-  fail(error: ShoalError): void {
+  /** Tells the server why, and closes. @param peer the neighbour that cannot be reached, where that is why */
+  fail(error: ShoalError, peer?: string): void {
     if (this.#state === 'closed') return;
     this.close();
-    this.#options.tell({ type: 'load-failed', epoch: this.epoch, error: error.toWire() });
+    this.#options.tell({
+      type: 'load-failed',
+      epoch: this.epoch,
+      error: error.toWire(),
+      ...(peer !== undefined && { peer }),
+    });
     this.#options.onFailed(this, error);
   }
 

@@ -1,22 +1,46 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { ErrorCode, ShoalError } from '../../src/config/errors.ts';
 import {
-  MAX_CAPACITY_RETRIES,
   MAX_CONCURRENT_REQUESTS,
   MAX_PROMPT_IDS_PER_MESSAGE,
   MAX_RESTARTS,
   MAX_SEQUENCES_PER_STAGE,
+  MAX_STRIKES,
   OPEN_DEADLINE_MS,
   PIPELINE_WAIT_MS,
+  PREFILL_MS_PER_POSITION,
+  SUSPICION_MS,
   TOKEN_DEADLINE_MS,
+  WORKER_BACKOFF_MIN_MS,
 } from '../../src/config/limits.ts';
 import { GREEDY } from '../../src/model/sampling.ts';
-import { expectedIds } from './fake-worker.ts';
+import { expectedIds, type FakeWorker } from './fake-worker.ts';
 import { collect, Harness, never, PROMPT, request } from './harness.ts';
 import { until } from './test-timers.ts';
 
 let harness: Harness;
 const generate = (over = {}, signal = never()) => harness.mesh.coordinator.generate(request(over), signal);
 const openSequences = () => harness.workers.reduce((sum, { sequences }) => sum + sequences.size, 0);
+
+type OnToken = NonNullable<FakeWorker['misbehaviour']['onToken']>;
+const fails =
+  (code: ErrorCode) =>
+  (worker: FakeWorker, { epoch, sequence }: Parameters<OnToken>[1]) =>
+    worker.send({ type: 'sequence-failed', epoch, sequence, error: { code, message: 'made up' } });
+
+/** What a generation that waits for excluded workers fails with; `passTime` is called until then. */
+async function failureOf(events: ReturnType<typeof generate>, passTime: () => void): Promise<ShoalError> {
+  let error: ShoalError | null = null;
+  collect(events).catch((thrown) => {
+    error = thrown;
+  });
+  await until(() => {
+    if (error === null && harness.mesh.pipelines.live === null && !harness.mesh.pipelines.isComing)
+      passTime();
+    return error !== null;
+  }, 'the generation fails');
+  return error!;
+}
 
 beforeEach(async () => {
   harness = await Harness.start();
@@ -252,20 +276,92 @@ describe('a stage that misbehaves', () => {
     expect(harness.mesh.workers().find(({ name }) => name === 'b')?.problem).toMatch('did not answer');
   });
 
-  it('and fails every time: the client gets PIPELINE_LOST with the reason, after MAX_RESTARTS', async () => {
+  it('and fails every time is left out, and the others answer', async () => {
     const [, last] = await harness.joinAll(['a', 'b']);
+    last!.misbehaviour = { onToken: fails('POSITION_GAP') };
+    const answer = await collect(generate());
+    expect(answer.ids).toEqual(expectedIds(PROMPT, 20));
+    expect(answer.served).toEqual([['a']]);
+    expect(last!.messages('open')).toHaveLength(MAX_STRIKES);
+    expect(harness.mesh.workers().find(({ name }) => name === 'b')?.problem).toContain('POSITION_GAP');
+    await until(() => openSequences() === 0);
+  });
+
+  it('and fails now and then stays: a token between ends the row', async () => {
+    const [, last] = await harness.joinAll(['a', 'b']);
+    const failed = new Set<number>();
     last!.misbehaviour = {
-      onToken: (worker, { epoch, sequence }) => {
-        const error = { code: 'POSITION_GAP', message: 'made up' } as const;
-        worker.send({ type: 'sequence-failed', epoch, sequence, error });
+      onToken: (worker, token, send) => {
+        if (token.position % 2 === 0 && !failed.has(token.position)) {
+          failed.add(token.position);
+          fails('INTERNAL')(worker, token);
+        } else send();
       },
     };
-    await expect(collect(generate())).rejects.toMatchObject({
-      code: 'PIPELINE_LOST',
-      message: expect.stringContaining('made up'),
-    });
-    expect(last!.messages('open')).toHaveLength(MAX_RESTARTS + 1);
-    await until(() => openSequences() === 0);
+    // More often than MAX_RESTARTS in all: each time the answer got further.
+    const answer = await collect(generate({ maxTokens: 2 * MAX_RESTARTS + 6 }));
+    expect(answer.ids).toEqual(expectedIds(PROMPT, 2 * MAX_RESTARTS + 6));
+    expect(answer.restarts.at(-1)).toBe(failed.size);
+    expect(failed.size).toBeGreaterThan(MAX_RESTARTS);
+    expect(harness.live).toEqual(['a', 'b']);
+  });
+
+  it('and always fails where all do: PIPELINE_LOST in our own words, after MAX_RESTARTS', async () => {
+    const workers = await harness.joinAll(['a', 'b']);
+    for (const worker of workers) worker.misbehaviour = { onToken: fails('POSITION_GAP') };
+    const error = await failureOf(generate(), () => harness.timers.advance(WORKER_BACKOFF_MIN_MS));
+    expect(error).toMatchObject({ code: 'PIPELINE_LOST' });
+    expect(error.message).toContain(`${MAX_RESTARTS} times`);
+    expect(error.message).not.toContain('made up');
+  });
+
+  it.each(['ABORTED', 'INVALID_REQUEST', 'CONTEXT_LENGTH_EXCEEDED', 'FORBIDDEN'] as const)(
+    'and says %s: the request goes on, for it is not the worker’s to end',
+    async (code) => {
+      const [, last] = await harness.joinAll(['a', 'b']);
+      let said = false;
+      last!.misbehaviour = {
+        onToken: (worker, token, send) => {
+          if (said) return send();
+          said = true;
+          fails(code)(worker, token);
+        },
+      };
+      const answer = await collect(generate());
+      expect(answer.ids).toEqual(expectedIds(PROMPT, 20));
+      expect(answer.restarts).toEqual([1]);
+    },
+  );
+
+  it('and says NON_FINITE: it is left out, and the request ends only when another says it too', async () => {
+    const [first, last] = await harness.joinAll(['a', 'b']);
+    last!.misbehaviour = { onToken: fails('NON_FINITE') };
+    const answer = await collect(generate());
+    expect(answer).toMatchObject({ ids: expectedIds(PROMPT, 20), served: [['a']] });
+    first!.misbehaviour = { onToken: fails('NON_FINITE') };
+    last!.misbehaviour = { onToken: fails('NON_FINITE') };
+    const error = await failureOf(generate(), () => harness.timers.advance(WORKER_BACKOFF_MIN_MS));
+    expect(error.code).toBe('NON_FINITE');
+    expect(error.message).not.toContain('made up');
+  });
+
+  it('and is silent though it opens sequences: the pipeline is placed anew without a suspect', async () => {
+    const [first, last] = await harness.joinAll(['a', 'b']);
+    last!.misbehaviour = { onToken: () => {} };
+    const answer = collect(generate());
+    for (let strike = 1; strike <= MAX_STRIKES; strike++) {
+      await until(() => first!.messages('prompt').length === strike);
+      harness.timers.advance(TOKEN_DEADLINE_MS + PROMPT.length * PREFILL_MS_PER_POSITION);
+    }
+    expect((await answer).ids).toEqual(expectedIds(PROMPT, 20));
+    expect((await answer).served).toEqual([['a']]);
+    // It stays out for longer than the first back-off, while the rest serves.
+    harness.timers.advance(WORKER_BACKOFF_MIN_MS);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(harness.live).toEqual(['a']);
+    last!.misbehaviour = {};
+    harness.timers.advance(SUSPICION_MS);
+    await harness.untilLive(2);
   });
 
   it('and leaves f16’s range: the answer starts again with f32', async () => {
@@ -285,9 +381,30 @@ describe('a stage that misbehaves', () => {
     expect((await answer).restarts).toEqual([0]);
 
     last!.misbehaviour = { open: 'SEQUENCE_LIMIT' };
-    const before = last!.messages('open').length;
+    const before = harness.timers.now();
     await expect(collect(generate())).rejects.toMatchObject({ code: 'OVERLOADED' });
-    expect(last!.messages('open').length - before).toBe(MAX_CAPACITY_RETRIES + 1);
+    expect(harness.timers.now() - before).toBeGreaterThanOrEqual(PIPELINE_WAIT_MS);
+    // Being full is no failure.
+    expect(harness.live).toEqual(['a', 'b']);
+  });
+
+  it('and prefills many prompts: each has the time that all of them take', async () => {
+    const [only] = await harness.joinAll(['a']);
+    const held: (() => void)[] = [];
+    only!.misbehaviour = { onToken: (_worker, _token, send) => held.push(send) };
+    const prompt = Array.from({ length: 500 }, (_, i) => i);
+    const answers = Array.from({ length: 8 }, () => collect(generate({ prompt, maxTokens: 1 })));
+    await until(() => held.length === 8);
+    harness.timers.advance(TOKEN_DEADLINE_MS + 7 * prompt.length * PREFILL_MS_PER_POSITION);
+    for (const send of held.splice(0, 7)) send();
+    await until(() => harness.mesh.pipelines.live!.queuedPositions === prompt.length);
+    // The last one was behind them all.
+    harness.timers.advance(TOKEN_DEADLINE_MS);
+    held[0]!();
+    for (const answer of await Promise.all(answers)) {
+      expect(answer).toMatchObject({ ids: expectedIds(prompt, 1), restarts: [0] });
+    }
+    expect(harness.mesh.pipelines.live!.queuedPositions).toBe(0);
   });
 });
 

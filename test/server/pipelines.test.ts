@@ -9,6 +9,9 @@ import { expectedIds } from './fake-worker.ts';
 import { collect, Harness, never, PROMPT, request } from './harness.ts';
 import { until } from './test-timers.ts';
 
+/** The model of the harness takes 9,100 B on one worker. */
+const NEEDS_TWO_BYTES = 6_000;
+
 let harness: Harness;
 const restart = async (options: Parameters<typeof Harness.start>[0]) => {
   await harness.stop();
@@ -209,6 +212,75 @@ describe('a load', () => {
     await harness.untilLive(1);
     expect(harness.live).toEqual(['a']);
     expect(worker('b')?.problem).toContain('no progress');
+  });
+});
+
+describe('a link', () => {
+  const error = { code: 'LINK_FAILED', message: 'no way through' } as const;
+
+  it.each(['the reachable end', 'the unreachable end'])(
+    'that does not open and is reported by %s: in the end the unreachable one is out',
+    async (who) => {
+      await restart({ expectWorkers: 3 });
+      for (const name of ['a', 'b', 'c']) {
+        await harness.join(name, { misbehaviour: { load: 'silent' } });
+      }
+      // b reaches nobody.
+      const b = harness.byName('b');
+      for (let round = 0; round < 3; round++) {
+        await until(() => harness.mesh.pipelines.loading !== null);
+        const { epoch, stages } = harness.mesh.pipelines.loading!;
+        if (!stages.some(({ peer }) => peer.id === b.id)) break;
+        const index = stages.findIndex(({ peer }) => peer.id === b.id);
+        const neighbour = harness.byName(stages[(index + 1) % stages.length]!.peer.name);
+        const [reporter, other] = who === 'the reachable end' ? [neighbour, b] : [b, neighbour];
+        await until(() => reporter.assignments.has(epoch));
+        reporter.send({ type: 'load-failed', epoch, error, peer: other.id });
+        await until(() => harness.mesh.pipelines.loading?.epoch !== epoch);
+      }
+      expect(worker('b')?.problem).toContain('no way through');
+      for (const name of ['a', 'c']) harness.byName(name).misbehaviour = {};
+      const loading = harness.mesh.pipelines.loading!;
+      for (const { peer } of loading.stages) {
+        const bytes = { downloadedBytes: 0, gpuBytes: 1, loadMs: 1 };
+        harness.byName(peer.name).send({ type: 'ready', epoch: loading.epoch, ...bytes });
+      }
+      await until(() => harness.mesh.readiness().ready);
+      expect(harness.live).not.toContain('b');
+      // Its first back-off over, it does not disturb the rest.
+      harness.timers.advance(WORKER_BACKOFF_MIN_MS);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      expect(harness.live).not.toContain('b');
+      harness.mesh.pipelines.close();
+    },
+  );
+
+  it('that failed keeps nobody out who is needed', async () => {
+    await restart({ expectWorkers: 2 });
+    const capability = { memoryBudgetBytes: NEEDS_TWO_BYTES };
+    const a = await harness.join('a', { capability, misbehaviour: { load: 'silent' } });
+    const b = await harness.join('b', { capability, misbehaviour: { load: 'silent' } });
+    await until(() => a.messages('assign').length === 1 && b.messages('assign').length === 1);
+    a.misbehaviour = {};
+    b.misbehaviour = {};
+    a.send({ type: 'load-failed', epoch: 1, error, peer: b.id });
+    await until(() => worker('b')?.problem !== null);
+    harness.timers.advance(WORKER_BACKOFF_MIN_MS);
+    await harness.untilLive(2);
+  });
+
+  it('that is down counts only between neighbours', async () => {
+    await restart({ expectWorkers: 4 });
+    await harness.joinAll(['a', 'b', 'c', 'd']);
+    const [first, , third, last] = harness.live.map((name) => harness.byName(name));
+    const { epoch } = harness.mesh.pipelines.live!;
+    first!.send({ type: 'link-down', peer: third!.id, epoch, error });
+    await harness.heard(first!);
+    expect(harness.mesh.pipelines.live?.epoch).toBe(epoch);
+    // The loop, by which tokens come back to the first stage.
+    first!.send({ type: 'link-down', peer: last!.id, epoch, error });
+    await harness.untilLive(3);
+    expect(harness.live).not.toContain(last!.name);
   });
 });
 

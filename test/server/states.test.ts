@@ -19,12 +19,21 @@ describe('a worker’s state', () => {
 
   it('is excluded twice as long with every failure, up to the maximum', () => {
     const peer = new Peer('p-1', 'a', connection);
-    expect(peer.exclude(0, 'x')).toBe(WORKER_BACKOFF_MIN_MS);
-    expect(peer.exclude(0, 'x')).toBe(2 * WORKER_BACKOFF_MIN_MS);
-    for (let i = 0; i < 40; i++) peer.exclude(0, 'x');
-    expect(peer.exclude(0, 'x')).toBe(WORKER_BACKOFF_MAX_MS);
-    peer.forgive();
-    expect(peer.exclude(0, 'x')).toBe(WORKER_BACKOFF_MIN_MS);
+    expect(peer.exclude(0, 'x', true)).toBe(WORKER_BACKOFF_MIN_MS);
+    expect(peer.exclude(0, 'x', true)).toBe(2 * WORKER_BACKOFF_MIN_MS);
+    for (let i = 0; i < 40; i++) peer.exclude(0, 'x', true);
+    expect(peer.exclude(0, 'x', true)).toBe(WORKER_BACKOFF_MAX_MS);
+    peer.loaded();
+    expect(peer.exclude(0, 'x', true)).toBe(WORKER_BACKOFF_MIN_MS);
+  });
+
+  it('that loads and then fails to serve is forgiven by a token only', () => {
+    const peer = new Peer('p-1', 'a', connection);
+    expect(peer.exclude(0, 'x', false)).toBe(WORKER_BACKOFF_MIN_MS);
+    peer.loaded();
+    expect(peer.exclude(0, 'x', false)).toBe(2 * WORKER_BACKOFF_MIN_MS);
+    peer.served();
+    expect(peer.exclude(0, 'x', false)).toBe(WORKER_BACKOFF_MIN_MS);
   });
 });
 
@@ -61,5 +70,21 @@ describe('a token bucket', () => {
     expect(bucket.take(99)).toBe(false);
     expect(bucket.take(100)).toBe(true);
     expect([9_000, 9_000, 9_000, 9_000].map((now) => bucket.take(now))).toEqual([true, true, true, false]);
+  });
+
+  it('has links from stage to stage, and from the last to the first', () => {
+    const peers = ['p-1', 'p-2', 'p-3', 'p-4'].map((id) => new Peer(id, id, connection));
+    const stages = peers.map((peer, start) => ({
+      peer,
+      shard: { start, end: start + 1, embedding: start === 0, head: start === 3 },
+      seconds: 1,
+      bytes: 1,
+    }));
+    const pipeline = new Pipeline(1, stages);
+    const linked = peers.flatMap((a, i) =>
+      peers.map((b, j) => (pipeline.areNeighbours(a, b) ? `${i}${j}` : '')),
+    );
+    expect(linked.filter((pair) => pair !== '')).toEqual(['01', '03', '10', '12', '21', '23', '30', '32']);
+    expect(pipeline.areNeighbours(peers[0]!, new Peer('p-5', 'x', connection))).toBe(false);
   });
 });

@@ -264,7 +264,9 @@ describe('a worker', () => {
   it('fails the load when a neighbour cannot be reached', async () => {
     const workers = await mesh(2);
     workers[0]!.host.linkFailed('peer-1', { code: 'LINK_FAILED', message: 'no way through' });
-    expect(workers[0]!.sent('load-failed')).toMatchObject([{ epoch: 1, error: { code: 'LINK_FAILED' } }]);
+    expect(workers[0]!.sent('load-failed')).toMatchObject([
+      { epoch: 1, error: { code: 'LINK_FAILED' }, peer: 'peer-1' },
+    ]);
   });
 
   it('drops everything with a lost device, and offers the next one', async () => {

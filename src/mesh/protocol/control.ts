@@ -89,7 +89,13 @@ export const peerMessageSchema = z.discriminatedUnion('type', [
     gpuBytes: bytes,
     loadMs: z.number().nonnegative(),
   }),
-  z.object({ type: z.literal('load-failed'), epoch: u32, error: wireErrorSchema }),
+  /** `peer`: the link to this neighbour does not open; either end may be to blame. */
+  z.object({
+    type: z.literal('load-failed'),
+    epoch: u32,
+    error: wireErrorSchema,
+    peer: peerId.optional(),
+  }),
   /** WebRTC negotiation, relayed to `to`. `attempt` rises when a failed link is replaced. */
   z.object({
     type: z.literal('signal'),

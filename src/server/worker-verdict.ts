@@ -1,0 +1,36 @@
+import { type ErrorCode, ShoalError } from '../config/errors.ts';
+import type { Peer } from './registry.ts';
+import type { Sequence } from './sequence.ts';
+
+/**
+ * What a worker's `sequence-failed` may cause. A worker is a stranger: its text goes to the log and never to a client,
+ * and only these codes mean more than "start again, and count it against the worker".
+ */
+export interface WorkerVerdict {
+  readonly error: ShoalError;
+  /** The worker counts as failing. */
+  readonly isBlamed: boolean;
+}
+
+const SENTENCES: Partial<Record<ErrorCode, string>> = {
+  F16_RANGE: 'values left the range of f16',
+  SEQUENCE_LIMIT: 'a stage has no room for another sequence',
+  KV_EXHAUSTED: 'a stage has no KV cache left for this sequence',
+  NON_FINITE: 'a stage computed values that are no numbers',
+};
+
+export function judgeWorkerFailure(code: ErrorCode, sequence: Sequence, by: Peer): WorkerVerdict {
+  const sentence = SENTENCES[code];
+  const isExcused =
+    code === 'F16_RANGE'
+      ? sequence.wire === 'f16'
+      : // Room is reserved when a sequence opens; who has opened it has room.
+        (code === 'SEQUENCE_LIMIT' || code === 'KV_EXHAUSTED') && !sequence.hasOpened(by);
+  if (sentence !== undefined && (isExcused || code === 'NON_FINITE')) {
+    return { error: new ShoalError(code, sentence), isBlamed: !isExcused };
+  }
+  return {
+    error: new ShoalError('PIPELINE_LOST', `a stage could not go on with the sequence (${code})`),
+    isBlamed: true,
+  };
+}
