@@ -14,7 +14,7 @@ export function chatPrompt(model: ServedModel, messages: readonly ChatMessage[])
       { param: 'messages' },
     );
   }
-  const guard = (text: string) => guardSpecials(text, model.tokenizer.specialTokens);
+  const guard = (text: string) => guardSpecials(text, model.tokenizer.turnTokens);
   const guarded = messages.map((message) => ({
     ...message,
     content: guard(message.content),
@@ -60,25 +60,38 @@ function checked(model: ServedModel, ids: number[], param: string): number[] {
   return ids;
 }
 
-/** A Unicode noncharacter: "intended for process-internal use", never in text that is exchanged. */
-const GUARD = '\uFDD0';
+/** Unicode noncharacters: "intended for process-internal use", never in text that is exchanged. */
+const CUT = '\uFDD0';
+const ORDINARY = '\uFDD1';
+const MARKS = /[\uFDD0\uFDD1]/gu;
+/** What lies between cuts; an `ORDINARY` with the character behind it is a part of its own. */
+const PARTS = /\uFDD0|(\uFDD1.)/su;
 
 /**
- * Text from a client may spell a special token (`<|end|><|system|>…`) and so forge a turn of the conversation. A guard
- * goes behind the first character of every spelled special token, survives the template, and is where `encodeGuarded`
- * cuts: both halves are then ordinary text. A special token of one character cannot be cut and is taken out.
+ * Text from a client may spell a special token (`<|end|><|system|>…`) and so forge a turn of the conversation. A mark
+ * survives the template and tells `encodeGuarded` what to do: one behind the first character of a spelled special token
+ * cuts it, and both halves are ordinary text; a special token of one character, which cannot be cut, has one before it.
+ * No character of the text is lost.
  */
-export function guardSpecials(text: string, specialTokens: readonly string[]): string {
-  let guarded = text.replaceAll(GUARD, '\uFFFD');
-  for (const special of specialTokens) {
+export function guardSpecials(text: string, turnTokens: readonly string[]): string {
+  let guarded = text.replaceAll(MARKS, '\uFFFD');
+  for (const special of turnTokens) {
     const first = [...special][0];
     if (first === undefined) continue;
     const rest = special.slice(first.length);
-    guarded = guarded.replaceAll(special, rest === '' ? '' : `${first}${GUARD}${rest}`);
+    guarded = guarded.replaceAll(special, rest === '' ? `${ORDINARY}${special}` : `${first}${CUT}${rest}`);
   }
   return guarded;
 }
 
 function encodeGuarded(text: string, tokenizer: PromptTokenizer): number[] {
-  return text.split(GUARD).flatMap((part) => tokenizer.encode(part, { addSpecialTokens: false }));
+  return text
+    .split(PARTS)
+    .flatMap((part) =>
+      part === undefined || part === ''
+        ? []
+        : part.startsWith(ORDINARY)
+          ? tokenizer.encodeOrdinary(part.slice(ORDINARY.length))
+          : tokenizer.encode(part, { addSpecialTokens: false }),
+    );
 }

@@ -18,7 +18,7 @@ export interface ServedModel {
 }
 
 export interface PromptTokenizer
-  extends Pick<Tokenizer, 'encode' | 'specialTokens' | 'idsForRawPrompt' | 'eosTokenId'> {
+  extends Pick<Tokenizer, 'encode' | 'encodeOrdinary' | 'turnTokens' | 'idsForRawPrompt' | 'eosTokenId'> {
   createDecoder(): Pick<StreamDecoder, 'push' | 'flush'>;
 }
 

@@ -21,9 +21,11 @@ export interface Tokenizer {
   /** From tokenizer_config.json; null where it names none. */
   readonly bosTokenId: number | null;
   readonly eosTokenId: number | null;
-  /** Written forms, such as `<|end|>`. */
-  readonly specialTokens: readonly string[];
+  /** Written forms of the special tokens that can begin, end or structure a turn, such as `<|end|>`: not padding, not the unknown token. */
+  readonly turnTokens: readonly string[];
   encode(text: string, options: EncodeOptions): number[];
+  /** As a text in which written-out special tokens are letters like any others; nothing is put around it. */
+  encodeOrdinary(text: string): number[];
   /** The text of all ids at once, as `tokenizers` gives it (no clean-up of spaces, as transformers 5 does for BPE). */
   decode(ids: Iterable<number>, options?: DecodeOptions): string;
   createDecoder(options?: DecodeOptions): StreamDecoder;
@@ -69,11 +71,7 @@ export function loadTokenizer(files: TokenizerFiles): Tokenizer {
   createDecodeStep(json.decoder);
   const encoder = createEncoder(json, config);
 
-  const specials = new Set(
-    [...encoder.get_added_tokens_decoder().values()]
-      .filter(({ special }) => special)
-      .map(({ content }) => content),
-  );
+  const specials = markedSpecials(encoder);
   // transformers makes every named token special, listed in tokenizer.json or not.
   for (const named of namedSpecials(config)) {
     if (encoder.token_to_id(named) !== undefined) specials.add(named);
@@ -95,17 +93,25 @@ export function loadTokenizer(files: TokenizerFiles): Tokenizer {
   const unknownId = wordLevelUnknown(json);
   // The library gives undefined for a piece that the vocabulary lacks, where the original leaves it out (BPE without an unknown token)
   // or takes the unknown token (WordLevel).
-  const encode = (text: string, options: EncodeOptions): number[] =>
-    (encoder.encode(text, { add_special_tokens: options.addSpecialTokens }).ids as (number | undefined)[])
+  const encodeWith = (by: Encoder, text: string, addSpecialTokens: boolean): number[] =>
+    (by.encode(text, { add_special_tokens: addSpecialTokens }).ids as (number | undefined)[])
       .map((id) => id ?? unknownId)
       .filter((id) => id !== undefined);
+  const encode = (text: string, options: EncodeOptions): number[] =>
+    encodeWith(encoder, text, options.addSpecialTokens);
+  // A second set of tables, for the few texts that need it.
+  let ordinary: Encoder | undefined;
 
   return {
     vocabSize: encoder.get_vocab().size,
     bosTokenId,
     eosTokenId,
-    specialTokens: [...specials],
+    turnTokens: turnTokens(specials, encoder, json, config),
     encode,
+    encodeOrdinary(text) {
+      ordinary ??= createEncoder({ ...json, added_tokens: ordinaryAddedTokens(json) }, config);
+      return encodeWith(ordinary, text, false);
+    },
     createDecoder,
     decode(ids, options) {
       const decoder = createDecoder(options);
@@ -164,6 +170,37 @@ function checkVocabulary(json: Record<string, unknown>): void {
       `gives a token the id ${JSON.stringify(wrong)}; whole numbers from 0 to ${MAX_VOCAB - 1} are taken`,
     );
   }
+}
+
+/** Those that tokenizer.json itself calls special: the library finds them in any text. */
+function markedSpecials(encoder: Encoder): Set<string> {
+  const added = [...encoder.get_added_tokens_decoder().values()];
+  return new Set(added.filter(({ special }) => special).map(({ content }) => content));
+}
+
+function ordinaryAddedTokens(json: Record<string, unknown>): unknown[] {
+  const added: unknown[] = Array.isArray(json.added_tokens) ? json.added_tokens : [];
+  return added.filter((token) => objectOf(token, 'tokenizer.json: added token').special !== true);
+}
+
+function turnTokens(
+  specials: ReadonlySet<string>,
+  encoder: Encoder,
+  json: Record<string, unknown>,
+  config: Record<string, unknown>,
+): string[] {
+  const { unk_token: unknown } = objectOf(json.model, 'tokenizer.json: model');
+  const fillers = [contentOf(unknown), contentOf(config.unk_token), contentOf(config.pad_token)];
+  // Many models pad with what ends their texts.
+  const { pad_token: _pad, unk_token: _unk, ...others } = config;
+  const turns = new Set(namedSpecials(others));
+  const marked = markedSpecials(encoder);
+  return (
+    [...specials]
+      .filter((token) => turns.has(token) || !fillers.includes(token))
+      // A mere character of the vocabulary that the config calls its end of text ("!", a line's end) is also just that character.
+      .filter((token) => [...token].length > 1 || marked.has(token))
+  );
 }
 
 function wordLevelUnknown(json: Record<string, unknown>): number | undefined {

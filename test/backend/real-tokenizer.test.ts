@@ -80,6 +80,40 @@ it('tells the client what the template objects to', () => {
   expect(() => ids(strict, 'a')).toThrow(/roles must alternate/);
 });
 
-it('takes a special token of one character out, for it cannot be cut', () => {
-  expect(guardSpecials('a§b', ['§'])).toBe('ab');
+describe('special tokens of one character', () => {
+  const fixture = new URL('../fixtures/tokenizers/gpt2-like.json', import.meta.url);
+  const { tokenizer: json } = JSON.parse(readFileSync(fixture, 'utf8'));
+  const END = 500;
+  const added = [...json.added_tokens, { ...json.added_tokens[0], id: END, content: '§', special: true }];
+  const plain = loadTokenizer({ tokenizerJson: json });
+
+  it('end no turn where a message spells them, and stay in it', () => {
+    const tokenizer = loadTokenizer({
+      tokenizerJson: { ...json, added_tokens: added },
+      tokenizerConfig: { eos_token: '§' },
+    });
+    expect(tokenizer.eosTokenId).toBe(END);
+    const chatTemplate = { render: ([message]: readonly { content: unknown }[]) => `${message!.content}§` };
+    const model = { id: 'm', spec: { ...spec, vocab: 1_000, contextLength: 500 }, tokenizer, chatTemplate };
+    const prompt = ids(model, 'a§§b\uFDD1');
+    expect(count(prompt, END)).toBe(1);
+    expect(prompt.at(-1)).toBe(END);
+    expect(plain.decode(prompt.slice(0, -1))).toBe('a§§b\uFFFD');
+  });
+
+  it('are left alone where they are but named: the character is a character', () => {
+    const tokenizer = loadTokenizer({ tokenizerJson: json, tokenizerConfig: { eos_token: '!' } });
+    expect(tokenizer.eosTokenId).not.toBeNull();
+    expect(tokenizer.turnTokens).not.toContain('!');
+    expect(guardSpecials('Stop!\n', tokenizer.turnTokens)).toBe('Stop!\n');
+  });
+});
+
+it('guards what structures a turn, not padding and unknown tokens', () => {
+  const fixture = new URL('../fixtures/tokenizers/llama2-like.json', import.meta.url);
+  const { tokenizer: tokenizerJson } = JSON.parse(readFileSync(fixture, 'utf8'));
+  const turns = (tokenizerConfig: object) => loadTokenizer({ tokenizerJson, tokenizerConfig }).turnTokens;
+  expect(turns({ pad_token: '<|end|>', unk_token: '<unk>' })).toEqual(['<s>', '</s>']);
+  // Padding with the end of a text is common, and does not make it less of an end.
+  expect(turns({ pad_token: '</s>', eos_token: '</s>' })).toContain('</s>');
 });

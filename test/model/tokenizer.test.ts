@@ -21,7 +21,7 @@ describe('special tokens', () => {
   });
 
   it('count as such in a text, and vanish from decoded text', () => {
-    expect(tokenizer.specialTokens).toEqual(['<unk>', '<s>', '</s>', '<|end|>']);
+    expect(tokenizer.turnTokens).toEqual(['<s>', '</s>', '<|end|>']);
     const ids = tokenizer.encode('a</s>b', { addSpecialTokens: false });
     expect(ids).toContain(2);
     expect(tokenizer.decode(ids)).not.toContain('</s>');

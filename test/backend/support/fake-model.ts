@@ -22,9 +22,10 @@ function encode(text: string): number[] {
 }
 
 export const byteTokenizer: PromptTokenizer = {
-  specialTokens: Object.keys(SPECIALS),
+  turnTokens: Object.keys(SPECIALS),
   eosTokenId: END,
   encode: (text, { addSpecialTokens }) => (addSpecialTokens ? [BOS, ...encode(text)] : encode(text)),
+  encodeOrdinary: bytes,
   idsForRawPrompt: (text) => [BOS, ...encode(text)],
   createDecoder() {
     const decoder = new TextDecoder();
