@@ -53,7 +53,7 @@ export interface ServerOptions {
   readonly tls?: TlsOptions;
   /** The built page (`dist`); its `shaders/` too. */
   readonly pageDirectory: string;
-  /** Names that a loopback server answers to besides localhost. */
+  /** Names that the server answers to besides localhost and, on the network, addresses and this machine's name. */
   readonly allowedHosts?: readonly string[];
   /** Origins whose pages may use the server besides its own. */
   readonly allowedOrigins?: readonly string[];

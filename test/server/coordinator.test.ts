@@ -371,6 +371,21 @@ describe('a stage that misbehaves', () => {
     expect(first!.messages('open').map(({ wire }) => wire)).toEqual(['f16', 'f32']);
   });
 
+  it('and is silent as the first of two: the last is suspected first, and serves in the end', async () => {
+    const [first, last] = await harness.joinAll(['a', 'b']);
+    first!.misbehaviour = { onToken: () => {} };
+    last!.misbehaviour = {
+      onToken: (worker, { epoch }, send) => worker.assignments.get(epoch)!.stages.length === 1 && send(),
+    };
+    const answer = collect(generate());
+    for (let strike = 1; strike <= 2 * MAX_STRIKES; strike++) {
+      await until(() => first!.messages('prompt').length === strike);
+      harness.timers.advance(TOKEN_DEADLINE_MS + PROMPT.length * PREFILL_MS_PER_POSITION);
+    }
+    expect((await answer).ids).toEqual(expectedIds(PROMPT, 20));
+    expect((await answer).served).toEqual([['b']]);
+  });
+
   it('and has no room: the sequence waits for it, and in the end OVERLOADED', async () => {
     const [, last] = await harness.joinAll(['a', 'b']);
     last!.misbehaviour = { open: 'SEQUENCE_LIMIT' };
