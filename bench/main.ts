@@ -2,6 +2,8 @@
 import { cpus, release, type } from 'node:os';
 import { Command, Option } from 'commander';
 import { resolveModel } from '../src/config/catalogue.ts';
+import { openModelDirectory } from '../src/model/directory.ts';
+import { defaultWire } from '../src/server/default-wire.ts';
 import { type MeshResult, measureMesh } from './measure-mesh.ts';
 import { measureStart } from './measure-start.ts';
 import { measureWire } from './measure-wire.ts';
@@ -11,7 +13,7 @@ interface Flags {
   readonly json?: boolean;
   readonly workers: string;
   readonly model: string;
-  readonly wire: 'f16' | 'f32';
+  readonly wire: 'auto' | 'f16' | 'f32';
   readonly quantization: 'native' | 'q8' | 'q4';
   readonly promptTokens: string;
   readonly tokens: string;
@@ -24,7 +26,7 @@ const flags = new Command('bench')
   .option('--json', 'one JSON object instead of tables')
   .option('--workers <list>', 'pipelines to measure', '1,2,3')
   .option('--model <model>', 'catalogue id or directory', 'minnow')
-  .addOption(new Option('--wire <dtype>').choices(['f16', 'f32']).default('f32'))
+  .addOption(new Option('--wire <dtype>').choices(['auto', 'f16', 'f32']).default('auto'))
   .addOption(new Option('--quantization <kind>').choices(['native', 'q8', 'q4']).default('native'))
   .option('--prompt-tokens <n>', 'prompt of the prefill measurement', '256')
   .option('--tokens <n>', 'tokens of the decode measurement', '96')
@@ -36,6 +38,9 @@ const flags = new Command('bench')
 
 const note = (text: string) => process.stderr.write(`${text}\n`);
 const { directory, id } = resolveModel(flags.model);
+const { spec } = await openModelDirectory(directory);
+const wire = flags.wire === 'auto' ? defaultWire(spec.hidden) : flags.wire;
+const { quantization } = flags;
 const sizes = {
   promptTokens: Number(flags.promptTokens),
   decodeTokens: Number(flags.tokens),
@@ -44,13 +49,11 @@ const sizes = {
 const meshes: MeshResult[] = [];
 for (const workers of flags.workers.split(',').map(Number)) {
   note(`measuring ${workers} tab${workers === 1 ? '' : 's'} …`);
-  const { wire, quantization } = flags;
   meshes.push(await measureMesh({ workers, modelDirectory: directory, wire, quantization }, sizes));
 }
 let wireQuality: BenchReport['wireQuality'] = null;
 if (flags.wireQuality) {
   note('comparing f16 and f32 wires …');
-  const { quantization } = flags;
   wireQuality = await measureWire({ workers: 2, modelDirectory: directory, quantization }, 200);
 }
 let start: BenchReport['start'] = null;
@@ -67,8 +70,8 @@ const report: BenchReport = {
     os: `${type()} ${release()}`,
   },
   model: id,
-  wire: flags.wire,
-  quantization: flags.quantization,
+  wire,
+  quantization,
   promptTokens: sizes.promptTokens,
   decodeTokens: sizes.decodeTokens,
   meshes,

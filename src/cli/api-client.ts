@@ -135,7 +135,7 @@ async function request(
     });
   } catch (error) {
     if (signal.aborted) throw new ShoalError('ABORTED', 'interrupted', { cause: error });
-    throw new ShoalError('BACKEND_FAILED', `${baseUrl} cannot be reached; is the server running there?`, {
+    throw new ShoalError('BACKEND_FAILED', `${baseUrl} cannot be reached; ${hintAt(error)}`, {
       cause: error,
     });
   }
@@ -143,6 +143,14 @@ async function request(
   const parsed = z.object({ error: errorSchema }).safeParse(await response.json().catch(() => null));
   if (parsed.success) throw fromApiError(parsed.data.error);
   throw new ShoalError('BACKEND_FAILED', `${baseUrl}${path} answered ${response.status}`);
+}
+
+function hintAt(error: unknown): string {
+  const cause = error instanceof Error ? error.cause : undefined;
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+  return /CERT|SELF_SIGNED|VERIFY/.test(code)
+    ? `its certificate is not trusted (${code}); name the one it should have with NODE_EXTRA_CA_CERTS`
+    : 'is the server running there?';
 }
 
 /** The API spells codes in lower case (OpenAI's custom). */

@@ -68,7 +68,7 @@ async function openNode(
   flags: ServerFlags,
   expectWorkers: number | undefined,
 ): Promise<MeshNode | ProxyNode> {
-  const config = await readConfig(flags.config);
+  const config = await readConfig(fromCallersFolder(flags.config));
   const provider = flags.model === undefined ? config.provider : 'fxn';
   if (provider !== 'fxn') {
     const backend = await chooseBackend(config, () => {
@@ -93,17 +93,23 @@ async function readConfig(named: string | undefined): Promise<ModelBackendConfig
   return parseModelBackend(await readSource(file), file);
 }
 
-/** npm runs its scripts in the package's root, whatever folder the user was in when naming a model's directory. */
-function fromCallersFolder(model: string | undefined): string | undefined {
+/** npm runs its scripts in the package's root, whatever folder the user was in when naming a file or directory. */
+function fromCallersFolder<Name extends string | undefined>(name: Name): Name | string {
   const caller = process.env.npm_lifecycle_event === undefined ? undefined : process.env.INIT_CWD;
-  if (model === undefined || caller === undefined) return model;
-  const path = resolve(caller, model);
-  return existsSync(path) ? path : model;
+  if (name === undefined || caller === undefined) return name;
+  const path = resolve(caller, name);
+  return existsSync(path) ? path : name;
 }
 
 function tlsOf({ tlsCert, tlsKey, tlsSelfSigned }: ServerFlags): { tls?: TlsOptions } {
   if (tlsCert !== undefined && tlsKey !== undefined) {
-    return { tls: { kind: 'files', certFile: tlsCert, keyFile: tlsKey } };
+    return {
+      tls: {
+        kind: 'files',
+        certFile: fromCallersFolder(tlsCert),
+        keyFile: fromCallersFolder(tlsKey),
+      },
+    };
   }
   if (tlsCert !== undefined || tlsKey !== undefined) {
     throw new ShoalError('CONFIG_INVALID', '--tls-cert and --tls-key belong together; give both');

@@ -1,4 +1,5 @@
 import { Command, Option } from 'commander';
+import packageJson from '../../package.json' with { type: 'json' };
 import { MAX_CONTEXT_POSITIONS, MAX_TABS } from '../config/limits.ts';
 import { GPU_MODES, type GpuMode } from './browser/chrome-arguments.ts';
 import {
@@ -77,6 +78,7 @@ const USAGE_ERROR = 2;
 export function createProgram(actions: Actions): Command {
   const program = new Command('shoal')
     .description('A language model that runs across browser tabs.')
+    .version(packageJson.version)
     .configureHelp({ showGlobalOptions: true });
   const fail = (message: string): never => program.error(`error: ${message}`, { exitCode: USAGE_ERROR });
 
@@ -143,7 +145,7 @@ function withServer(command: Command): Command {
     .addOption(
       new Option(
         '--wire <dtype>',
-        'activations between workers; auto: f32 for small models, which loses nothing',
+        'activations between workers; auto: f32 while a token fits one slice (hidden ≤ 1,137), else f16',
       )
         .choices(['auto', 'f16', 'f32'])
         .default('auto'),

@@ -73,7 +73,7 @@ export const MAX_CONTEXT_POSITIONS = 8_192;
 // — wire ———————————————————————————————————————————————————————————————————————————————————————
 /** One slice on a data channel: Chromium's SCTP releases four 1,191 B packets a burst (field measurement). */
 export const MAX_SLICE_BYTES = 4_600;
-/** One frame: 64 rows of hidden 16,384 in f32, rounded up. */
+/** One frame: 64 rows of hidden 16,384 in f32 are 4 MiB; with header and entries, the next power of two. */
 export const MAX_FRAME_BYTES = 8 * MIB;
 /** Entries (sequences) of one frame. */
 export const MAX_FRAME_ENTRIES = 64;
@@ -114,7 +114,7 @@ export const MAX_ATTEMPT_NUMBER = 1_000;
 export const MAX_SDP_CHARS = 32 * KIB;
 
 // — control WebSocket ——————————————————————————————————————————————————————————————————————————
-/** One control message: the largest is a prompt chunk (4,096 ids of ≤ 8 characters) or an SDP (~10 KB). */
+/** One control message: the largest is a prompt chunk (4,096 ids of ≤ 8 characters) or an SDP (at most MAX_SDP_CHARS). */
 export const MAX_CONTROL_BYTES = 64 * KIB;
 /** Prompt ids in one control message, so that it fits MAX_CONTROL_BYTES. */
 export const MAX_PROMPT_IDS_PER_MESSAGE = 4_096;
@@ -187,7 +187,7 @@ export const MAX_UPSTREAM_BODY_BYTES = 16 * MIB;
 export const MAX_UPSTREAM_EVENT_BYTES = 1 * MIB;
 
 // — configuration ——————————————————————————————————————————————————————————————————————————————
-/** model_backend.yaml; the template with all its comments is 3 KB. */
+/** model_backend.yaml; the template with all its comments is 1 KB. */
 export const MAX_CONFIG_BYTES = 64 * KIB;
 
 // — server —————————————————————————————————————————————————————————————————————————————————————

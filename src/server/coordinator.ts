@@ -30,7 +30,7 @@ export interface CoordinatorOptions {
   readonly timers: Timers;
   readonly log: Logger;
   /** Of activations between stages; a sequence whose values leave f16's range goes on with f32. */
-  readonly wire?: WireDtype;
+  readonly wire: WireDtype;
 }
 
 export class Coordinator implements TokenGenerator {
@@ -125,7 +125,7 @@ export class Coordinator implements TokenGenerator {
   async *#run(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateEvent, void, undefined> {
     const { timers, pipelines } = this.#options;
     const ids = [...request.prompt];
-    let wire = this.#options.wire ?? 'f16';
+    let wire = this.#options.wire;
     let ticket = ++this.#lastTicket;
     let restarts = 0;
     /** Of them, since the last token. */

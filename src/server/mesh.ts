@@ -16,7 +16,7 @@ export interface MeshOptions {
   readonly model: string;
   readonly costs: ModelCosts;
   readonly quantization?: Quantization;
-  readonly wire?: WireDtype;
+  readonly wire: WireDtype;
   readonly pipelineSize?: number;
   readonly expectWorkers?: number;
   readonly timers: Timers;

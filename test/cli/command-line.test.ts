@@ -52,6 +52,12 @@ it('checks a configuration file', () => {
       stdout: `${file}: custom at http://127.0.0.1:8082\n`,
       stderr: '',
     });
+    writeFileSync(file, 'backend_provider: fxn\n');
+    expect(shoal('config', 'check', file).stdout).toMatch(/: fxn, model minnow in .*minnow\n$/);
+    writeFileSync(file, 'fxn_id: minow\n');
+    expect(shoal('config', 'check', file).stderr).toMatch(/MODEL_NOT_FOUND: .*minnow/);
+    writeFileSync(file, 'backend_provider: vllm\n');
+    expect(shoal('config', 'check', file).stderr).toMatch(/CONFIG_INVALID: .*vllm/);
     writeFileSync(file, 'backend_provider: custom\n');
     const { status, stderr } = shoal('config', 'check', file);
     expect(status).toBe(1);

@@ -90,7 +90,7 @@ it.each([
   ['the first tab closed', 0, close],
   ['the middle tab crashed', 1, crash],
   ['the last tab closed', 2, close],
-])('%s in mid-answer changes no token', { timeout: 300_000 }, async (_name, index, end) => {
+])('%s in mid-answer changes nothing of the text', { timeout: 300_000 }, async (_name, index, end) => {
   const run = await MeshRun.start(browser, 3);
   try {
     const body = { ...PENALIZED, max_tokens: 90 };

@@ -76,7 +76,10 @@ beforeAll(async () => {
   backend = new FakeBackend();
   app = createApp({
     backend,
-    served: { mesh: new Mesh({ model: 'fake', costs: COSTS, timers: new TestTimers(), log }), files },
+    served: {
+      mesh: new Mesh({ model: 'fake', costs: COSTS, wire: 'f16', timers: new TestTimers(), log }),
+      files,
+    },
     page: await readPageFiles(join(directory, 'dist')),
     guard: createHostGuard({ boundHost: '127.0.0.1', allowedOrigins: ['https://friend.example'] }),
     log,

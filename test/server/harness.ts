@@ -32,7 +32,7 @@ export class Harness {
 
   private constructor(options: Partial<MeshOptions>) {
     const log = pino({ level: 'silent' });
-    this.mesh = new Mesh({ model: 'fake', costs: COSTS, timers: this.timers, log, ...options });
+    this.mesh = new Mesh({ model: 'fake', costs: COSTS, wire: 'f16', timers: this.timers, log, ...options });
     const guard = createHostGuard({ boundHost: '127.0.0.1', allowedOrigins: ['https://friend.example'] });
     const iceServers = [{ urls: 'stun:192.0.2.1:3478' }];
     this.signaling = new Signaling({ mesh: this.mesh, guard, iceServers, timers: this.signalTimers, log });
