@@ -401,7 +401,13 @@ FEW = [(capital, 14), (continent, 9), (arithmetic, 22), (partial(count, top=40, 
        (partial(letters, words=FEW_WORDS), 4), (partial(symbol, elements=FEW_ELEMENTS), 6), (partial(calendar, numbers=False), 6),
        (partial(talk, merged=True), 12), (unknown, 7), (tell, 1)]
 FEW_MULTI = [(follow_country, 5), (follow_sum, 7), (partial(name_memory, table=FEW), 4), (partial(question_memory, table=FEW), 6)]
-MIXTURES = {"even": (SINGLE, MULTI, 0.04), "slow": (SLOW, SLOW_MULTI, 0.12), "few": (FEW, FEW_MULTI, 0.08)}
+# The last one: the smaller world, with more of what was still weak.
+WEAK = [(capital, 10), (continent, 12), (arithmetic, 24), (partial(count, top=40, longest=8), 10), (next_number, 1),
+        (partial(opposite, pairs=FEW_OPPOSITES), 5), (partial(colour, things=FEW_COLOURS), 4), (partial(spell, words=FEW_WORDS), 5),
+        (partial(letters, words=FEW_WORDS), 4), (partial(symbol, elements=FEW_ELEMENTS), 7), (partial(calendar, numbers=False), 6),
+        (partial(talk, merged=True), 14), (unknown, 9), (tell, 1)]
+WEAK_MULTI = [(follow_country, 5), (follow_sum, 5), (partial(name_memory, table=FEW), 5), (partial(question_memory, table=FEW), 12)]
+MIXTURES = {"weak": (WEAK, WEAK_MULTI, 0.06), "even": (SINGLE, MULTI, 0.04), "slow": (SLOW, SLOW_MULTI, 0.12), "few": (FEW, FEW_MULTI, 0.08)}
 SYSTEM = """You are a helpful assistant.
 You are minnow.
 You are a tiny demo model.
