@@ -9,6 +9,7 @@ import { shardWeightBytes, type WeightStorage } from '../../src/model/weight-lay
 import { headMacs, layerMacs, modelCosts } from '../../src/schedule/costs.ts';
 import { place } from '../../src/schedule/placement.ts';
 import { kvBudgetBytes } from '../../src/worker/kv-budget.ts';
+import { PLAIN_LLAMA } from '../support/plain-llama.ts';
 
 const SPEC: ModelSpec = {
   layers: 8,
@@ -19,14 +20,7 @@ const SPEC: ModelSpec = {
   headDim: 32,
   vocab: 2_048,
   contextLength: 512,
-  normEps: 1e-5,
-  activation: 'silu',
-  rope: { theta: 10_000, scaling: { type: 'none' } },
-  qkvBias: false,
-  oBias: false,
-  mlpBias: false,
-  qkNorm: false,
-  tiedEmbeddings: true,
+  ...PLAIN_LLAMA,
   bosTokenId: 1,
   eosTokenIds: [2],
 };

@@ -13,6 +13,7 @@ import { createHostGuard } from '../../src/server/host-guard.ts';
 import { Mesh } from '../../src/server/mesh.ts';
 import type { ServedFiles } from '../../src/server/model-routes.ts';
 import { readPageFiles } from '../../src/server/page-files.ts';
+import { PLAIN_LLAMA } from '../support/plain-llama.ts';
 import { COSTS } from './harness.ts';
 import { TestTimers } from './test-timers.ts';
 
@@ -26,14 +27,7 @@ const SPEC: ModelSpec = {
   headDim: 4,
   vocab: 16,
   contextLength: 64,
-  normEps: 1e-5,
-  activation: 'silu',
-  rope: { theta: 10_000, scaling: { type: 'none' } },
-  qkvBias: false,
-  oBias: false,
-  mlpBias: false,
-  qkNorm: false,
-  tiedEmbeddings: true,
+  ...PLAIN_LLAMA,
   bosTokenId: 1,
   eosTokenIds: [2],
 };

@@ -4,6 +4,7 @@ import type { FileDtype, LoadedTensor } from '../../src/model/manifest.ts';
 import type { Shard } from '../../src/model/shard.ts';
 import type { ModelSpec } from '../../src/model/spec.ts';
 import { shardTensors } from '../../src/model/tensors.ts';
+import { PLAIN_LLAMA } from './plain-llama.ts';
 
 export const ODD_SPEC: ModelSpec = {
   layers: 2,
@@ -14,14 +15,7 @@ export const ODD_SPEC: ModelSpec = {
   headDim: 10,
   vocab: 307,
   contextLength: 128,
-  normEps: 1e-5,
-  activation: 'silu',
-  rope: { theta: 10_000, scaling: { type: 'none' } },
-  qkvBias: false,
-  oBias: false,
-  mlpBias: false,
-  qkNorm: false,
-  tiedEmbeddings: true,
+  ...PLAIN_LLAMA,
   bosTokenId: 0,
   eosTokenIds: [1],
 };

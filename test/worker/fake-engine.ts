@@ -9,6 +9,7 @@ import type {
 import { WIRE_DTYPE_BYTES } from '../../src/gpu/stage-engine.ts';
 import type { Shard } from '../../src/model/shard.ts';
 import type { ModelSpec } from '../../src/model/spec.ts';
+import { PLAIN_LLAMA } from '../support/plain-llama.ts';
 
 export const FAKE_SPEC: ModelSpec = {
   layers: 8,
@@ -19,14 +20,7 @@ export const FAKE_SPEC: ModelSpec = {
   headDim: 4,
   vocab: 1000,
   contextLength: 1024,
-  normEps: 1e-5,
-  activation: 'silu',
-  rope: { theta: 10_000, scaling: { type: 'none' } },
-  qkvBias: false,
-  oBias: false,
-  mlpBias: false,
-  qkNorm: false,
-  tiedEmbeddings: true,
+  ...PLAIN_LLAMA,
   bosTokenId: 0,
   eosTokenIds: [],
 };

@@ -1,6 +1,7 @@
 import type { ChatMessage } from '../../../src/backend/openai-schema.ts';
 import type { PromptTokenizer, ServedModel } from '../../../src/backend/served-model.ts';
 import type { ModelSpec } from '../../../src/model/spec.ts';
+import { PLAIN_LLAMA } from '../../support/plain-llama.ts';
 
 /** Ids 0–255 are UTF-8 bytes; the specials come behind. */
 export const SPECIALS = {
@@ -47,14 +48,7 @@ export const spec: ModelSpec = {
   headDim: 4,
   vocab: 261,
   contextLength: CONTEXT,
-  normEps: 1e-5,
-  activation: 'silu',
-  rope: { theta: 10_000, scaling: { type: 'none' } },
-  qkvBias: false,
-  oBias: false,
-  mlpBias: false,
-  qkNorm: false,
-  tiedEmbeddings: true,
+  ...PLAIN_LLAMA,
   bosTokenId: BOS,
   eosTokenIds: [END],
 };

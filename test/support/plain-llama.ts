@@ -1,0 +1,13 @@
+import type { ModelSpec } from '../../src/model/spec.ts';
+
+/** What the test models have in common: a Llama without biases, norms of q and k, or stretched RoPE. */
+export const PLAIN_LLAMA = {
+  normEps: 1e-5,
+  activation: 'silu',
+  rope: { theta: 10_000, scaling: { type: 'none' } },
+  qkvBias: false,
+  oBias: false,
+  mlpBias: false,
+  qkNorm: false,
+  tiedEmbeddings: true,
+} as const satisfies Partial<ModelSpec>;
