@@ -1,17 +1,42 @@
-/** What stands behind the OpenAI API of a node: the native engine or a proxy. */
+import type { Provider } from '../config/backend-config.ts';
+
+/** What stands behind the OpenAI API of a node: the native engine, a proxy, or several of them behind a router. */
 export interface Backend {
-  readonly provider: 'fxn' | 'custom' | 'vllm' | 'ollama';
+  readonly provider: Provider;
   models(signal: AbortSignal): Promise<readonly ModelInfo[]>;
   readiness(signal: AbortSignal): Promise<Readiness>;
   /**
    * Answers POST /v1/chat/completions. `body` is parsed JSON, not yet checked. A stream is a `text/event-stream`
-   * Response whose body is cancelled when the client hangs up; `signal` says the same to non-streaming calls.
-   * @throws ShoalError before the first byte; after it the stream carries an error event.
+   * Response whose body is cancelled when the client hangs up; `context.signal` says the same before that.
+   *
+   * The promise settles only when the outcome is known as far as a status can tell it: a proxy waits for the first event of
+   * a stream. Until then another node may be tried; after it never.
+   * @throws ShoalError before the first byte; after it the stream carries an error event and ends.
    */
-  chatCompletions(body: unknown, signal: AbortSignal): Promise<Response>;
+  chatCompletions(body: unknown, context: RequestContext): Promise<Response>;
   /** Answers POST /v1/completions: raw text, no chat template. An empty prompt starts from the BOS token alone. */
-  completions(body: unknown, signal: AbortSignal): Promise<Response>;
+  completions(body: unknown, context: RequestContext): Promise<Response>;
+  /** Ends what is in flight with ABORTED. Idempotent. */
   close(): Promise<void>;
+}
+
+export interface RequestContext {
+  /** Aborts when the client hangs up. */
+  readonly signal: AbortSignal;
+  /** Called at most once, when the answer has ended in whatever way; for metrics and routing, never for the client. */
+  readonly onAnswered?: (report: AnswerReport) => void;
+}
+
+/** What became of one request, as far as the backend knows. */
+export interface AnswerReport {
+  readonly model: string;
+  readonly outcome: 'stop' | 'length' | 'other' | 'error' | 'aborted';
+  /** Of the backend's own count (`usage`); null where it did not say. */
+  readonly promptTokens: number | null;
+  readonly completionTokens: number | null;
+  /** From the request's arrival at the backend; null where no token came. */
+  readonly timeToFirstTokenMs: number | null;
+  readonly durationMs: number;
 }
 
 export interface ModelInfo {

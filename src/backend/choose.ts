@@ -1,5 +1,5 @@
+import type { ModelBackendConfig } from '../config/backend-config.ts';
 import { ShoalError } from '../config/errors.ts';
-import type { ModelBackendConfig } from '../config/model-backend.ts';
 import type { Backend } from './backend.ts';
 import { type CustomBackendOptions, createCustomBackend } from './custom.ts';
 
@@ -18,7 +18,10 @@ export async function chooseBackend(
     case 'fxn':
       return startFxn();
     case 'custom':
-      return createCustomBackend(config, options);
+      return createCustomBackend(
+        { ...config.nodes[0], ...(config.fxnId !== undefined && { fxnId: config.fxnId }) },
+        options,
+      );
     case 'vllm':
     case 'ollama':
       throw new ShoalError(

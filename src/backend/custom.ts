@@ -129,8 +129,8 @@ export function createCustomBackend(
         return { ready: false, detail: ShoalError.from(thrown, 'BACKEND_FAILED').message };
       }
     },
-    chatCompletions: (body, signal) => forward('/chat/completions', body, signal),
-    completions: (body, signal) => forward('/completions', body, signal),
+    chatCompletions: (body, { signal }) => forward('/chat/completions', body, signal),
+    completions: (body, { signal }) => forward('/completions', body, signal),
     async close() {
       closing.abort(new ShoalError('ABORTED', 'the server is shutting down; send the request again'));
     },

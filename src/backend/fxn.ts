@@ -102,7 +102,7 @@ export function createFxnBackend({
     models: async () => [{ id: model.id, created, ownedBy: 'shoal' }],
     readiness: async (signal) => readiness(signal),
 
-    async chatCompletions(body, signal) {
+    async chatCompletions(body, { signal }) {
       const request = parseChatRequest(body);
       checkModel(request.model);
       const prompt = chatPrompt(model, request.messages);
@@ -115,7 +115,7 @@ export function createFxnBackend({
       );
     },
 
-    async completions(body, signal) {
+    async completions(body, { signal }) {
       const request = parseCompletionRequest(body);
       checkModel(request.model);
       const prompt = completionPrompt(model, request.prompt);

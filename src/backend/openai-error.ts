@@ -1,4 +1,5 @@
 import { ERROR_CODES, type ShoalError } from '../config/errors.ts';
+import { RETRY_AFTER_SECONDS } from '../config/limits.ts';
 
 /** OpenAI's error shape; official clients pick the exception class by status and show `message`, `param` and `code`. */
 export interface OpenAiErrorBody {
@@ -24,5 +25,10 @@ export function openAiErrorBody(error: ShoalError): OpenAiErrorBody {
 
 /** The answer to a request that failed before its first byte. */
 export function openAiErrorResponse(error: ShoalError): Response {
-  return Response.json(openAiErrorBody(error), { status: error.httpStatus });
+  const { httpStatus, retryAfterSeconds } = error;
+  const seconds = retryAfterSeconds ?? (httpStatus === 429 ? RETRY_AFTER_SECONDS : undefined);
+  return Response.json(openAiErrorBody(error), {
+    status: httpStatus,
+    ...(seconds !== undefined && { headers: { 'retry-after': String(Math.ceil(seconds)) } }),
+  });
 }

@@ -12,14 +12,12 @@ export async function configCheck(file: string): Promise<void> {
   const config = parseModelBackend(await readSource(file), file);
   if (config.provider === 'fxn') {
     const { id, directory } = resolveModel(config.fxnId ?? DEFAULT_MODEL_ID);
-    process.stdout.write(
-      `${file}: fxn, model ${id} in ${directory}${config.url ? '; url is not used' : ''}\n`,
-    );
+    process.stdout.write(`${file}: fxn, model ${id} in ${directory}\n`);
     return;
   }
   const backend = await chooseBackend(config, () => {
     throw new ShoalError('INTERNAL', `provider ${config.provider} opened the native engine`);
   });
   await backend.close();
-  process.stdout.write(`${file}: ${config.provider} at ${config.url}\n`);
+  process.stdout.write(`${file}: ${config.provider} at ${config.nodes.map(({ url }) => url).join(', ')}\n`);
 }

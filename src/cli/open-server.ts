@@ -3,9 +3,10 @@ import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Logger } from 'pino';
 import { chooseBackend } from '../backend/choose.ts';
+import type { ModelBackendConfig } from '../config/backend-config.ts';
 import { DEFAULT_MODEL_ID, resolveModel } from '../config/catalogue.ts';
 import { ShoalError } from '../config/errors.ts';
-import { type ModelBackendConfig, parseModelBackend } from '../config/model-backend.ts';
+import { parseModelBackend } from '../config/model-backend.ts';
 import { openModelDirectory } from '../model/directory.ts';
 import {
   type MeshNode,

@@ -8,13 +8,20 @@ export const ERROR_CODES = {
   UNSUPPORTED_PARAMETER: [400, 'invalid_request_error'],
   CONTEXT_LENGTH_EXCEEDED: [400, 'invalid_request_error'],
   CHAT_TEMPLATE_MISSING: [400, 'invalid_request_error'],
+  UNAUTHORIZED: [401, 'authentication_error'],
   FORBIDDEN: [403, 'permission_error'],
   MODEL_NOT_FOUND: [404, 'invalid_request_error'],
   NOT_FOUND: [404, 'invalid_request_error'],
   BODY_TOO_LARGE: [413, 'invalid_request_error'],
   OVERLOADED: [429, 'rate_limit_error'],
+  RATE_LIMITED: [429, 'rate_limit_error'],
   INTERNAL: [500, 'server_error'],
   BACKEND_FAILED: [502, 'server_error'],
+  /** The backend's name leads to an address that the operator has not allowed. */
+  ADDRESS_REFUSED: [502, 'server_error'],
+  /** No node is healthy: every circuit breaker is open. */
+  BACKEND_UNAVAILABLE: [503, 'server_error'],
+  SHUTTING_DOWN: [503, 'server_error'],
   NO_PIPELINE: [503, 'server_error'],
   PIPELINE_LOST: [503, 'server_error'],
   DEADLINE_EXCEEDED: [504, 'server_error'],
@@ -61,6 +68,8 @@ export interface ErrorContext {
   /** The name of the offending request parameter, config key or tensor. */
   readonly param?: string;
   readonly cause?: unknown;
+  /** When trying again may help; becomes the Retry-After header. */
+  readonly retryAfterSeconds?: number;
 }
 
 /**
@@ -72,11 +81,13 @@ export class ShoalError extends Error {
   override readonly name = 'ShoalError';
   readonly code: ErrorCode;
   readonly param: string | undefined;
+  readonly retryAfterSeconds: number | undefined;
 
   constructor(code: ErrorCode, message: string, context: ErrorContext = {}) {
     super(message, context.cause === undefined ? undefined : { cause: context.cause });
     this.code = code;
     this.param = context.param;
+    this.retryAfterSeconds = context.retryAfterSeconds;
   }
 
   get httpStatus(): number {

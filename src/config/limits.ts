@@ -173,6 +173,8 @@ export const STREAM_COMMIT_MS = 1_000;
 export const DEFAULT_COMPLETION_TOKENS = 16;
 
 // — proxy backends —————————————————————————————————————————————————————————————————————————————
+/** Until the connection to the backend stands: a name that resolves and a port that answers take far less. */
+export const UPSTREAM_CONNECT_MS = 10_000;
 /** Until the backend's response headers arrive for a stream; prompt processing on a busy server takes many seconds. */
 export const UPSTREAM_HEADERS_MS = 120_000;
 /** The same without `stream`: the headers come after the whole answer. Node's own fetch gives up here too. */

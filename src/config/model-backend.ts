@@ -1,30 +1,19 @@
 /** model_backend.yaml: which backend answers a node's API. The commented template is model_backend.yaml.example. */
 import { isMap, isScalar, LineCounter, type Node, parseDocument, type YAMLMap } from 'yaml';
 import { z } from 'zod';
+import { type ModelBackendConfig, type NodeConfig, PROVIDERS } from './backend-config.ts';
 import { ShoalError } from './errors.ts';
-import { MAX_CONFIG_BYTES, MAX_MODEL_NAME_CHARS } from './limits.ts';
+import {
+  MAX_CONCURRENT_REQUESTS,
+  MAX_CONFIG_BYTES,
+  MAX_MODEL_NAME_CHARS,
+  UPSTREAM_CONNECT_MS,
+  UPSTREAM_HEADERS_MS,
+  UPSTREAM_IDLE_MS,
+} from './limits.ts';
 import { didYouMean } from './nearest.ts';
 import { Secret } from './secret.ts';
 import { yamlReason } from './yaml-reason.ts';
-
-const PROVIDERS = ['fxn', 'custom', 'vllm', 'ollama'] as const;
-
-interface Common {
-  /** fxn: the model to take part in, a catalogue id or a directory. */
-  readonly fxnId?: string;
-  /** Sent as `x-api-key`, and as bearer where there is no bearer token. */
-  readonly apiKey?: Secret;
-  readonly bearerToken?: Secret;
-  /** The backend's own name for the model. */
-  readonly modelNameAlias?: string;
-}
-
-export type ModelBackendConfig =
-  | (Common & {
-      readonly provider: 'custom' /** http(s), without credentials, query and trailing slash. */;
-      readonly url: string;
-    })
-  | (Common & { readonly provider: 'fxn' | 'vllm' | 'ollama'; readonly url?: string });
 
 const text = z.string('must be text; put it in quotes').min(1, 'must not be empty');
 /** Goes into a header: no spaces, no control characters, no quotes left over from pasting. */
@@ -150,16 +139,27 @@ function readValue(
   else for (const issue of result.error.issues) faults.add(offset, name, issue.message);
 }
 
+/** Where vLLM and Ollama listen unless told otherwise. */
+const DEFAULT_URLS = { vllm: 'http://localhost:8000', ollama: 'http://localhost:11434' } as const;
+
 function toConfig(values: Values): ModelBackendConfig {
-  const common: Common = {
-    ...(values.fxn_id !== undefined && { fxnId: values.fxn_id }),
+  const provider = values.backend_provider ?? 'fxn';
+  const fxnId = values.fxn_id !== undefined && { fxnId: values.fxn_id };
+  if (provider === 'fxn') return { provider, ...fxnId };
+  const node: NodeConfig = {
+    url: values.url ?? (provider === 'custom' ? '' : DEFAULT_URLS[provider]),
     ...(values.api_key !== undefined && { apiKey: values.api_key }),
     ...(values.bearer_token !== undefined && { bearerToken: values.bearer_token }),
     ...(values.model_name_alias !== undefined && { modelNameAlias: values.model_name_alias }),
+    maxConcurrent: MAX_CONCURRENT_REQUESTS,
   };
-  const provider = values.backend_provider ?? 'fxn';
-  if (provider === 'custom') return { ...common, provider, url: values.url! };
-  return { ...common, provider, ...(values.url !== undefined && { url: values.url }) };
+  return {
+    provider,
+    ...fxnId,
+    nodes: [node],
+    allowAddresses: [],
+    timeouts: { connect: UPSTREAM_CONNECT_MS, firstByte: UPSTREAM_HEADERS_MS, idle: UPSTREAM_IDLE_MS },
+  };
 }
 
 /** The URL without trailing slashes; the reason for a refusal never repeats it, for it may hold a password. */

@@ -5,7 +5,7 @@ import type { Logger } from 'pino';
 import type { Backend } from '../backend/backend.ts';
 import { openAiErrorResponse } from '../backend/openai-error.ts';
 import { ShoalError } from '../config/errors.ts';
-import { CORS_MAX_AGE_SECONDS, RETRY_AFTER_SECONDS } from '../config/limits.ts';
+import { CORS_MAX_AGE_SECONDS } from '../config/limits.ts';
 import type { Status } from '../mesh/protocol/status.ts';
 import type { HostGuard } from './host-guard.ts';
 import type { Mesh } from './mesh.ts';
@@ -101,10 +101,7 @@ export function createApp({ backend, served, page, guard, log }: AppOptions): Ap
   app.get('*', (c) => pageResponse(page, c.req.path, c.req.header('if-none-match')) ?? notFound(c, page));
   app.notFound((c) => notFound(c, page));
   app.onError((thrown) => {
-    const error = publicError(thrown, log);
-    const response = openAiErrorResponse(error);
-    if (error.httpStatus === 429) response.headers.set('retry-after', String(RETRY_AFTER_SECONDS));
-    return response;
+    return openAiErrorResponse(publicError(thrown, log));
   });
   return { fetch: (request, env) => app.fetch(request, env), status };
 }

@@ -1,7 +1,7 @@
 /** The OpenAI-compatible API, whatever backend stands behind it. */
 import { type Context, Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
-import type { Backend, ModelInfo } from '../backend/backend.ts';
+import type { Backend, ModelInfo, RequestContext } from '../backend/backend.ts';
 import { ShoalError } from '../config/errors.ts';
 import { MAX_BODY_BYTES } from '../config/limits.ts';
 
@@ -14,11 +14,11 @@ export function openAiRoutes(backend: Backend, onRequest: () => () => void): Hon
       throw new ShoalError('BODY_TOO_LARGE', `a request body has at most ${MAX_BODY_BYTES} B; send less`);
     },
   });
-  const answer = async (c: Context, call: (body: unknown, signal: AbortSignal) => Promise<Response>) => {
+  const answer = async (c: Context, call: (body: unknown, context: RequestContext) => Promise<Response>) => {
     const body = await jsonBody(c);
     const ended = onRequest();
     try {
-      return untilRead(await call(body, c.req.raw.signal), ended);
+      return untilRead(await call(body, { signal: c.req.raw.signal }), ended);
     } catch (error) {
       ended();
       throw error;

@@ -227,7 +227,7 @@ describe('streams', () => {
   it('end at the backend when the body is cancelled, without any signal', async () => {
     upstream.handler = streams([event(chunk('Hel'))], 'open');
     const { signal } = new AbortController();
-    const response = await backend.chatCompletions({ model: 'm', messages, stream: true }, signal);
+    const response = await backend.chatCompletions({ model: 'm', messages, stream: true }, { signal });
     const reader = response.body!.getReader();
     await reader.read();
     // The stream reads ahead by one: it waits at the backend once the first event is taken.
@@ -249,7 +249,7 @@ describe('streams', () => {
     };
     const response = await backend.chatCompletions(
       { model: 'm', messages, stream: true },
-      new AbortController().signal,
+      { signal: new AbortController().signal },
     );
     const reader = response.body!.getReader();
     await reader.read();
@@ -441,7 +441,9 @@ describe('failures', () => {
   it('a body that is no request', async () => {
     const { signal } = new AbortController();
     for (const body of [null, [], 'x', {}, { model: 5 }, { model: 'm', stream: 'yes' }]) {
-      await expect(backend.chatCompletions(body, signal)).rejects.toMatchObject({ code: 'INVALID_REQUEST' });
+      await expect(backend.chatCompletions(body, { signal })).rejects.toMatchObject({
+        code: 'INVALID_REQUEST',
+      });
     }
     expect(upstream.received).toHaveLength(0);
   });

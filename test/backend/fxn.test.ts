@@ -307,7 +307,7 @@ describe('streaming', () => {
       stalled = true;
     });
     const { signal } = new AbortController();
-    const response = await backend.chatCompletions({ model: 'fake', messages, stream: true }, signal);
+    const response = await backend.chatCompletions({ model: 'fake', messages, stream: true }, { signal });
     const reader = response.body!.getReader();
     for (let read = 0; read < 4; read++) await reader.read();
     await vi.waitFor(() => expect(stalled).toBe(true));

@@ -59,7 +59,10 @@ describe.each(['minnow-like', 'llama2-like'])('%s', (name) => {
     });
     const backend = createFxnBackend({ generator, model, readiness: () => ({ ready: true, detail: '' }) });
     const complete = async (prompt: string) => {
-      const response = await backend.completions({ model: name, prompt }, new AbortController().signal);
+      const response = await backend.completions(
+        { model: name, prompt },
+        { signal: new AbortController().signal },
+      );
       return ((await response.json()) as { choices: { text: string }[] }).choices[0]!.text;
     };
     const whole = (text: string) => tokenizer.decode([...tokenizer.idsForRawPrompt(text), ...next]);

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Backend, Readiness } from '../../src/backend/backend.ts';
+import type { Backend, Readiness, RequestContext } from '../../src/backend/backend.ts';
 import { ShoalError } from '../../src/config/errors.ts';
 import { MAX_BODY_BYTES } from '../../src/config/limits.ts';
 import { statusSchema } from '../../src/mesh/protocol/status.ts';
@@ -39,8 +39,8 @@ class FakeBackend implements Backend {
   answer: (body: unknown, signal: AbortSignal) => Promise<Response> = async (body) => Response.json({ body });
   models = async () => [{ id: 'org/fake', created: 7, ownedBy: 'shoal' }];
   readiness = async () => this.ready;
-  chatCompletions = (body: unknown, signal: AbortSignal) => this.answer(body, signal);
-  completions = (body: unknown, signal: AbortSignal) => this.answer({ raw: body }, signal);
+  chatCompletions = (body: unknown, { signal }: RequestContext) => this.answer(body, signal);
+  completions = (body: unknown, { signal }: RequestContext) => this.answer({ raw: body }, signal);
   close = async () => {};
 }
 

@@ -16,9 +16,11 @@ export interface ApiServer {
 export async function serveApi(backend: () => Backend): Promise<ApiServer> {
   const app = new Hono();
   app.post('/v1/chat/completions', async (c) =>
-    backend().chatCompletions(await c.req.json(), c.req.raw.signal),
+    backend().chatCompletions(await c.req.json(), { signal: c.req.raw.signal }),
   );
-  app.post('/v1/completions', async (c) => backend().completions(await c.req.json(), c.req.raw.signal));
+  app.post('/v1/completions', async (c) =>
+    backend().completions(await c.req.json(), { signal: c.req.raw.signal }),
+  );
   app.get('/v1/models', async (c) => {
     const models = await backend().models(c.req.raw.signal);
     return c.json({
