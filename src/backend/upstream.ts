@@ -10,14 +10,18 @@ export interface UpstreamOptions {
   readonly url: string;
   readonly apiKey?: Secret;
   readonly bearerToken?: Secret;
+  /** Where paths begin; without it `/v1` below `url`. */
+  readonly base?: string;
+  /** What to do when nothing answers, after "cannot be reached"; without it: check that it runs, and the url. */
+  readonly unreachableRemedy?: string;
 }
 
 export interface UpstreamRequest {
-  /** Below `/v1`, such as `/chat/completions`. */
+  /** Below the base, such as `/chat/completions`. */
   readonly path: string;
   /** JSON; without it the request is a GET. */
   readonly body?: string;
-  readonly accept: 'application/json' | 'text/event-stream';
+  readonly accept: 'application/json' | 'text/event-stream' | 'application/x-ndjson';
   /** Until the response's headers are there. */
   readonly deadlineMs: number;
 }
@@ -28,9 +32,16 @@ export class Upstream {
   readonly #authorization: Record<string, string>;
   readonly #fetch: typeof fetch;
   readonly #clock: Clock;
+  readonly #unreachableRemedy: string;
 
-  constructor({ url, apiKey, bearerToken }: UpstreamOptions, request: typeof fetch, clock: Clock) {
-    this.#base = url.endsWith('/v1') ? url : `${url}/v1`;
+  constructor(
+    { url, apiKey, bearerToken, base, unreachableRemedy }: UpstreamOptions,
+    request: typeof fetch,
+    clock: Clock,
+  ) {
+    this.#base = base ?? (url.endsWith('/v1') ? url : `${url}/v1`);
+    this.#unreachableRemedy =
+      unreachableRemedy ?? 'check that it runs and that url in model_backend.yaml is right';
     this.#secrets = [apiKey, bearerToken].filter((secret) => secret !== undefined);
     const bearer = bearerToken ?? apiKey;
     this.#authorization = {
@@ -114,7 +125,7 @@ export class Upstream {
     if (thrown instanceof Silent) return this.#silent(thrown.waitedMs);
     const code = errorCode(thrown);
     return this.failed(
-      `cannot be reached or broke off${code === '' ? '' : ` (${code})`}; check that it runs and that url in model_backend.yaml is right`,
+      `cannot be reached or broke off${code === '' ? '' : ` (${code})`}; ${this.#unreachableRemedy}`,
       thrown,
     );
   }
