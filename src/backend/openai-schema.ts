@@ -120,7 +120,12 @@ export function parseCompletionRequest(body: unknown): CompletionRequest {
   return parse(completionSchema, kept);
 }
 
-function parameters(body: unknown, table: ParameterTable): Record<string, unknown> {
+/**
+ * The body's parameters by `table`, nulls taken out; the schema is applied by `parse`.
+ *
+ * @throws INVALID_REQUEST, UNSUPPORTED_PARAMETER
+ */
+export function parameters(body: unknown, table: ParameterTable): Record<string, unknown> {
   if (!isObject(body)) {
     throw new ShoalError('INVALID_REQUEST', 'the request body must be a JSON object');
   }
@@ -136,12 +141,12 @@ function parameters(body: unknown, table: ParameterTable): Record<string, unknow
   return kept;
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
+export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** OpenAI's clients send null for "not given". */
-function withoutNulls(object: Record<string, unknown>): Record<string, unknown> {
+export function withoutNulls(object: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== null));
 }
 
@@ -192,7 +197,8 @@ function unsupported(path: string, reason: string, whole = false): ShoalError {
   );
 }
 
-function parse<T>(schema: z.ZodType<T>, value: unknown): T {
+/** @throws INVALID_REQUEST with the path of the first thing that is wrong */
+export function parse<T>(schema: z.ZodType<T>, value: unknown): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const { path, message } = deepestIssue(result.error.issues[0]!);
