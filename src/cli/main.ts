@@ -28,6 +28,18 @@ const program = createProgram({
     const { configCheck } = await import('./config-check.ts');
     await runInScope(() => configCheck(file));
   },
+  async keysAdd(name, flags) {
+    const { keysAdd } = await import('./keys.ts');
+    await runInScope(() => keysAdd(name, flags));
+  },
+  async keysList(flags) {
+    const { keysList } = await import('./keys.ts');
+    await runInScope(() => keysList(flags));
+  },
+  async keysRemove(name, flags) {
+    const { keysRemove } = await import('./keys.ts');
+    await runInScope(() => keysRemove(name, flags));
+  },
 });
 
 await program.parseAsync();

@@ -1,6 +1,11 @@
 import { Command, Option } from 'commander';
 import packageJson from '../../package.json' with { type: 'json' };
-import { MAX_CONTEXT_POSITIONS, MAX_TABS } from '../config/limits.ts';
+import {
+  MAX_CONCURRENT_PER_CLIENT,
+  MAX_CONTEXT_POSITIONS,
+  MAX_REQUESTS_PER_MINUTE,
+  MAX_TABS,
+} from '../config/limits.ts';
 import { GPU_MODES, type GpuMode } from './browser/chrome-arguments.ts';
 import {
   collect,
@@ -63,6 +68,15 @@ export interface ChatFlags {
   readonly seed?: number;
 }
 
+export interface KeysFlags {
+  readonly file: string;
+}
+
+export interface KeysAddFlags extends KeysFlags {
+  readonly requestsPerMinute?: number;
+  readonly concurrent?: number;
+}
+
 /** What the commands do; main.ts gives the real ones, tests their own. */
 export interface Actions {
   up(flags: UpFlags, fail: (message: string) => never): Promise<void>;
@@ -70,6 +84,9 @@ export interface Actions {
   worker(flags: WorkerFlags): Promise<void>;
   chat(question: string | undefined, flags: ChatFlags): Promise<void>;
   configCheck(file: string): Promise<void>;
+  keysAdd(name: string, flags: KeysAddFlags): Promise<void>;
+  keysList(flags: KeysFlags): Promise<void>;
+  keysRemove(name: string, flags: KeysFlags): Promise<void>;
 }
 
 /** Usage errors end with exit code 2, as is usual; failures of a command with 1. */
@@ -113,6 +130,27 @@ export function createProgram(actions: Actions): Command {
     .description('check a model_backend.yaml')
     .action((file: string) => actions.configCheck(file));
 
+  const keys = program.command('keys').description('who may use the API (serve --api-keys)');
+  withKeyFile(keys.command('add <name>'))
+    .description('make a key and print it; the file gets its hash')
+    .option(
+      '--requests-per-minute <n>',
+      'of this key, instead of the server’s default',
+      wholeNumber(1, MAX_REQUESTS_PER_MINUTE),
+    )
+    .option(
+      '--concurrent <n>',
+      'answers at once, instead of the server’s default',
+      wholeNumber(1, MAX_CONCURRENT_PER_CLIENT),
+    )
+    .action((name: string, flags: KeysAddFlags) => actions.keysAdd(name, flags));
+  withKeyFile(keys.command('list'))
+    .description('names, dates and limits')
+    .action((flags: KeysFlags) => actions.keysList(flags));
+  withKeyFile(keys.command('remove <name>'))
+    .description('end a key')
+    .action((name: string, flags: KeysFlags) => actions.keysRemove(name, flags));
+
   for (const command of [program, ...program.commands]) exitWithUsageError(command);
   return program;
 }
@@ -150,6 +188,10 @@ function withServer(command: Command): Command {
         .choices(['auto', 'f16', 'f32'])
         .default('auto'),
     );
+}
+
+function withKeyFile(command: Command): Command {
+  return command.option('--file <file>', 'where the hashes stand', 'api_keys.json');
 }
 
 function withBrowser(command: Command): Command {

@@ -169,6 +169,13 @@ export const MAX_MODEL_NAME_CHARS = 256;
 export const SSE_KEEPALIVE_MS = 10_000;
 /** A stream that fails within this still gets a real HTTP status; after it the answer is 200 and carries an error event. */
 export const STREAM_COMMIT_MS = 1_000;
+/** Entries of `logit_bias`: vLLM's bound. Each is ~30 B of the message that opens a sequence (MAX_CONTROL_BYTES). */
+export const MAX_LOGIT_BIAS = 1_024;
+/** `top_logprobs` of a chat (OpenAI's bound), and `logprobs` of a completion (OpenAI's older bound). */
+export const MAX_TOP_LOGPROBS = 20;
+export const MAX_COMPLETION_LOGPROBS = 5;
+/** Choices of one request, `n` for each prompt: each is a sequence, and all of them are a quarter of MAX_SEQUENCES_PER_STAGE. */
+export const MAX_CHOICES = 8;
 /** Completions without max_tokens: OpenAI's and vLLM's default. Chats default to the rest of the context, like vLLM. */
 export const DEFAULT_COMPLETION_TOKENS = 16;
 
@@ -187,6 +194,32 @@ export const UPSTREAM_PROBE_MS = 5_000;
 export const MAX_UPSTREAM_BODY_BYTES = 16 * MIB;
 /** One server-sent event of the backend, held while its model name is mapped. */
 export const MAX_UPSTREAM_EVENT_BYTES = 1 * MIB;
+
+// — whole-model providers ——————————————————————————————————————————————————————————————————————
+/** Providers of one server; every model list and routing decision looks at each. Revisit when someone has more. */
+export const MAX_PROVIDERS = 64;
+/** One message of a provider: PROVIDE_CHUNK_BYTES of which JSON escapes every byte to six, or an offer of MAX_PROVIDED_MODELS names. */
+export const MAX_PROVIDER_MESSAGE_BYTES = 512 * KIB;
+/** One message to a provider: a request of MAX_BODY_BYTES, whose numbers may be longer when they are written anew. */
+export const MAX_PROVIDE_REQUEST_BYTES = 2 * MAX_BODY_BYTES;
+/** Requests may wait in the socket to a provider up to this; then it counts as failed and another node is tried. */
+export const MAX_PROVIDE_BACKLOG_BYTES = 16 * MIB;
+/** Answer text in one message. A token is one message anyway; this bounds whole answers' pieces. */
+export const PROVIDE_CHUNK_BYTES = 64 * KIB;
+/** What a provider may have sent of one answer and the client not yet read: a second of the fastest answers at a round trip of 100 ms. */
+export const PROVIDE_WINDOW_BYTES = 256 * KIB;
+/** Models of one provider; an Ollama with many has dozens. */
+export const MAX_PROVIDED_MODELS = 512;
+/** A provider lists its models anew this often, so that a pulled model is offered and a dead backend is not. */
+export const PROVIDE_REFRESH_MS = 60_000;
+/** The same after a failed list: a backend that was started after its provider should not wait a minute. */
+export const PROVIDE_RETRY_MS = 5_000;
+/** A provider that has not begun an answer by then is broken: its own time limits end sooner. */
+export const PROVIDED_HEAD_MS = 600_000;
+/** Silence within an answer that the client waits for; a provider sends comments every SSE_KEEPALIVE_MS, a hidden tab every minute. */
+export const PROVIDED_IDLE_MS = 150_000;
+/** An API key in a provider's hello. */
+export const MAX_KEY_CHARS = 512;
 
 // — configuration ——————————————————————————————————————————————————————————————————————————————
 /** model_backend.yaml; the template with all its comments is 1 KB. */
@@ -222,6 +255,38 @@ export const MAX_PAGE_BYTES = 64 * MIB;
 export const CORS_MAX_AGE_SECONDS = 600;
 /** What a client that got 429 is told to wait: a short answer's time. */
 export const RETRY_AFTER_SECONDS = 2;
+
+// — access —————————————————————————————————————————————————————————————————————————————————————
+/** Keys of one file, each compared with every key that a client presents. Revisit when someone gives out more. */
+export const MAX_API_KEYS = 1_000;
+/** api_keys.json: ~250 B a key. */
+export const MAX_KEY_FILE_BYTES = 512 * KIB;
+/** A key as a client presents it; ours have 52 characters. What is longer is refused before it is hashed. */
+export const MAX_API_KEY_CHARS = 256;
+/** The key file is looked at this often at most, when a request comes: a removed key works no longer than this. */
+export const KEY_FILE_RECHECK_MS = 1_000;
+/** A client may send a full minute's requests at once; five a second is more than people and agents do, less than a flood. */
+export const DEFAULT_REQUESTS_PER_MINUTE = 300;
+/** Answers of one client at once: half of MAX_CONCURRENT_REQUESTS, so that nobody alone fills the mesh. */
+export const DEFAULT_CONCURRENT_PER_CLIENT = 32;
+/** Requests a minute that a flag or a key may allow. */
+export const MAX_REQUESTS_PER_MINUTE = 1_000_000;
+/** Answers at once that a flag or a key may allow. */
+export const MAX_CONCURRENT_PER_CLIENT = 10_000;
+/** Refused keys a minute and address: enough to see a wrong setting, too few to load the server. A valid key is not held up by them. */
+export const REFUSED_KEYS_PER_MINUTE = 60;
+/** Clients whose request rate is remembered, ~200 B each; the one that was silent longest is forgotten first. */
+export const MAX_RATED_CLIENTS = 10_000;
+/** Reverse proxies before this server, each of which adds one address to X-Forwarded-For. */
+export const MAX_TRUSTED_PROXIES = 8;
+/** A client's own x-request-id; UUIDs and trace ids have under 64. Goes into the log. */
+export const MAX_REQUEST_ID_CHARS = 128;
+
+// — metrics ————————————————————————————————————————————————————————————————————————————————————
+/** Model names that are labels, each of ~130 series; further ones count as "other". */
+export const MAX_MODEL_LABELS = 64;
+/** The backend is asked for its model names this often at most, when a scrape or an unknown name asks for them. */
+export const MODEL_LABELS_REFRESH_MS = 10_000;
 
 // — headless workers ———————————————————————————————————————————————————————————————————————————
 /** A crashed tab or browser starts again after: from, doubling, to. A model that crashes its tab must not spin the CPU. */

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -62,6 +62,21 @@ it('checks a configuration file', () => {
     const { status, stderr } = shoal('config', 'check', file);
     expect(status).toBe(1);
     expect(stderr).toContain(`CONFIG_INVALID: ${file}:1:`);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+it('makes, lists and removes API keys; only the key itself is on stdout', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'shoal-keys-'));
+  try {
+    const file = join(folder, 'keys.json');
+    const made = shoal('keys', 'add', 'alice', '--file', file, '--concurrent', '2');
+    expect(made).toMatchObject({ status: 0, stdout: expect.stringMatching(/^sk-shoal-[\w-]{43}\n$/) });
+    expect(readFileSync(file, 'utf8')).not.toContain(made.stdout.trim());
+    expect(shoal('keys', 'list', '--file', file).stdout).toMatch(/^alice {2}\d{4}-\d\d-\d\d {2}2 at once\n$/);
+    expect(shoal('keys', 'remove', 'alice', '--file', file).status).toBe(0);
+    expect(shoal('keys', 'list', '--file', file).stdout).toBe('');
   } finally {
     rmSync(folder, { recursive: true });
   }
