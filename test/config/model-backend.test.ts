@@ -1,11 +1,18 @@
 import { readFileSync } from 'node:fs';
 import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
+import type { ProxyConfig } from '../../src/config/backend-config.ts';
 import { ShoalError } from '../../src/config/errors.ts';
 import { MAX_CONFIG_BYTES } from '../../src/config/limits.ts';
 import { parseModelBackend } from '../../src/config/model-backend.ts';
 
 const parse = (source: string) => parseModelBackend(source, 'mb.yaml');
+
+function parseProxy(source: string): ProxyConfig {
+  const config = parse(source);
+  if (config.provider === 'fxn') throw new Error('read as fxn');
+  return config;
+}
 
 function faults(source: string): string[] {
   try {
@@ -32,15 +39,14 @@ describe('model_backend.yaml', () => {
     const camel = TEMPLATE.replace(/^[a-z_]+/gm, (key) => key.replace(/_(.)/g, (_, c) => c.toUpperCase()));
     expect(camel).toContain('modelNameAlias:');
     for (const source of [TEMPLATE, camel]) {
-      const config = parse(source);
+      const config = parseProxy(source);
       expect(config).toMatchObject({
         provider: 'custom',
-        url: 'http://your-backend:8082',
         fxnId: '2',
-        modelNameAlias: 'llama3',
+        nodes: [{ url: 'http://your-backend:8082', modelNameAlias: 'llama3' }],
       });
-      expect(config.apiKey?.reveal()).toBe('your-api-key');
-      expect(config.bearerToken?.reveal()).toBe('your-bearer-token');
+      expect(config.nodes[0].apiKey?.reveal()).toBe('your-api-key');
+      expect(config.nodes[0].bearerToken?.reveal()).toBe('your-bearer-token');
     }
   });
 
@@ -52,9 +58,11 @@ describe('model_backend.yaml', () => {
 
   it('reads the example with every commented key switched on', () => {
     const example = readFileSync(new URL('../../model_backend.yaml.example', import.meta.url), 'utf8');
-    const config = parse(example.replace(/^# (?=[a-z_]+: ")/gm, ''));
-    expect(Object.keys(config).sort()).toEqual(
-      ['apiKey', 'bearerToken', 'fxnId', 'modelNameAlias', 'provider', 'url'].sort(),
+    const uncommented = example.replace(/^# (?=[a-z_]+: ")/gm, '');
+    const config = parseProxy(uncommented.replace('backend_provider: "fxn"', 'backend_provider: "custom"'));
+    expect(config.fxnId).toBe('minnow');
+    expect(Object.keys(config.nodes[0]).sort()).toEqual(
+      ['apiKey', 'bearerToken', 'maxConcurrent', 'modelNameAlias', 'url'].sort(),
     );
   });
 
@@ -71,7 +79,7 @@ describe('model_backend.yaml', () => {
     ['http://h:8/v1/', 'http://h:8/v1'],
     ['https://H/llm//', 'https://h/llm'],
   ])('keeps the path of %s and drops trailing slashes', (url, kept) => {
-    expect(parse(`url: "${url}"`).url).toBe(kept);
+    expect(parseProxy(`backend_provider: custom\nurl: "${url}"`).nodes[0].url).toBe(kept);
   });
 
   it.each([
@@ -125,12 +133,13 @@ describe('model_backend.yaml', () => {
   });
 
   it('never shows a secret however the config is printed', () => {
-    const config = parse('api_key: "hunter2"\nbearer_token: "hunter3"');
+    const config = parseProxy('backend_provider: vllm\napi_key: "hunter2"\nbearer_token: "hunter3"');
+    const [node] = config.nodes;
     const prints = [
       JSON.stringify(config),
       inspect(config, { showHidden: true, depth: 9 }),
-      `${config.apiKey} ${config.bearerToken}`,
-      String({ ...config }.apiKey),
+      `${node.apiKey} ${node.bearerToken}`,
+      String({ ...node }.apiKey),
     ];
     for (const print of prints) {
       expect(print).not.toMatch(/hunter/);
