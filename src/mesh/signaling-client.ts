@@ -1,12 +1,8 @@
 import { ShoalError } from '../config/errors.ts';
-import {
-  MAX_CONTROL_BACKLOG_BYTES,
-  MAX_OUTBOX_MESSAGES,
-  RECONNECT_MAX_MS,
-  RECONNECT_MIN_MS,
-} from '../config/limits.ts';
+import { MAX_CONTROL_BACKLOG_BYTES, MAX_OUTBOX_MESSAGES } from '../config/limits.ts';
 import { parseServerMessage, writeMessage } from './protocol/codec.ts';
 import { CONTROL_VERSION, type PeerMessage, type ServerMessage } from './protocol/control.ts';
+import { ReconnectingSocket, type WebSocketLike } from './reconnecting-socket.ts';
 import { StateMachine, type TransitionTable } from './state.ts';
 import type { Timers } from './timers.ts';
 
@@ -24,17 +20,6 @@ const TRANSITIONS: TransitionTable<SignalingState> = {
 };
 
 export type Welcome = Extract<ServerMessage, { type: 'welcome' }>;
-
-/** The part of a browser's WebSocket that is used. */
-export interface WebSocketLike {
-  readonly bufferedAmount: number;
-  onopen: ((event: never) => unknown) | null;
-  onmessage: ((event: { data: unknown }) => unknown) | null;
-  onclose: ((event: { code: number; reason: string }) => unknown) | null;
-  onerror: ((event: never) => unknown) | null;
-  send(text: string): void;
-  close(): void;
-}
 
 export interface SignalingClientOptions {
   /** `wss://host/signal` */
@@ -61,14 +46,25 @@ export interface SignalingClientOptions {
 export class SignalingClient {
   private readonly options: SignalingClientOptions;
   private readonly machine: StateMachine<SignalingState>;
-  private socket: WebSocketLike | null = null;
+  private readonly socket: ReconnectingSocket;
   private readonly outbox: string[] = [];
-  private failures = 0;
-  private cancelRetry: (() => void) | null = null;
 
   constructor(options: SignalingClientOptions) {
     this.options = options;
     this.machine = new StateMachine<SignalingState>('signaling', 'idle', TRANSITIONS, options.onState);
+    this.socket = new ReconnectingSocket({
+      ...options,
+      onConnecting: () => this.machine.to('connecting'),
+      onOpen: () => {
+        this.machine.to('greeting');
+        this.socket.send(writeMessage({ type: 'hello', version: CONTROL_VERSION, name: options.name }));
+      },
+      onData: (data) => this.received(data),
+      onLost: (why) => {
+        this.machine.to('waiting');
+        options.onError(new ShoalError('LINK_FAILED', why));
+      },
+    });
   }
 
   get state(): SignalingState {
@@ -77,20 +73,7 @@ export class SignalingClient {
 
   /** Starts; reconnects by itself until `close()` or a refusal. */
   connect(): void {
-    this.machine.to('connecting');
-    this.cancelRetry = null;
-    const socket = this.options.openSocket(this.options.url);
-    this.socket = socket;
-    socket.onopen = () => {
-      this.machine.to('greeting');
-      socket.send(writeMessage({ type: 'hello', version: CONTROL_VERSION, name: this.options.name }));
-    };
-    socket.onmessage = ({ data }) => this.received(data);
-    socket.onclose = ({ code, reason }) => {
-      this.lost(`the server closed the connection (${code}${reason === '' ? '' : `: ${reason}`})`);
-    };
-    // A browser tells no cause here, and a close event follows.
-    socket.onerror = () => {};
+    this.socket.connect();
   }
 
   /**
@@ -101,7 +84,7 @@ export class SignalingClient {
    */
   send(message: PeerMessage): boolean {
     const text = writeMessage(message);
-    if (this.state === 'ready' && this.socket !== null) {
+    if (this.state === 'ready') {
       const waitingBytes = this.socket.bufferedAmount;
       if (waitingBytes > MAX_CONTROL_BACKLOG_BYTES) {
         throw new ShoalError(
@@ -124,10 +107,8 @@ export class SignalingClient {
   close(): void {
     if (this.state === 'closed') return;
     this.machine.to('closed');
-    this.cancelRetry?.();
-    this.cancelRetry = null;
     this.outbox.length = 0;
-    this.release();
+    this.socket.close();
   }
 
   private received(data: unknown): void {
@@ -156,9 +137,9 @@ export class SignalingClient {
       this.options.onError(new ShoalError('PROTOCOL_INVALID', `the server sent welcome while ${this.state}`));
       return;
     }
-    this.failures = 0;
+    this.socket.accepted();
     this.machine.to('ready');
-    for (const text of this.outbox.splice(0)) this.socket?.send(text);
+    for (const text of this.outbox.splice(0)) this.socket.send(text);
     this.options.onWelcome(welcome);
   }
 
@@ -169,30 +150,7 @@ export class SignalingClient {
 
   private refuse(error: ShoalError): void {
     this.machine.to('refused');
-    this.release();
+    this.socket.close();
     this.options.onError(error);
-  }
-
-  private lost(why: string): void {
-    this.release();
-    this.machine.to('waiting');
-    const ceilingMs = Math.min(RECONNECT_MAX_MS, RECONNECT_MIN_MS * 2 ** this.failures);
-    this.failures += 1;
-    // At least half: a server that comes back is not met by everyone at once, nor hammered by one.
-    const delayMs = ceilingMs * (0.5 + 0.5 * this.options.random());
-    this.cancelRetry = this.options.timers.after(delayMs, () => this.connect());
-    this.options.onError(new ShoalError('LINK_FAILED', `${why}; trying again in ${Math.round(delayMs)} ms`));
-  }
-
-  private release(): void {
-    const { socket } = this;
-    this.socket = null;
-    if (socket === null) return;
-    socket.onopen = null;
-    socket.onmessage = null;
-    socket.onclose = null;
-    // `ws` emits an error when closed while connecting; without a handler it would be thrown.
-    socket.onerror = () => {};
-    socket.close();
   }
 }

@@ -1,5 +1,5 @@
 import type { OpenNegotiatedPeer } from '../mesh/negotiated-peer.ts';
-import type { WebSocketLike } from '../mesh/signaling-client.ts';
+import type { WebSocketLike } from '../mesh/reconnecting-socket.ts';
 import { systemTimers, type Timers } from '../mesh/timers.ts';
 
 /** What a contributor takes from the browser; tests pass their own. */

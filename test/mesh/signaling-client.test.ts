@@ -9,11 +9,8 @@ import {
   RECONNECT_MIN_MS,
 } from '../../src/config/limits.ts';
 import { CONTROL_VERSION, type PeerMessage, type ServerMessage } from '../../src/mesh/protocol/control.ts';
-import {
-  SignalingClient,
-  type SignalingClientOptions,
-  type WebSocketLike,
-} from '../../src/mesh/signaling-client.ts';
+import type { WebSocketLike } from '../../src/mesh/reconnecting-socket.ts';
+import { SignalingClient, type SignalingClientOptions } from '../../src/mesh/signaling-client.ts';
 import { systemTimers } from '../../src/mesh/timers.ts';
 import { FakeTimers } from './fake-timers.ts';
 

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { ShoalError } from '../../src/config/errors.ts';
 import { RECONNECT_MAX_MS } from '../../src/config/limits.ts';
 import type { PeerMessage, ServerMessage } from '../../src/mesh/protocol/control.ts';
-import type { WebSocketLike } from '../../src/mesh/signaling-client.ts';
+import type { WebSocketLike } from '../../src/mesh/reconnecting-socket.ts';
 import { GREEDY } from '../../src/model/sampling.ts';
 import { Contributor } from '../../src/page/contributor.ts';
 import type { ContributorState } from '../../src/page/contributor-state.ts';

@@ -1,0 +1,54 @@
+import { ShoalError } from '../../config/errors.ts';
+import { MAX_PROVIDE_REQUEST_BYTES, MAX_PROVIDER_MESSAGE_BYTES } from '../../config/limits.ts';
+import { announces, checkSize, parseJson, parseMessage } from './json-message.ts';
+import {
+  PROVIDE_VERSION,
+  type ProviderMessage,
+  type ProvidingServerMessage,
+  providerMessageSchema,
+  providingServerMessageSchema,
+} from './provide.ts';
+
+/**
+ * Reads what a provider sent to the server.
+ * @throws PROTOCOL_INVALID naming the field and what was expected; PROTOCOL_VERSION
+ */
+export function parseProviderMessage(text: string): ProviderMessage {
+  const value = parseJson(text, 'a provider’s message', MAX_PROVIDER_MESSAGE_BYTES);
+  if (announces(value, 'hello')) checkVersion(value.version, PROVIDE_VERSION);
+  return parseMessage(providerMessageSchema, value, 'a provider');
+}
+
+/**
+ * Reads what the server sent to a provider.
+ * @throws PROTOCOL_INVALID naming the field and what was expected; PROTOCOL_VERSION
+ */
+export function parseProvidingServerMessage(text: string): ProvidingServerMessage {
+  const value = parseJson(text, 'a message to a provider', MAX_PROVIDE_REQUEST_BYTES);
+  if (announces(value, 'welcome')) checkVersion(PROVIDE_VERSION, value.version);
+  return parseMessage(providingServerMessageSchema, value, 'the server');
+}
+
+/** @throws PROTOCOL_INVALID above MAX_PROVIDER_MESSAGE_BYTES: the server would close the connection */
+export function writeProviderMessage(message: ProviderMessage): string {
+  const text = JSON.stringify(message);
+  checkSize(text, `a ${message.type} message to send`, MAX_PROVIDER_MESSAGE_BYTES);
+  return text;
+}
+
+/** @throws PROTOCOL_INVALID above MAX_PROVIDE_REQUEST_BYTES */
+export function writeProvidingServerMessage(message: ProvidingServerMessage): string {
+  const text = JSON.stringify(message);
+  checkSize(text, `a ${message.type} message to send`, MAX_PROVIDE_REQUEST_BYTES);
+  return text;
+}
+
+function checkVersion(provider: number, server: number): void {
+  if (provider === server) return;
+  const remedy =
+    provider < server ? 'update shoal where the provider runs, or reload its page' : 'update the server';
+  throw new ShoalError(
+    'PROTOCOL_VERSION',
+    `the provider speaks provider version ${provider}, the server ${server}; ${remedy}`,
+  );
+}
