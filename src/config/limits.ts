@@ -221,6 +221,43 @@ export const PROVIDED_IDLE_MS = 150_000;
 /** An API key in a provider's hello. */
 export const MAX_KEY_CHARS = 512;
 
+// — routing between nodes ——————————————————————————————————————————————————————————————————————
+/** Nodes that one request is tried on: a request that three refuse is most likely at fault itself. */
+export const MAX_ROUTE_ATTEMPTS = 3;
+/** After this no further node is tried: one whole stall (UPSTREAM_HEADERS_MS) and a busy moment fit. */
+export const ROUTE_DEADLINE_MS = 150_000;
+/** Pause before the next node is tried, doubling, half of it chance: a fault that all nodes share must not become a burst. */
+export const ROUTE_BACKOFF_MS = 50;
+/** Failures in a row that open a node's circuit breaker; Envoy's default for its outlier detection. */
+export const BREAKER_FAILURES = 5;
+/** Or this share of failures among the last outcomes, once there are enough of them to speak of a share. */
+export const BREAKER_FAILURE_SHARE = 0.5;
+export const BREAKER_MIN_OUTCOMES = 10;
+export const BREAKER_WINDOW_OUTCOMES = 20;
+/** Outcomes older than this say nothing about a node's health now. */
+export const BREAKER_WINDOW_MS = 60_000;
+/** An open breaker admits a trial after: from, doubling with every trial that failed, to. */
+export const BREAKER_BACKOFF_MIN_MS = 1_000;
+export const BREAKER_BACKOFF_MAX_MS = 30_000;
+/** A node that is failing or not ready is asked this often whether it is back; each question ends by UPSTREAM_PROBE_MS. */
+export const NODE_PROBE_MS = 2_000;
+/** What a node said about its readiness and its models is believed so long without asking again. */
+export const NODE_FRESH_MS = 5_000;
+/** A list of models that is older is refreshed while it is still used; one that answers needs no other sign of life. */
+export const NODE_MODELS_MS = 60_000;
+/** A list of models waits this long for nodes whose last list is at hand. */
+export const NODE_MODELS_WAIT_MS = 1_000;
+/** Models of one node that are remembered: what a large Ollama holds, times ten. */
+export const MAX_NODE_MODELS = 1_024;
+/** Models of one node in `GET /api/status`, which pages poll once a second. */
+export const MAX_STATUS_MODELS = 16;
+/** Longest that a node's Retry-After keeps requests from it: one that says "tomorrow" is tried again all the same. */
+export const NODE_BUSY_MAX_MS = 60_000;
+/** A new measurement's weight in a node's speed: about the last ten requests count. */
+export const NODE_SPEED_WEIGHT = 0.2;
+/** A node that was slow is believed half of it after so long without a request: a model that was loading is tried again within minutes. */
+export const NODE_SPEED_HALF_LIFE_MS = 30_000;
+
 // — configuration ——————————————————————————————————————————————————————————————————————————————
 /** model_backend.yaml; the template with all its comments is 1 KB. */
 export const MAX_CONFIG_BYTES = 64 * KIB;
