@@ -15,11 +15,21 @@ export class TokenBucket {
 
   /** @returns whether this event may pass */
   take(now: number): boolean {
-    const earned = ((now - this.#filledAt) / 1_000) * this.#perSecond;
-    this.#tokens = Math.min(this.#burst, this.#tokens + earned);
-    this.#filledAt = now;
+    this.#fill(now);
     if (this.#tokens < 1) return false;
     this.#tokens--;
     return true;
+  }
+
+  /** Until the next event may pass, in seconds; 0: now. */
+  waitSeconds(now: number): number {
+    this.#fill(now);
+    return this.#tokens >= 1 ? 0 : (1 - this.#tokens) / this.#perSecond;
+  }
+
+  #fill(now: number): void {
+    const earned = ((now - this.#filledAt) / 1_000) * this.#perSecond;
+    this.#tokens = Math.min(this.#burst, this.#tokens + earned);
+    this.#filledAt = now;
   }
 }

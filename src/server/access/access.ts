@@ -1,0 +1,148 @@
+/** Who may use the API, and how much of it: keys where there are any, and limits for each key or address. */
+import type { HttpBindings } from '@hono/node-server';
+import type { Context, MiddlewareHandler } from 'hono';
+import { ShoalError } from '../../config/errors.ts';
+import {
+  DEFAULT_CONCURRENT_PER_CLIENT,
+  DEFAULT_REQUESTS_PER_MINUTE,
+  REFUSED_KEYS_PER_MINUTE,
+} from '../../config/limits.ts';
+import { isLoopback } from '../host-guard.ts';
+import { addressGroup, clientAddress } from './client-address.ts';
+import type { KeyInfo, KeyRing } from './key-ring.ts';
+import { RequestRates } from './request-rates.ts';
+import { RunningRequests } from './running-requests.ts';
+
+export interface AccessOptions {
+  /** Absent: everyone who reaches the server may use it. */
+  readonly keys?: KeyRing;
+  /** Of every client that has no limit of its own; absent: the default, and none for loopback without keys. */
+  readonly requestsPerMinute?: number;
+  readonly concurrent?: number;
+  /** Reverse proxies whose X-Forwarded-For counts; default 0. */
+  readonly trustedProxies?: number;
+  readonly now: () => number;
+  readonly onRefused?: (reason: RefusalReason) => void;
+}
+
+export type RefusalReason = 'unauthorized' | 'rate' | 'concurrency';
+
+/** The `env` of a request that this process makes of itself: the operator's own. No socket can bring it. */
+export const IN_PROCESS = { inProcess: true } as const;
+
+export interface Access {
+  readonly needsKey: boolean;
+  /** @returns null for a key that is not, or no longer, in the file; without a key file for every key */
+  authorize(key: string): KeyInfo | null;
+  /** Refuses with 401 what has no valid key, where there are keys. */
+  readonly requireKey: MiddlewareHandler;
+  /** Refuses with 429 what a client may not have now; counts what it has until its exchange ends. */
+  readonly limitUse: MiddlewareHandler;
+  /** Reads the key file now (SIGHUP). */
+  reload(): void;
+}
+
+export function createAccess(options: AccessOptions): Access {
+  const { keys, trustedProxies = 0, now, onRefused = () => {} } = options;
+  const keyRates = new RequestRates(now);
+  const addressRates = new RequestRates(now);
+  const refusedKeys = new RequestRates(now);
+  const running = new RunningRequests();
+
+  const addressOf = (c: Context) => {
+    const { incoming } = (c.env ?? {}) as Partial<HttpBindings>;
+    const socketAddress = incoming?.socket?.remoteAddress ?? 'unknown';
+    return clientAddress(socketAddress, c.req.header('x-forwarded-for'), trustedProxies);
+  };
+  const isInProcess = (c: Context) => (c.env as Partial<typeof IN_PROCESS> | undefined)?.inProcess === true;
+  const refuse = (reason: RefusalReason, error: unknown): never => {
+    onRefused(reason);
+    throw error;
+  };
+  const attempt = <T>(reason: RefusalReason, act: () => T): T => {
+    try {
+      return act();
+    } catch (error) {
+      return refuse(reason, error);
+    }
+  };
+
+  /** What this request is counted as and held to; null: not limited. */
+  const clientOf = (c: Context) => {
+    const key = c.get('apiKey');
+    if (key !== undefined) {
+      const { name, requestsPerMinute, concurrent } = key;
+      return {
+        client: `key ${name}`,
+        rates: keyRates,
+        perMinute: requestsPerMinute ?? options.requestsPerMinute ?? DEFAULT_REQUESTS_PER_MINUTE,
+        concurrent: concurrent ?? options.concurrent ?? DEFAULT_CONCURRENT_PER_CLIENT,
+      };
+    }
+    const address = addressOf(c);
+    // Programs on this machine: a bench or an agent may do what it likes unless the operator says otherwise.
+    const isLocal = isLoopback(address);
+    return {
+      client: `address ${addressGroup(address)}`,
+      rates: addressRates,
+      perMinute: options.requestsPerMinute ?? (isLocal ? null : DEFAULT_REQUESTS_PER_MINUTE),
+      concurrent: options.concurrent ?? (isLocal ? null : DEFAULT_CONCURRENT_PER_CLIENT),
+    };
+  };
+
+  return {
+    needsKey: keys !== undefined,
+    authorize: (key) => keys?.authorize(key) ?? null,
+    reload: () => keys?.reload(),
+
+    async requireKey(c, next) {
+      if (keys === undefined || isInProcess(c)) return next();
+      const presented = presentedKey(c);
+      const info = presented === undefined ? null : keys.authorize(presented);
+      if (info === null) {
+        attempt('rate', () =>
+          refusedKeys.take(
+            addressGroup(addressOf(c)),
+            REFUSED_KEYS_PER_MINUTE,
+            'requests without a valid key',
+          ),
+        );
+        return refuse(
+          'unauthorized',
+          new ShoalError(
+            'UNAUTHORIZED',
+            presented === undefined
+              ? 'this server needs an API key; send it as "Authorization: Bearer KEY"'
+              : 'this API key is not valid here; ask the operator for one',
+          ),
+        );
+      }
+      c.set('apiKey', info);
+      c.get('exchange').keyName = info.name;
+      return next();
+    },
+
+    async limitUse(c, next) {
+      if (isInProcess(c)) return next();
+      const { client, rates, perMinute, concurrent } = clientOf(c);
+      const exchange = c.get('exchange');
+      if (concurrent !== null) {
+        exchange.onEnd(attempt('concurrency', () => running.begin(client, concurrent)));
+      }
+      if (perMinute !== null) attempt('rate', () => rates.take(client, perMinute));
+      return next();
+    },
+  };
+}
+
+/** OpenAI's way, or the one that Anthropic's and Azure's clients know. */
+function presentedKey(c: Context): string | undefined {
+  const bearer = /^Bearer +(\S+) *$/i.exec(c.req.header('authorization') ?? '')?.[1];
+  return bearer ?? c.req.header('x-api-key');
+}
+
+declare module 'hono' {
+  interface ContextVariableMap {
+    apiKey: KeyInfo | undefined;
+  }
+}
