@@ -190,10 +190,21 @@ export const UPSTREAM_ANSWER_MS = 300_000;
 export const UPSTREAM_IDLE_MS = 60_000;
 /** Health and model list: a person or a probe waits for them. */
 export const UPSTREAM_PROBE_MS = 5_000;
+/** After a stream's last event the end of its body is awaited, so that the connection can serve the next request: this long, this much. */
+export const UPSTREAM_DRAIN_MS = 1_000;
+export const MAX_UPSTREAM_DRAIN_BYTES = 4 * KIB;
+/** Connections to one backend at once: four thousand streams. Above it requests wait, which their first-byte deadline bounds. */
+export const MAX_UPSTREAM_CONNECTIONS = 4_096;
+/** The text of a backend's error that is repeated to the client: a sentence, not a stack trace or a page. */
+export const MAX_UPSTREAM_ERROR_CHARS = 1_000;
 /** A whole answer that is not a stream; 128k tokens with log probabilities stay below. */
 export const MAX_UPSTREAM_BODY_BYTES = 16 * MIB;
-/** One server-sent event of the backend, held while its model name is mapped. */
+/** One server-sent event of the backend, or one line of Ollama's, held while its model name is mapped. */
 export const MAX_UPSTREAM_EVENT_BYTES = 1 * MIB;
+/** `num_ctx` that a client may ask an Ollama for, which allocates it: the longest context of open models. */
+export const MAX_OLLAMA_CONTEXT = 1_048_576;
+/** Functions in `tools`: OpenAI's bound. */
+export const MAX_TOOLS = 128;
 
 // — whole-model providers ——————————————————————————————————————————————————————————————————————
 /** Providers of one server; every model list and routing decision looks at each. Revisit when someone has more. */
@@ -218,8 +229,6 @@ export const PROVIDE_RETRY_MS = 5_000;
 export const PROVIDED_HEAD_MS = 600_000;
 /** Silence within an answer that the client waits for; a provider sends comments every SSE_KEEPALIVE_MS, a hidden tab every minute. */
 export const PROVIDED_IDLE_MS = 150_000;
-/** An API key in a provider's hello. */
-export const MAX_KEY_CHARS = 512;
 
 // — routing between nodes ——————————————————————————————————————————————————————————————————————
 /** Nodes that one request is tried on: a request that three refuse is most likely at fault itself. */
@@ -292,6 +301,24 @@ export const MAX_PAGE_BYTES = 64 * MIB;
 export const CORS_MAX_AGE_SECONDS = 600;
 /** What a client that got 429 is told to wait: a short answer's time. */
 export const RETRY_AFTER_SECONDS = 2;
+/** What a client is told to wait that asked while the server shuts down: the start of the next one. */
+export const SHUTDOWN_RETRY_AFTER_SECONDS = 5;
+/** What was served before a change of configuration may finish its answers so long: longer than the longest answer should take, and an end to two models in memory. */
+export const RETIRED_NODE_MS = 1_800_000;
+/** An answer that is cut off gets to say so, and the last bytes get to leave, before sockets are closed. */
+export const LAST_WORDS_MS = 1_000;
+/** A client sends its headers within this, else 408 (slow-loris); they are a few packets. */
+export const HTTP_HEADERS_MS = 15_000;
+/** Headers and body within this, else 408: MAX_BODY_BYTES at 18 KB/s. Answers are not bounded by it. */
+export const HTTP_REQUEST_MS = 60_000;
+/** Node looks for connections that are over their time this often. */
+export const HTTP_CHECK_MS = 5_000;
+/** An idle connection is kept for the next request: longer than the 60 s of common reverse proxies, which would else meet a closed one. */
+export const HTTP_KEEP_ALIVE_MS = 75_000;
+/** Request line and headers of one request: Node's own bound; browsers and OpenAI's client send 2 KB. */
+export const MAX_HEADER_BYTES = 16 * KIB;
+/** Connections at once, WebSockets included; a thousand streams, MAX_WORKERS and idle ones fit. What comes beyond is closed at once. */
+export const MAX_CONNECTIONS = 4_096;
 
 // — access —————————————————————————————————————————————————————————————————————————————————————
 /** Keys of one file, each compared with every key that a client presents. Revisit when someone gives out more. */
