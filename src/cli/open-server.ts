@@ -8,13 +8,8 @@ import { DEFAULT_MODEL_ID, resolveModel } from '../config/catalogue.ts';
 import { ShoalError } from '../config/errors.ts';
 import { parseModelBackend } from '../config/model-backend.ts';
 import { openModelDirectory } from '../model/directory.ts';
-import {
-  type MeshNode,
-  type ProxyNode,
-  type RunningServer,
-  type ServerOptions,
-  startServer,
-} from '../server/server.ts';
+import type { ServedNode } from '../server/node.ts';
+import { type RunningServer, type ServerOptions, startServer } from '../server/server.ts';
 import type { TlsOptions } from '../server/tls.ts';
 import { DEFAULT_PORT, type ServerFlags } from './program.ts';
 import { readSource } from './read-source.ts';
@@ -65,10 +60,7 @@ async function startOnPort(
   }
 }
 
-async function openNode(
-  flags: ServerFlags,
-  expectWorkers: number | undefined,
-): Promise<MeshNode | ProxyNode> {
+async function openNode(flags: ServerFlags, expectWorkers: number | undefined): Promise<ServedNode> {
   const config = await readConfig(fromCallersFolder(flags.config));
   const provider = flags.model === undefined ? config.provider : 'fxn';
   if (provider !== 'fxn') {

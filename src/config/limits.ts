@@ -270,6 +270,16 @@ export const NODE_SPEED_HALF_LIFE_MS = 30_000;
 // — configuration ——————————————————————————————————————————————————————————————————————————————
 /** model_backend.yaml; the template with all its comments is 1 KB. */
 export const MAX_CONFIG_BYTES = 64 * KIB;
+/** Nodes of one model_backend.yaml; each is probed. Revisit when someone has more. */
+export const MAX_NODES = 64;
+/** Requests at once that a proxied node gets where the file says nothing: its own queue knows better than a guess made here. */
+export const DEFAULT_NODE_CONCURRENT = 1_024;
+/** The most that `max_concurrent` may say: each open stream is two sockets and its buffers. */
+export const MAX_NODE_CONCURRENT = 4_096;
+/** Entries of `allow_addresses`: every connection is checked against all of them. */
+export const MAX_ALLOW_ADDRESSES = 256;
+/** The longest of `timeout_seconds`: an hour without a byte is a broken backend. */
+export const MAX_TIMEOUT_SECONDS = 3_600;
 
 // — server —————————————————————————————————————————————————————————————————————————————————————
 /** A connection that has not said `hello` by then is closed. */

@@ -2,24 +2,30 @@
 import { type Context, Hono } from 'hono';
 import { cors } from 'hono/cors';
 import type { Logger } from 'pino';
-import type { Backend } from '../backend/backend.ts';
+import type { Readiness } from '../backend/backend.ts';
 import { openAiErrorResponse } from '../backend/openai-error.ts';
 import { ShoalError } from '../config/errors.ts';
 import { CORS_MAX_AGE_SECONDS } from '../config/limits.ts';
 import type { Status } from '../mesh/protocol/status.ts';
+import { closeWhileDraining } from './draining.ts';
+import type { Access } from './access/access.ts';
+import { exchanges } from './access/exchange.ts';
+import { logExchange } from './access/request-log.ts';
 import type { HostGuard } from './host-guard.ts';
-import type { Mesh } from './mesh.ts';
-import { modelRoutes, type ServedFiles } from './model-routes.ts';
+import { modelRoutes } from './model-routes.ts';
 import { openAiRoutes } from './openai-routes.ts';
 import { type PageFiles, pageResponse } from './page-files.ts';
+import type { RequestsInFlight } from './requests-in-flight.ts';
 import { securityHeaders } from './security-headers.ts';
+import type { Serving } from './serving.ts';
 
 export interface AppOptions {
-  readonly backend: Backend;
-  /** Absent with a proxy backend: it has no workers and no model files. */
-  readonly served?: { readonly mesh: Mesh; readonly files: ServedFiles };
+  /** Asked anew by each request: what is served may change. */
+  readonly serving: Pick<Serving, 'backend' | 'mesh' | 'served' | 'files'>;
+  readonly requests: RequestsInFlight;
   readonly page: PageFiles;
   readonly guard: HostGuard;
+  readonly access: Access;
   readonly log: Logger;
 }
 
@@ -28,39 +34,47 @@ export interface App {
   status(signal: AbortSignal): Promise<Status>;
 }
 
-export function createApp({ backend, served, page, guard, log }: AppOptions): App {
+export function createApp({ serving, requests, page, guard, access, log }: AppOptions): App {
   const app = new Hono();
-  let requestsInFlight = 0;
-  const onRequest = () => {
-    let isOpen = true;
-    requestsInFlight++;
-    return () => {
-      if (isOpen) requestsInFlight--;
-      isOpen = false;
-    };
-  };
+  const { backend } = serving;
+
+  const readiness = async (signal: AbortSignal): Promise<Readiness> =>
+    requests.isTaking
+      ? backend.readiness(signal)
+      : { ready: false, detail: `shutting down; answers on their way: ${requests.count}` };
 
   const status = async (signal: AbortSignal): Promise<Status> => {
-    const { ready, detail } = await backend.readiness(signal);
-    const live = served?.mesh.pipelines.live ?? null;
+    const { ready, detail } = await readiness(signal);
+    const { mesh, served } = serving;
+    const live = mesh?.pipelines.live ?? null;
     return {
       provider: backend.provider,
       ready,
       detail,
       model: served
         ? {
-            id: served.files.model,
-            layers: served.files.spec.layers,
-            contextLength: served.files.spec.contextLength,
+            id: served.model,
+            layers: served.spec.layers,
+            contextLength: served.spec.contextLength,
           }
         : null,
       pipeline: live && { epoch: live.epoch, stages: live.infos() },
-      workers: served?.mesh.workers() ?? [],
-      requestsInFlight,
+      workers: mesh?.workers() ?? [],
+      requestsInFlight: requests.count,
     };
   };
 
+  app.use(
+    exchanges({
+      now: () => performance.now(),
+      newId: () => crypto.randomUUID(),
+      onEnd: (exchange, request) => {
+        logExchange(log, exchange, request, performance.now() - exchange.startedAtMs);
+      },
+    }),
+  );
   app.use(securityHeaders);
+  app.use(closeWhileDraining(requests));
   app.use(async (c, next) => {
     const host = c.req.header('host') ?? new URL(c.req.url).host;
     if (!guard.allowsHost(host)) {
@@ -84,24 +98,28 @@ export function createApp({ backend, served, page, guard, log }: AppOptions): Ap
     cors({
       origin: (origin) => (guard.isListedOrigin(origin) ? origin : null),
       allowMethods: ['GET', 'POST'],
-      exposeHeaders: ['retry-after'],
+      exposeHeaders: ['retry-after', 'x-request-id'],
       maxAge: CORS_MAX_AGE_SECONDS,
     }),
   );
-  app.route('/v1', openAiRoutes(backend, onRequest));
-  if (served) app.route('/models', modelRoutes(served.files));
+  // After CORS, which answers preflights itself: a browser sends no key with them.
+  app.use('/v1/*', access.requireKey, access.limitUse);
+  app.route('/v1', openAiRoutes(backend, requests));
+  app.route('/models', modelRoutes(serving));
   app.get('/health/live', (c) => c.json({ live: true }));
   app.get('/health/ready', async (c) => {
-    const readiness = await backend.readiness(c.req.raw.signal);
-    return c.json(readiness, readiness.ready ? 200 : 503, { 'cache-control': 'no-store' });
+    const answer = await readiness(c.req.raw.signal);
+    return c.json(answer, answer.ready ? 200 : 503, { 'cache-control': 'no-store' });
   });
   app.get('/api/status', async (c) =>
     c.json(await status(c.req.raw.signal), 200, { 'cache-control': 'no-store' }),
   );
   app.get('*', (c) => pageResponse(page, c.req.path, c.req.header('if-none-match')) ?? notFound(c, page));
   app.notFound((c) => notFound(c, page));
-  app.onError((thrown) => {
-    return openAiErrorResponse(publicError(thrown, log));
+  app.onError((thrown, c) => {
+    const error = publicError(thrown, log);
+    c.get('exchange').errorCode = error.code;
+    return openAiErrorResponse(error);
   });
   return { fetch: (request, env) => app.fetch(request, env), status };
 }

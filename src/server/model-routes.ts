@@ -19,19 +19,25 @@ const layer = z
 const flag = z.enum(['0', '1']).transform((value) => value === '1');
 const querySchema = z.object({ start: layer, end: layer, embedding: flag, head: flag }).pipe(shardSchema);
 
+/** What has files for workers at this moment. */
+export interface FileSource {
+  readonly served: ServedFiles | null;
+  files(model: string): ServedFiles | null;
+}
+
 /** Routes below `/models`. */
-export function modelRoutes(files: ServedFiles): Hono {
+export function modelRoutes(source: FileSource): Hono {
   const app = new Hono();
-  const checkModel = (id: string) => {
-    if (id === files.model) return;
-    throw new ShoalError(
-      'MODEL_NOT_FOUND',
-      `no model "${id.slice(0, 80)}" here; this server serves ${files.model}`,
-    );
+  const filesOf = (id: string): ServedFiles => {
+    const files = source.files(id);
+    if (files !== null) return files;
+    const there =
+      source.served === null ? 'forwards requests and has no files' : `serves ${source.served.model}`;
+    throw new ShoalError('MODEL_NOT_FOUND', `no model "${id.slice(0, 80)}" here; this server ${there}`);
   };
 
   app.get('/:id/manifest', async (c) => {
-    checkModel(c.req.param('id'));
+    const files = filesOf(c.req.param('id'));
     const query = querySchema.safeParse(c.req.query());
     if (!query.success) {
       const issue = query.error.issues[0];
@@ -52,7 +58,7 @@ export function modelRoutes(files: ServedFiles): Hono {
   });
 
   app.get('/:id/:file', (c) => {
-    checkModel(c.req.param('id'));
+    const files = filesOf(c.req.param('id'));
     return weightFile(c, files.filePath(c.req.param('file')));
   });
   return app;

@@ -1,12 +1,13 @@
 /** The OpenAI-compatible API, whatever backend stands behind it. */
 import { type Context, Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
-import type { Backend, ModelInfo, RequestContext } from '../backend/backend.ts';
+import type { AnswerReport, Backend, ModelInfo, RequestContext } from '../backend/backend.ts';
 import { ShoalError } from '../config/errors.ts';
 import { MAX_BODY_BYTES } from '../config/limits.ts';
+import type { RequestsInFlight } from './requests-in-flight.ts';
 
-/** Routes below `/v1`. The request's signal aborts when the client hangs up. */
-export function openAiRoutes(backend: Backend, onRequest: () => () => void): Hono {
+/** Routes below `/v1`. The request's signal aborts when the client hangs up, and when the server ends the request. */
+export function openAiRoutes(backend: Backend, requests: RequestsInFlight): Hono {
   const app = new Hono();
   const limit = bodyLimit({
     maxSize: MAX_BODY_BYTES,
@@ -15,10 +16,21 @@ export function openAiRoutes(backend: Backend, onRequest: () => () => void): Hon
     },
   });
   const answer = async (c: Context, call: (body: unknown, context: RequestContext) => Promise<Response>) => {
+    // Before the body is read, so that nobody uploads in vain; `begin` asks again.
+    requests.checkTaking();
     const body = await jsonBody(c);
-    const ended = onRequest();
+    const request = requests.begin(c.req.raw.signal);
+    const exchange = c.get('exchange');
+    const release = exchange.hold();
+    const ended = () => {
+      request.end();
+      release();
+    };
+    const onAnswered = (report: AnswerReport) => {
+      exchange.report = report;
+    };
     try {
-      return untilRead(await call(body, { signal: c.req.raw.signal }), ended);
+      return untilRead(await call(body, { signal: request.signal, onAnswered }), ended);
     } catch (error) {
       ended();
       throw error;

@@ -1,51 +1,24 @@
 /** The server as a whole: HTTP or HTTPS, signaling, mesh and backend, from start to an end that leaves nothing running. */
-import type { Server } from 'node:http';
-import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { createAdaptorServer } from '@hono/node-server';
 import type { Logger } from 'pino';
-import type { Backend } from '../backend/backend.ts';
-import { createFxnBackend } from '../backend/fxn.ts';
-import { loadServedModel } from '../backend/load-served-model.ts';
 import { ShoalError } from '../config/errors.ts';
-import type { WireDtype } from '../gpu/stage-engine.ts';
+import { LAST_WORDS_MS } from '../config/limits.ts';
 import type { Status } from '../mesh/protocol/status.ts';
-import type { ModelDirectory } from '../model/directory.ts';
-import type { Quantization } from '../model/shard.ts';
-import { modelCosts } from '../schedule/costs.ts';
-import { type App, createApp } from './app.ts';
-import { defaultWire } from './default-wire.ts';
+import { IN_PROCESS } from './access/access.ts';
+import { type AccessSettings, openAccess } from './access/open-access.ts';
+import { createApp } from './app.ts';
+import { endAfterAnswers } from './draining.ts';
 import { createHostGuard, isLoopback } from './host-guard.ts';
-import { Mesh } from './mesh.ts';
+import { createHttpServer, listen } from './http-server.ts';
+import type { ServedNode } from './node.ts';
 import { readPageFiles } from './page-files.ts';
-import { type IceServers, Signaling } from './signaling.ts';
+import { RequestsInFlight } from './requests-in-flight.ts';
+import { Serving } from './serving.ts';
 import { systemTimers, type Timers } from './timers.ts';
-import { type Certificate, lanAddresses, loadCertificate, type TlsOptions } from './tls.ts';
-
-/** The native engine: workers join, and the model runs on them. */
-export interface MeshNode {
-  readonly kind: 'mesh';
-  readonly model: ModelDirectory;
-  /** Default `native`. */
-  readonly quantization?: Quantization;
-  /** Default: `defaultWire`. */
-  readonly wire?: WireDtype;
-  /** Stages at most; without it all workers up to the model's layers. */
-  readonly pipelineSize?: number;
-  /** The first placement waits for so many workers, EXPECT_WORKERS_MS at most. */
-  readonly expectWorkers?: number;
-  /** For the tabs' connections to each other; none: only addresses that reach each other directly. */
-  readonly iceServers?: IceServers;
-}
-
-/** Requests are forwarded; there is no mesh. */
-export interface ProxyNode {
-  readonly kind: 'proxy';
-  readonly backend: Backend;
-}
+import { lanAddresses, loadCertificate, type TlsOptions } from './tls.ts';
 
 export interface ServerOptions {
-  readonly node: MeshNode | ProxyNode;
+  readonly node: ServedNode;
   /** Default 127.0.0.1. */
   readonly host?: string;
   /** 0: a free one. */
@@ -57,6 +30,8 @@ export interface ServerOptions {
   readonly allowedHosts?: readonly string[];
   /** Origins whose pages may use the server besides its own. */
   readonly allowedOrigins?: readonly string[];
+  /** Default: no keys, and limits for clients that are not on this machine. */
+  readonly access?: AccessSettings;
   readonly log: Logger;
   readonly timers?: Timers;
 }
@@ -67,7 +42,7 @@ export interface RunningServer {
   /** `url` first, then those for other machines. */
   readonly urls: readonly string[];
   readonly port: number;
-  /** Whether workers have to join before anything is answered. */
+  /** Whether workers have to join before anything is answered; changes with `replace`. */
   readonly needsWorkers: boolean;
   /** PEM of a self-signed certificate, else null. */
   readonly selfSignedCertificate: string | null;
@@ -78,13 +53,25 @@ export interface RunningServer {
   status(signal?: AbortSignal): Promise<Status>;
   /** Calls `listener` with every pipeline that goes live from now on. */
   onPipelineLive(listener: (pipeline: NonNullable<Status['pipeline']>) => void): void;
+  /**
+   * Serves another node from now on; answers on their way finish on the old one (`Serving.replace`).
+   * @throws what is wrong with `next`, which leaves everything as it was
+   */
+  replace(next: ServedNode): Promise<void>;
+  /** Reads the API keys' file now; a broken one leaves them as they are and is logged. */
+  reloadKeys(): void;
+  /**
+   * Takes no new API requests and is no longer ready. Resolves when the last answer has ended; what is still on its way
+   * after `timeoutMs` is ended with SHUTTING_DOWN. Tabs notice nothing before `close`.
+   */
+  drain(timeoutMs: number): Promise<void>;
   /** Ends requests, sockets and timers; resolves when nothing is left. Idempotent. */
   close(): Promise<void>;
 }
 
 /** @throws PORT_IN_USE, CONFIG_INVALID (TLS files, address), TOKENIZER_INVALID, MODEL_CONFIG_INVALID */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
-  const { node, log, host = '127.0.0.1', timers = systemTimers } = options;
+  const { log, host = '127.0.0.1', timers = systemTimers } = options;
   const guard = createHostGuard({
     boundHost: host,
     allowedHosts: options.allowedHosts ?? [],
@@ -93,37 +80,48 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const page = await readPageFiles(options.pageDirectory);
   if (page.size === 0) log.warn(`no page in ${options.pageDirectory}; npm run build makes it`);
   const certificate = options.tls ? await loadCertificate(options.tls, host) : null;
-  const { backend, mesh } = await openNode(node, timers, log);
-  const app = createApp({
-    backend,
-    ...(mesh && node.kind === 'mesh' && { served: { mesh, files: node.model } }),
-    page,
-    guard,
-    log,
-  });
+  const access = openAccess(options.access ?? {}, { host, now: () => timers.now(), log });
+  const requests = new RequestsInFlight();
+  const serving = await Serving.open(options.node, { requests, guard, timers, log });
+  const app = createApp({ serving, requests, page, guard, access, log });
   const server = createHttpServer(app, certificate);
-  const iceServers = node.kind === 'mesh' ? (node.iceServers ?? []) : [];
-  const signaling = mesh && new Signaling({ mesh, guard, iceServers, timers, log });
+  endAfterAnswers(server, requests);
   server.on('upgrade', (request, socket, head) => {
-    if (signaling) signaling.upgrade(request, socket, head);
-    else socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
+    if (serving.upgrade(request, socket, head)) return;
+    socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
   });
 
+  const within = (ms: number, event: Promise<unknown>) =>
+    new Promise<boolean>((resolve) => {
+      const cancel = timers.after(ms, () => resolve(false));
+      void event.then(() => {
+        cancel();
+        resolve(true);
+      });
+    });
+  const drain = async (timeoutMs: number) => {
+    requests.stopTaking();
+    const batch = requests.now();
+    if (batch.count > 0) log.info({ requests: batch.count }, 'finishing what is on its way');
+    if (await within(timeoutMs, batch.ended)) return;
+    log.warn({ requests: requests.count }, `not finished after ${timeoutMs / 1_000} s; ending it`);
+    batch.abort(
+      new ShoalError('SHUTTING_DOWN', 'the server is shutting down, and the answer took too long; send the request again'),
+    );
+    await within(LAST_WORDS_MS, batch.ended);
+  };
   let closing: Promise<void> | null = null;
   const close = async () => {
-    mesh?.close();
-    await backend.close();
-    await signaling?.close();
-    await new Promise<void>((resolve) => {
-      server.close(() => resolve());
-      server.closeAllConnections();
-    });
+    await serving.close();
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    // What was written last may still be on its way to a slow client.
+    if (requests.isTaking || !(await within(LAST_WORDS_MS, closed))) server.closeAllConnections();
+    await closed;
   };
   try {
     await listen(server, options.port, host);
   } catch (error) {
-    mesh?.close();
-    await backend.close();
+    await serving.close();
     throw error;
   }
   const { port } = server.address() as AddressInfo;
@@ -132,77 +130,24 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     url: urls[0]!,
     urls,
     port,
-    needsWorkers: mesh !== null,
+    get needsWorkers() {
+      return serving.mesh !== null;
+    },
     selfSignedCertificate: options.tls?.kind === 'self-signed' ? (certificate?.cert ?? null) : null,
     warning: certificate === null && !isLoopback(host) ? insecureWarning(port) : null,
-    fetch: async (input, init) => app.fetch(new Request(input, init)),
+    fetch: async (input, init) => app.fetch(new Request(input, init), IN_PROCESS),
     status: (signal = new AbortController().signal) => app.status(signal),
     onPipelineLive(listener) {
-      mesh?.pipelines.onLive((pipeline) => listener({ epoch: pipeline.epoch, stages: pipeline.infos() }));
+      serving.onPipelineLive((pipeline) => listener({ epoch: pipeline.epoch, stages: pipeline.infos() }));
     },
+    replace: (next) => serving.replace(next),
+    reloadKeys: () => access.reload(),
+    drain,
     close: () => {
       closing ??= close();
       return closing;
     },
   };
-}
-
-async function openNode(
-  node: MeshNode | ProxyNode,
-  timers: Timers,
-  log: Logger,
-): Promise<{ backend: Backend; mesh: Mesh | null }> {
-  if (node.kind === 'proxy') return { backend: node.backend, mesh: null };
-  const { model, quantization = 'native', wire = defaultWire(node.model.spec.hidden) } = node;
-  const { pipelineSize, expectWorkers } = node;
-  const served = await loadServedModel(model);
-  const mesh = new Mesh({
-    model: model.model,
-    costs: modelCosts(model.spec, model.dtype, quantization),
-    quantization,
-    wire,
-    ...(pipelineSize !== undefined && { pipelineSize }),
-    ...(expectWorkers !== undefined && { expectWorkers }),
-    timers,
-    log,
-  });
-  const backend = createFxnBackend({
-    generator: mesh.coordinator,
-    model: served,
-    readiness: () => mesh.readiness(),
-  });
-  return { backend, mesh };
-}
-
-function createHttpServer(app: App, certificate: Certificate | null): Server {
-  const server = certificate
-    ? createAdaptorServer({
-        fetch: app.fetch,
-        createServer: createHttpsServer,
-        serverOptions: { ...certificate },
-      })
-    : createAdaptorServer({ fetch: app.fetch });
-  return server as Server;
-}
-
-/** @throws PORT_IN_USE; CONFIG_INVALID for an address or port that cannot be bound */
-async function listen(server: Server, port: number, host: string): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      reject(
-        error.code === 'EADDRINUSE'
-          ? new ShoalError(
-              'PORT_IN_USE',
-              `port ${port} on ${host} is taken by another program; stop it, or choose another port with --port`,
-              { cause: error },
-            )
-          : new ShoalError('CONFIG_INVALID', `cannot listen on ${host}, port ${port}: ${error.message}`, {
-              cause: error,
-            }),
-      );
-    });
-    server.listen(port, host, resolve);
-  });
 }
 
 function urlsOf(host: string, port: number, isTls: boolean): string[] {
