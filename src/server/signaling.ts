@@ -25,6 +25,14 @@ import type { Mesh } from './mesh.ts';
 import type { Peer } from './registry.ts';
 import { TimerGroup, type Timers } from './timers.ts';
 import { TokenBucket } from './token-bucket.ts';
+import {
+  GOING_AWAY,
+  GOODBYE_MS,
+  POLICY_VIOLATION,
+  refuseUpgrade,
+  TRY_AGAIN_LATER,
+  upgradeRefusal,
+} from './upgrade.ts';
 
 export const SIGNAL_PATH = '/signal';
 
@@ -38,13 +46,6 @@ export interface SignalingOptions {
   readonly timers: Timers;
   readonly log: Logger;
 }
-
-/** WebSocket close codes (RFC 6455 §7.4.1; 4000 and above are the application's). */
-const GOING_AWAY = 1001;
-const POLICY_VIOLATION = 1008;
-const TRY_AGAIN_LATER = 1013;
-/** Who does not answer the close by then is cut off. */
-const GOODBYE_MS = 500;
 
 export class Signaling {
   readonly #options: SignalingOptions;
@@ -65,7 +66,7 @@ export class Signaling {
     const refusal = this.#refusal(request);
     if (refusal !== null) {
       this.#options.log.warn({ status: refusal, origin: request.headers.origin }, 'WebSocket refused');
-      socket.end(`HTTP/1.1 ${refusal}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+      refuseUpgrade(socket, refusal);
       return;
     }
     this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
@@ -84,14 +85,12 @@ export class Signaling {
     cancel();
   }
 
-  #refusal({ url, headers }: IncomingMessage): string | null {
-    const { guard } = this.#options;
-    if (url?.split('?')[0] !== SIGNAL_PATH) return '404 Not Found';
-    if (!guard.allowsHost(headers.host)) return '403 Forbidden';
-    if (!guard.allowsOrigin(headers.origin, headers.host)) return '403 Forbidden';
+  #refusal(request: IncomingMessage): string | null {
     // Spectators count too; the registry refuses at MAX_WORKERS with a sentence, this bounds those before hello.
-    if (this.#sockets.clients.size >= 2 * MAX_WORKERS) return '503 Service Unavailable';
-    return null;
+    const isFull = this.#sockets.clients.size >= 2 * MAX_WORKERS;
+    return (
+      upgradeRefusal(request, SIGNAL_PATH, this.#options.guard) ?? (isFull ? '503 Service Unavailable' : null)
+    );
   }
 }
 

@@ -5,8 +5,8 @@
 import { z } from 'zod';
 import { PROVIDERS } from '../../config/backend-config.ts';
 import {
+  MAX_API_KEY_CHARS,
   MAX_CONCURRENT_REQUESTS,
-  MAX_KEY_CHARS,
   MAX_MODEL_NAME_CHARS,
   MAX_PROVIDED_MODELS,
   PROVIDE_WINDOW_BYTES,
@@ -45,7 +45,7 @@ export const providerMessageSchema = z.discriminatedUnion('type', [
     type: z.literal('hello'),
     version: z.number().int(),
     name: z.string().min(1).max(64),
-    key: z.string().max(MAX_KEY_CHARS).optional(),
+    key: z.string().max(MAX_API_KEY_CHARS).optional(),
   }),
   /** What is lent from now on; replaces the offer before. */
   z.object({

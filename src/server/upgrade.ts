@@ -1,0 +1,28 @@
+/** What every WebSocket of the server checks before the handshake. CORS does not cover WebSockets. */
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { HostGuard } from './host-guard.ts';
+
+/** WebSocket close codes (RFC 6455 §7.4.1). */
+export const GOING_AWAY = 1001;
+export const POLICY_VIOLATION = 1008;
+export const TRY_AGAIN_LATER = 1013;
+
+/** Who does not answer the close by then is cut off. */
+export const GOODBYE_MS = 500;
+
+/** @returns the HTTP status line to refuse with, or null */
+export function upgradeRefusal(
+  { url, headers }: IncomingMessage,
+  path: string,
+  guard: HostGuard,
+): string | null {
+  if (url?.split('?')[0] !== path) return '404 Not Found';
+  if (!guard.allowsHost(headers.host)) return '403 Forbidden';
+  if (!guard.allowsOrigin(headers.origin, headers.host)) return '403 Forbidden';
+  return null;
+}
+
+export function refuseUpgrade(socket: Duplex, status: string): void {
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+}
