@@ -1,0 +1,200 @@
+/** A backend's OpenAI answer as Ollama's clients read it: one JSON object, or one a line (NDJSON). */
+import { createParser } from 'eventsource-parser';
+import { z } from 'zod';
+import type { Clock } from '../../backend/clock.ts';
+import { ShoalError } from '../../config/errors.ts';
+import { MAX_UPSTREAM_EVENT_BYTES } from '../../config/limits.ts';
+
+const token = z.object({ token: z.string(), logprob: z.number(), bytes: z.array(z.number()).nullish() });
+const chatLogprobs = z.object({
+  content: z.array(token.extend({ top_logprobs: z.array(token).nullish() })).nullish(),
+});
+const textLogprobs = z.object({
+  tokens: z.array(z.string()),
+  token_logprobs: z.array(z.number().nullable()),
+  top_logprobs: z.array(z.record(z.string(), z.number()).nullable()).nullish(),
+});
+
+const toolCall = z.object({
+  index: z.number().int().min(0).optional(),
+  function: z.object({ name: z.string().nullish(), arguments: z.string().nullish() }),
+});
+const said = z.object({
+  content: z.string().nullish(),
+  /** vLLM's and OpenRouter's name, and DeepSeek's. */
+  reasoning: z.string().nullish(),
+  reasoning_content: z.string().nullish(),
+  tool_calls: z.array(toolCall).nullish(),
+});
+const choice = z.object({
+  message: said.nullish(),
+  delta: said.nullish(),
+  text: z.string().nullish(),
+  finish_reason: z.string().nullish(),
+  logprobs: z.union([textLogprobs, chatLogprobs]).nullish(),
+});
+const answerSchema = z.object({
+  choices: z.array(choice).default([]),
+  usage: z.object({ prompt_tokens: z.number(), completion_tokens: z.number() }).nullish(),
+  error: z.object({ message: z.string() }).nullish(),
+});
+
+type Choice = z.infer<typeof choice>;
+type Usage = z.infer<typeof answerSchema>['usage'];
+
+/** Which of Ollama's two endpoints asked. */
+export type Endpoint = 'chat' | 'generate';
+
+export class OllamaAnswer {
+  readonly #endpoint: Endpoint;
+  readonly #model: string;
+  readonly #clock: Clock;
+  readonly #startMs: number;
+  #firstMs: number | null = null;
+  #reason: string | null = null;
+  #usage: Usage = null;
+  /** By OpenAI's index; a stream brings their arguments in pieces, Ollama sends them whole. */
+  readonly #calls = new Map<number, { name: string; arguments: string }>();
+
+  constructor(endpoint: Endpoint, model: string, clock: Clock) {
+    this.#endpoint = endpoint;
+    this.#model = model;
+    this.#clock = clock;
+    this.#startMs = clock.now();
+  }
+
+  /** The whole answer as one object. @throws BACKEND_FAILED */
+  whole(json: string): object {
+    const { text, thinking, logprobs } = this.#take(json);
+    return this.#line(text, thinking, logprobs, true);
+  }
+
+  /** Nothing was asked: the model is there. */
+  loaded(): object {
+    return { ...this.#head(), ...this.#said('', ''), done: true, done_reason: 'load' };
+  }
+
+  /** The lines of a stream. Ends with a line that is `done`, or with an error. */
+  async *lines(body: AsyncIterable<Uint8Array>): AsyncGenerator<object> {
+    try {
+      for await (const data of eventData(body)) {
+        if (data === '[DONE]') {
+          yield this.#line('', '', [], true);
+          return;
+        }
+        const { text, thinking, logprobs } = this.#take(data);
+        if (text !== '' || thinking !== '' || logprobs.length > 0)
+          yield this.#line(text, thinking, logprobs, false);
+      }
+      throw new ShoalError('BACKEND_FAILED', 'the answer broke off; send the request again');
+    } catch (thrown) {
+      yield { error: ShoalError.from(thrown, 'BACKEND_FAILED').message };
+    }
+  }
+
+  #take(json: string): { text: string; thinking: string; logprobs: readonly object[] } {
+    const { choices, usage, error } = answerSchema.parse(JSON.parse(json));
+    if (error) throw new ShoalError('BACKEND_FAILED', error.message);
+    this.#usage = usage ?? this.#usage;
+    const first = choices[0];
+    if (first === undefined) return { text: '', thinking: '', logprobs: [] };
+    this.#firstMs ??= this.#clock.now();
+    this.#reason = first.finish_reason ?? this.#reason;
+    const message = first.message ?? first.delta;
+    for (const [at, call] of (message?.tool_calls ?? []).entries()) {
+      const known = this.#calls.get(call.index ?? at) ?? { name: '', arguments: '' };
+      known.name += call.function.name ?? '';
+      known.arguments += call.function.arguments ?? '';
+      this.#calls.set(call.index ?? at, known);
+    }
+    return {
+      text: message?.content ?? first.text ?? '',
+      thinking: message?.reasoning ?? message?.reasoning_content ?? '',
+      logprobs: ollamaLogprobs(first.logprobs),
+    };
+  }
+
+  #head(): object {
+    return { model: this.#model, created_at: new Date(this.#clock.epochMs()).toISOString() };
+  }
+
+  #said(text: string, thinking: string, calls: readonly object[] = []): object {
+    const extras = { ...(thinking !== '' && { thinking }), ...(calls.length > 0 && { tool_calls: calls }) };
+    return this.#endpoint === 'chat'
+      ? { message: { role: 'assistant', content: text, ...extras } }
+      : { response: text, ...extras };
+  }
+
+  #line(text: string, thinking: string, logprobs: readonly object[], done: boolean): object {
+    return {
+      ...this.#head(),
+      ...this.#said(text, thinking, done ? this.#toolCalls() : []),
+      ...(logprobs.length > 0 && { logprobs }),
+      done,
+      ...(done && { done_reason: this.#reason === 'length' ? 'length' : 'stop', ...this.#metrics() }),
+    };
+  }
+
+  #toolCalls(): object[] {
+    return [...this.#calls.values()].map((call, index) => {
+      const parsed: unknown = JSON.parse(call.arguments || '{}');
+      return { function: { index, name: call.name, arguments: parsed } };
+    });
+  }
+
+  /** Nanoseconds. Prefill and waiting are one: the time to the first token. */
+  #metrics(): object {
+    const now = this.#clock.now();
+    const ns = (ms: number) => Math.round(ms * 1e6);
+    const first = this.#firstMs ?? now;
+    return {
+      total_duration: ns(now - this.#startMs),
+      load_duration: 0,
+      ...(this.#usage && { prompt_eval_count: this.#usage.prompt_tokens }),
+      prompt_eval_duration: ns(first - this.#startMs),
+      ...(this.#usage && { eval_count: this.#usage.completion_tokens }),
+      eval_duration: ns(now - first),
+    };
+  }
+}
+
+function ollamaLogprobs(given: Choice['logprobs']): object[] {
+  if (!given) return [];
+  if (!('tokens' in given)) return (given.content ?? []).map(withoutEmpty);
+  return given.tokens.flatMap((text, at) => {
+    const logprob = given.token_logprobs[at];
+    if (logprob == null) return [];
+    const top = Object.entries(given.top_logprobs?.[at] ?? {}).map(([other, value]) => ({
+      token: other,
+      logprob: value,
+    }));
+    return [{ token: text, logprob, ...(top.length > 0 && { top_logprobs: top }) }];
+  });
+}
+
+function withoutEmpty({
+  token,
+  logprob,
+  bytes,
+  top_logprobs,
+}: NonNullable<z.infer<typeof chatLogprobs>['content']>[number]) {
+  return {
+    token,
+    logprob,
+    ...(bytes && { bytes }),
+    ...(top_logprobs?.length && { top_logprobs }),
+  };
+}
+
+async function* eventData(body: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
+  const waiting: string[] = [];
+  const parser = createParser({
+    onEvent: ({ data }) => waiting.push(data),
+    maxBufferSize: MAX_UPSTREAM_EVENT_BYTES,
+  });
+  const decoder = new TextDecoder();
+  for await (const bytes of body) {
+    parser.feed(decoder.decode(bytes, { stream: true }));
+    yield* waiting.splice(0);
+  }
+}

@@ -1,0 +1,227 @@
+/**
+ * Requests of Ollama's API (https://github.com/ollama/ollama/blob/main/docs/api.md) as OpenAI requests, so that whatever
+ * backend stands behind the server answers Ollama's clients too. The backend refuses by name what it cannot do.
+ */
+import { z } from 'zod';
+import { ShoalError } from '../../config/errors.ts';
+import { MAX_CHAT_MESSAGES, MAX_MODEL_NAME_CHARS, MAX_STOP_STRINGS } from '../../config/limits.ts';
+
+/** What to ask the backend; `nothing`: the client only wants the model loaded, which it is. */
+export type AskedOf =
+  | {
+      readonly endpoint: 'chat' | 'completions';
+      readonly model: string;
+      readonly stream: boolean;
+      readonly body: object;
+    }
+  | { readonly endpoint: 'nothing'; readonly model: string };
+
+/**
+ * Options that choose how Ollama loads and runs a model on its machine, not what it answers: read and left alone.
+ * `num_ctx` is among them: the context here is the served model's.
+ */
+const RUNNER_OPTIONS = new Set([
+  'draft_num_predict',
+  'low_vram',
+  'main_gpu',
+  'num_batch',
+  'num_ctx',
+  'num_gpu',
+  'num_keep',
+  'num_thread',
+  'numa',
+  'use_mlock',
+  'use_mmap',
+]);
+
+/** Ollama's name → OpenAI's, or vLLM's where OpenAI has none. */
+const SAMPLING_OPTIONS: Readonly<Record<string, string>> = {
+  temperature: 'temperature',
+  top_k: 'top_k',
+  top_p: 'top_p',
+  min_p: 'min_p',
+  seed: 'seed',
+  stop: 'stop',
+  presence_penalty: 'presence_penalty',
+  frequency_penalty: 'frequency_penalty',
+  repeat_penalty: 'repetition_penalty',
+};
+
+const image = z.string().min(1);
+const schema = z.record(z.string(), z.unknown());
+
+const common = {
+  model: z.string().min(1).max(MAX_MODEL_NAME_CHARS),
+  stream: z.boolean().nullish(),
+  options: z.record(z.string(), z.unknown()).nullish(),
+  format: z.union([z.enum(['', 'json']), schema]).nullish(),
+  think: z.union([z.boolean(), z.enum(['low', 'medium', 'high', 'max'])]).nullish(),
+  keep_alive: z.union([z.string(), z.number()]).nullish(),
+  logprobs: z.boolean().nullish(),
+  top_logprobs: z.number().int().min(0).nullish(),
+  // What Ollama does where a prompt is longer than the context: here it is always refused, never cut.
+  truncate: z.boolean().nullish(),
+  shift: z.boolean().nullish(),
+};
+
+const messageSchema = z.object({
+  role: z.enum(['system', 'user', 'assistant', 'tool']),
+  content: z.string().default(''),
+  images: z.array(image).nullish(),
+  tool_calls: z
+    .array(
+      z.object({ id: z.string().optional(), function: z.object({ name: z.string(), arguments: schema }) }),
+    )
+    .nullish(),
+  tool_name: z.string().optional(),
+  tool_call_id: z.string().optional(),
+});
+
+const chatSchema = z.object({
+  ...common,
+  messages: z.array(messageSchema).max(MAX_CHAT_MESSAGES).default([]),
+  tools: z.array(schema).nullish(),
+});
+
+const generateSchema = z.object({
+  ...common,
+  prompt: z.string().default(''),
+  suffix: z.string().nullish(),
+  system: z.string().nullish(),
+  template: z.string().nullish(),
+  context: z.array(z.number().int()).nullish(),
+  raw: z.boolean().nullish(),
+  images: z.array(image).nullish(),
+});
+
+/** POST /api/chat. @throws INVALID_REQUEST, UNSUPPORTED_PARAMETER; both name the parameter as Ollama does */
+export function fromOllamaChat(body: unknown): AskedOf {
+  const request = parse(chatSchema, body);
+  if (request.messages.length === 0) return { endpoint: 'nothing', model: request.model };
+  return asked('chat', request, {
+    messages: openAiMessages(request.messages),
+    ...(request.tools?.length && { tools: request.tools }),
+  });
+}
+
+/** POST /api/generate: with `raw` a completion, else one turn of a chat. @throws INVALID_REQUEST, UNSUPPORTED_PARAMETER */
+export function fromOllamaGenerate(body: unknown): AskedOf {
+  const request = parse(generateSchema, body);
+  for (const name of ['template', 'context'] as const) {
+    if (request[name]?.length)
+      throw unsupported(name, 'the served model’s own template is used; send a chat');
+  }
+  if (request.raw || request.suffix) {
+    if (request.images?.length) throw unsupported('images', 'raw text carries none; send a chat');
+    if (request.system) throw unsupported('system', 'with raw or suffix the prompt is all the model sees');
+    return asked('completions', request, {
+      prompt: request.prompt,
+      ...(request.suffix && { suffix: request.suffix }),
+    });
+  }
+  if (request.prompt === '') return { endpoint: 'nothing', model: request.model };
+  const turn = { role: 'user' as const, content: request.prompt, images: request.images };
+  const system = request.system ? [{ role: 'system' as const, content: request.system }] : [];
+  return asked('chat', request, { messages: openAiMessages([...system, turn]) });
+}
+
+type Common = z.infer<z.ZodObject<typeof common>>;
+
+function asked(endpoint: 'chat' | 'completions', request: Common, content: object): AskedOf {
+  // Ollama streams unless told otherwise.
+  const stream = request.stream ?? true;
+  const body = {
+    model: request.model,
+    ...content,
+    stream,
+    ...(stream && { stream_options: { include_usage: true } }),
+    ...sampling(request.options ?? {}),
+    ...(request.format && { response_format: responseFormat(request.format) }),
+    ...(request.think && { reasoning_effort: request.think === true ? 'medium' : request.think }),
+    ...(request.logprobs && logprobs(endpoint, request.top_logprobs ?? 0)),
+  };
+  return { endpoint, model: request.model, stream, body };
+}
+
+function logprobs(endpoint: 'chat' | 'completions', top: number): object {
+  return endpoint === 'chat' ? { logprobs: true, ...(top > 0 && { top_logprobs: top }) } : { logprobs: top };
+}
+
+function responseFormat(format: 'json' | Record<string, unknown>): object {
+  return format === 'json'
+    ? { type: 'json_object' }
+    : { type: 'json_schema', json_schema: { name: 'response', strict: true, schema: format } };
+}
+
+/** @throws UNSUPPORTED_PARAMETER */
+function sampling(options: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const taken: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(options)) {
+    if (value === null || RUNNER_OPTIONS.has(name)) continue;
+    if (name === 'num_predict') {
+      if (typeof value !== 'number') throw invalid('options.num_predict', 'must be a number');
+      // −1: until the model ends; −2: until the context is full, which is where every answer ends at the latest.
+      if (value >= 0) taken.max_tokens = value;
+      continue;
+    }
+    const known = Object.hasOwn(SAMPLING_OPTIONS, name) ? SAMPLING_OPTIONS[name] : undefined;
+    if (known === undefined)
+      throw unsupported(`options.${name.slice(0, 64)}`, 'the sampler has nothing like it');
+    if (name === 'stop' && Array.isArray(value) && value.length > MAX_STOP_STRINGS) {
+      throw invalid('options.stop', `has ${value.length} strings, and at most ${MAX_STOP_STRINGS} are taken`);
+    }
+    taken[known] = value;
+  }
+  return taken;
+}
+
+function openAiMessages(messages: readonly z.infer<typeof messageSchema>[]): object[] {
+  // OpenAI ties a tool's answer to its call by an id, Ollama by order: ids are made up for calls that have none.
+  const open: string[] = [];
+  return messages.map((message, at) => {
+    const { role, content, images, tool_calls, tool_call_id } = message;
+    if (role === 'tool') return { role, content, tool_call_id: tool_call_id ?? open.shift() ?? `call_${at}` };
+    const calls = tool_calls?.map((call, index) => {
+      const id = call.id ?? `call_${at}_${index}`;
+      open.push(id);
+      return {
+        id,
+        type: 'function',
+        function: { name: call.function.name, arguments: JSON.stringify(call.function.arguments) },
+      };
+    });
+    return {
+      role,
+      content: images?.length ? [{ type: 'text', text: content }, ...images.map(imagePart)] : content,
+      ...(calls?.length && { tool_calls: calls }),
+    };
+  });
+}
+
+/** The first characters of a file's base64 name its kind, as its first bytes do. */
+const IMAGE_KINDS = [
+  ['/9j/', 'image/jpeg'],
+  ['iVBORw0KGgo', 'image/png'],
+  ['R0lGOD', 'image/gif'],
+  ['UklGR', 'image/webp'],
+] as const;
+
+function imagePart(base64: string): object {
+  const kind = IMAGE_KINDS.find(([start]) => base64.startsWith(start))?.[1] ?? 'image/png';
+  return { type: 'image_url', image_url: { url: `data:${kind};base64,${base64}` } };
+}
+
+function parse<T>(type: z.ZodType<T>, body: unknown): T {
+  const result = type.safeParse(body);
+  if (result.success) return result.data;
+  const { path, message } = result.error.issues[0]!;
+  throw invalid(path.join('.') || 'the request body', message);
+}
+
+function invalid(param: string, reason: string): ShoalError {
+  return new ShoalError('INVALID_REQUEST', `${param}: ${reason}`, { param });
+}
+
+function unsupported(param: string, reason: string): ShoalError {
+  return new ShoalError('UNSUPPORTED_PARAMETER', `${param} is not supported: ${reason}`, { param });
+}
