@@ -317,6 +317,16 @@ export const SHUTDOWN_RETRY_AFTER_SECONDS = 5;
 export const RETIRED_NODE_MS = 1_800_000;
 /** An answer that is cut off gets to say so, and the last bytes get to leave, before sockets are closed. */
 export const LAST_WORDS_MS = 1_000;
+/** `--drain-timeout`'s default, in seconds: most answers are over by then. An orchestrator must wait longer before it kills (Kubernetes: terminationGracePeriodSeconds above it). */
+export const DRAIN_TIMEOUT_SECONDS = 30;
+/** `--drain-timeout` at most, in seconds: a day. */
+export const MAX_DRAIN_TIMEOUT_SECONDS = 86_400;
+/** Two stop signals within this are one: on Ctrl-C the terminal tells the command, and npm tells it again. */
+export const REPEATED_SIGNAL_MS = 500;
+/** After a write to model_backend.yaml it is read when it has been left alone for this: writers write in several steps. */
+export const CONFIG_SETTLE_MS = 200;
+/** model_backend.yaml is looked at this often besides, for file systems that tell of no change (network mounts, symlinks to elsewhere). */
+export const CONFIG_POLL_MS = 2_000;
 /** A client sends its headers within this, else 408 (slow-loris); they are a few packets. */
 export const HTTP_HEADERS_MS = 15_000;
 /** Headers and body within this, else 408: MAX_BODY_BYTES at 18 KB/s. Answers are not bounded by it. */

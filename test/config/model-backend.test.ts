@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { ProxyConfig } from '../../src/config/backend-config.ts';
 import { ShoalError } from '../../src/config/errors.ts';
 import { MAX_CONFIG_BYTES } from '../../src/config/limits.ts';
-import { parseModelBackend } from '../../src/config/model-backend.ts';
+import { parseModelBackend, readModelBackend } from '../../src/config/model-backend.ts';
 
 const parse = (source: string) => parseModelBackend(source, 'mb.yaml');
 
@@ -58,12 +58,19 @@ describe('model_backend.yaml', () => {
 
   it('reads the example with every commented key switched on', () => {
     const example = readFileSync(new URL('../../model_backend.yaml.example', import.meta.url), 'utf8');
-    const uncommented = example.replace(/^# (?=[a-z_]+: ")/gm, '');
-    const config = parseProxy(uncommented.replace('backend_provider: "fxn"', 'backend_provider: "custom"'));
+    const uncommented = example.replaceAll(/^# (?=[a-z_]+: | {2})/gm, '').replace('"fxn"\n', '"custom"\n');
+    const { config, warnings } = readModelBackend(uncommented, 'mb.yaml', { GPU_API_KEY: 'from-env' });
+    if (config.provider === 'fxn') throw new Error('read as fxn');
     expect(config.fxnId).toBe('minnow');
-    expect(Object.keys(config.nodes[0]).sort()).toEqual(
-      ['apiKey', 'bearerToken', 'maxConcurrent', 'modelNameAlias', 'url'].sort(),
-    );
+    expect(config.nodes.map(({ url }) => url)).toEqual([
+      'http://127.0.0.1:8082',
+      'https://gpu.example.com/v1',
+    ]);
+    expect(config.nodes.map(({ apiKey }) => apiKey?.reveal())).toEqual(['your-api-key', 'from-env']);
+    expect(config.nodes.map(({ maxConcurrent }) => maxConcurrent)).toEqual([1024, 8]);
+    expect(config.allowAddresses).toEqual(['192.168.1.20', '10.0.0.0/8']);
+    expect(config.timeouts).toEqual({ connect: 10_000, firstByte: 120_000, idle: 60_000 });
+    expect(warnings).toEqual([expect.stringContaining('url: has no effect')]);
   });
 
   it('takes fxn_id as a number', () => {
@@ -83,11 +90,11 @@ describe('model_backend.yaml', () => {
   });
 
   it.each([
-    ['backend_provider: custom', 'mb.yaml:1:1: url: is required'],
+    ['backend_provider: custom', 'mb.yaml:1:19: url: is required'],
     ['backend_provider: custm', 'mb.yaml:1:19: backend_provider: must be one of fxn, custom, vllm, ollama'],
     ['\napi_kee: "x"', 'mb.yaml:2:1: api_kee: unknown key; did you mean api_key?'],
     ['ModelNameAlias: "x"', 'mb.yaml:1:1: ModelNameAlias: unknown key; did you mean'],
-    ['colour: "x"', 'mb.yaml:1:1: colour: unknown key; known are backend_provider, url'],
+    ['colour: "x"', 'mb.yaml:1:1: colour: unknown key; known are backend_provider, fxn_id, url'],
     ['fxn_id: 1\nfxnId: 1', 'mb.yaml:2:1: fxnId: given already as fxn_id on line 1'],
     ['fxn_id: 1\nfxn_id: 1', 'mb.yaml:2:1: fxn_id: given already on line 1'],
     ['api_key: 0123', 'mb.yaml:1:10: api_key: must be text; put it in quotes'],
