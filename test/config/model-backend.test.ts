@@ -58,7 +58,7 @@ describe('model_backend.yaml', () => {
 
   it('reads the example with every commented key switched on', () => {
     const example = readFileSync(new URL('../../model_backend.yaml.example', import.meta.url), 'utf8');
-    const uncommented = example.replaceAll(/^# (?=[a-z_]+: | {2})/gm, '').replace('"fxn"\n', '"custom"\n');
+    const uncommented = example.replaceAll(/^# (?=[a-z_]+:| {2})/gm, '').replace('"fxn"\n', '"custom"\n');
     const { config, warnings } = readModelBackend(uncommented, 'mb.yaml', { GPU_API_KEY: 'from-env' });
     if (config.provider === 'fxn') throw new Error('read as fxn');
     expect(config.fxnId).toBe('minnow');
