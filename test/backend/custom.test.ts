@@ -1,12 +1,12 @@
 import OpenAI from 'openai';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Backend } from '../../src/backend/backend.ts';
-import { type CustomBackendConfig, createCustomBackend } from '../../src/backend/custom.ts';
+import { createCustomBackend } from '../../src/backend/custom.ts';
+import type { OpenAiProxyConfig } from '../../src/backend/openai-proxy.ts';
 import {
   MAX_UPSTREAM_BODY_BYTES,
   MAX_UPSTREAM_EVENT_BYTES,
   UPSTREAM_ANSWER_MS,
-  UPSTREAM_IDLE_MS,
 } from '../../src/config/limits.ts';
 import { Secret } from '../../src/config/secret.ts';
 import { type ApiServer, serveApi } from './support/api-server.ts';
@@ -15,6 +15,7 @@ import { chunk, event, json, streams, UpstreamServer } from './support/upstream-
 
 const API_KEY = 'sk-hunter2-api';
 const BEARER = 'hunter3-bearer';
+const timeouts = { connect: 1_000, firstByte: 30_000, idle: 60_000 };
 
 let upstream: UpstreamServer;
 let url: string;
@@ -32,8 +33,8 @@ beforeEach(async () => {
 });
 afterEach(() => upstream.close());
 
-const use = (config: Partial<CustomBackendConfig>, clock?: ManualClock) => {
-  backend = createCustomBackend({ url, ...config }, clock && { clock });
+const use = (config: Partial<OpenAiProxyConfig>, clock?: ManualClock) => {
+  backend = createCustomBackend({ url, timeouts, ...config }, clock && { clock });
 };
 
 const messages = [{ role: 'user' as const, content: 'Hi' }];
@@ -89,7 +90,7 @@ describe('forwarding', () => {
     upstream.handler = json(ANSWER);
     const answer = await chat({
       temperature: 0.3,
-      logprobs: true,
+      seed: 7,
       tools: [{ type: 'function', function: { name: 'f' } }],
       vendor_option: 7,
     });
@@ -101,7 +102,7 @@ describe('forwarding', () => {
         model: 'mine',
         messages,
         temperature: 0.3,
-        logprobs: true,
+        seed: 7,
         tools: [{ type: 'function', function: { name: 'f' } }],
         vendor_option: 7,
       },
@@ -119,6 +120,15 @@ describe('forwarding', () => {
     ['/v1', '/v1/chat/completions'],
     ['/llm/a', '/llm/a/v1/chat/completions'],
     ['/llm/v1', '/llm/v1/chat/completions'],
+    ['/llm/v1/', '/llm/v1/chat/completions'],
+    ['///', '/v1/chat/completions'],
+    ['/api/v1', '/api/v1/chat/completions'],
+    ['/openai/v1', '/openai/v1/chat/completions'],
+    ['/api/paas/v4', '/api/paas/v4/chat/completions'],
+    ['/v1beta/openai', '/v1beta/openai/chat/completions'],
+    ['/v1/chat/completions', '/v1/chat/completions'],
+    ['/v1x', '/v1x/chat/completions'],
+    ['/v1/models/mine', '/v1/models/mine/v1/chat/completions'],
   ])('finds the endpoint below "%s"', async (prefix, path) => {
     use({ url: `${url}${prefix}` });
     upstream.handler = json(ANSWER);
@@ -305,13 +315,12 @@ describe('streams', () => {
     use({}, clock);
     upstream.handler = streams([event(chunk('Hel'))], 'open');
     const reading = read();
-    await vi.waitFor(() => expect(clock.waitingMs).toContain(UPSTREAM_IDLE_MS));
     await vi.waitFor(() => expect(upstream.received).toHaveLength(1));
     // The first event may still be on its way: each wait for one starts the deadline anew.
     const done = reading.then(() => true);
     for (let ended = false; !ended; ) {
       await new Promise((resolve) => setTimeout(resolve, 20));
-      clock.advance(UPSTREAM_IDLE_MS);
+      clock.advance(timeouts.idle);
       ended = await Promise.race([done, new Promise<boolean>((resolve) => setTimeout(resolve, 20, false))]);
     }
     expect((await reading).error).toMatchObject({
@@ -365,9 +374,9 @@ describe('failures', () => {
     ],
     [
       'a proxy’s HTML page',
-      (r) => void r.writeHead(503, { 'content-type': 'text/html' }).end('<h1>no</h1>'),
-      { status: 502, code: 'backend_failed' },
-      'answered 503 without an OpenAI error',
+      (r) => void r.writeHead(503, { 'content-type': 'text/html' }).end('<title>no</title>'),
+      { status: 503, code: 'backend_unavailable' },
+      'is not available (503): no',
     ],
     ['another form of error', json({ detail: 'Not Found' }, 404), { status: 502 }, 'answered 404'],
     [
