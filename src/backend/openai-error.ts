@@ -1,4 +1,4 @@
-import { ERROR_CODES, type ShoalError } from '../config/errors.ts';
+import { ERROR_CODES, type ErrorCode, type ShoalError } from '../config/errors.ts';
 import { RETRY_AFTER_SECONDS } from '../config/limits.ts';
 
 /** OpenAI's error shape; official clients pick the exception class by status and show `message`, `param` and `code`. */
@@ -11,6 +11,16 @@ export interface OpenAiErrorBody {
   };
 }
 
+/** OpenAI's own code where programs look for it. */
+const INVALID_API_KEY = 'invalid_api_key';
+
+/** The ShoalError code that `code` of an OpenAI error body stands for; null for one that is not ours. */
+export function errorCodeOf(code: string): ErrorCode | null {
+  if (code === INVALID_API_KEY) return 'UNAUTHORIZED';
+  const ours = code.toUpperCase();
+  return Object.hasOwn(ERROR_CODES, ours) ? (ours as ErrorCode) : null;
+}
+
 /** `code` is the ShoalError's in OpenAI's spelling: `CONTEXT_LENGTH_EXCEEDED` → `context_length_exceeded`. */
 export function openAiErrorBody(error: ShoalError): OpenAiErrorBody {
   return {
@@ -18,7 +28,7 @@ export function openAiErrorBody(error: ShoalError): OpenAiErrorBody {
       message: error.message,
       type: ERROR_CODES[error.code][1],
       param: error.param ?? null,
-      code: error.code.toLowerCase(),
+      code: error.code === 'UNAUTHORIZED' ? INVALID_API_KEY : error.code.toLowerCase(),
     },
   };
 }
@@ -29,6 +39,10 @@ export function openAiErrorResponse(error: ShoalError): Response {
   const seconds = retryAfterSeconds ?? (httpStatus === 429 ? RETRY_AFTER_SECONDS : undefined);
   return Response.json(openAiErrorBody(error), {
     status: httpStatus,
-    ...(seconds !== undefined && { headers: { 'retry-after': String(Math.ceil(seconds)) } }),
+    headers: {
+      ...(seconds !== undefined && { 'retry-after': String(Math.ceil(seconds)) }),
+      // RFC 9110 §15.5.2: a 401 says how to authenticate.
+      ...(httpStatus === 401 && { 'www-authenticate': 'Bearer' }),
+    },
   });
 }

@@ -1,6 +1,7 @@
 import { EventSourceParserStream } from 'eventsource-parser/stream';
 import { z } from 'zod';
-import { ERROR_CODES, type ErrorCode, ShoalError } from '../config/errors.ts';
+import { errorCodeOf } from '../backend/openai-error.ts';
+import { ShoalError } from '../config/errors.ts';
 import { type Status, statusSchema } from '../mesh/protocol/status.ts';
 
 /** What the command line asks of a server; a server in this process is asked without a socket. */
@@ -155,8 +156,7 @@ function hintAt(error: unknown): string {
 
 /** The API spells codes in lower case (OpenAI's custom). */
 function fromApiError({ message, code }: z.infer<typeof errorSchema>): ShoalError {
-  const known = code?.toUpperCase() ?? '';
-  return new ShoalError(Object.hasOwn(ERROR_CODES, known) ? (known as ErrorCode) : 'BACKEND_FAILED', message);
+  return new ShoalError(errorCodeOf(code ?? '') ?? 'BACKEND_FAILED', message);
 }
 
 async function* serverSentData(response: Response): AsyncGenerator<string> {

@@ -8,6 +8,7 @@ import { DEFAULT_MODEL_ID, resolveModel } from '../config/catalogue.ts';
 import { ShoalError } from '../config/errors.ts';
 import { parseModelBackend } from '../config/model-backend.ts';
 import { openModelDirectory } from '../model/directory.ts';
+import type { AccessSettings } from '../server/access/open-access.ts';
 import type { ServedNode } from '../server/node.ts';
 import { type RunningServer, type ServerOptions, startServer } from '../server/server.ts';
 import type { TlsOptions } from '../server/tls.ts';
@@ -35,6 +36,7 @@ export async function openServer(
     ...tlsOf(flags),
     allowedHosts: flags.allowHost ?? [],
     allowedOrigins: flags.allowOrigin ?? [],
+    access: accessOf(flags),
     pageDirectory: PAGE_DIRECTORY,
     log,
   };
@@ -92,6 +94,15 @@ function fromCallersFolder<Name extends string | undefined>(name: Name): Name | 
   if (name === undefined || caller === undefined) return name;
   const path = resolve(caller, name);
   return existsSync(path) ? path : name;
+}
+
+function accessOf({ apiKeys, rateLimit, maxConcurrent, trustProxy }: ServerFlags): AccessSettings {
+  return {
+    ...(apiKeys !== undefined && { keyFile: fromCallersFolder(apiKeys) }),
+    ...(rateLimit !== undefined && { requestsPerMinute: rateLimit }),
+    ...(maxConcurrent !== undefined && { concurrent: maxConcurrent }),
+    ...(trustProxy !== undefined && { trustedProxies: trustProxy }),
+  };
 }
 
 function tlsOf({ tlsCert, tlsKey, tlsSelfSigned }: ServerFlags): { tls?: TlsOptions } {

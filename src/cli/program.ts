@@ -1,10 +1,13 @@
 import { Command, Option } from 'commander';
 import packageJson from '../../package.json' with { type: 'json' };
 import {
+  DEFAULT_CONCURRENT_PER_CLIENT,
+  DEFAULT_REQUESTS_PER_MINUTE,
   MAX_CONCURRENT_PER_CLIENT,
   MAX_CONTEXT_POSITIONS,
   MAX_REQUESTS_PER_MINUTE,
   MAX_TABS,
+  MAX_TRUSTED_PROXIES,
 } from '../config/limits.ts';
 import { GPU_MODES, type GpuMode } from './browser/chrome-arguments.ts';
 import {
@@ -32,6 +35,10 @@ export interface ServerFlags {
   readonly iceServer?: readonly IceServer[];
   readonly allowHost?: readonly string[];
   readonly allowOrigin?: readonly string[];
+  readonly apiKeys?: string;
+  readonly rateLimit?: number;
+  readonly maxConcurrent?: number;
+  readonly trustProxy?: number;
   readonly quantization: 'native' | 'q8' | 'q4';
   /** `auto`: f32 where a token's hidden state still fits one slice, else f16. */
   readonly wire: 'auto' | 'f16' | 'f32';
@@ -175,6 +182,22 @@ function withServer(command: Command): Command {
       collect,
     )
     .option('--allow-origin <origin>', 'a site whose pages may use this server; repeatable', collect)
+    .option('--api-keys <file>', 'the API asks for a key of this file (shoal keys add)')
+    .option(
+      '--rate-limit <n>',
+      `requests a minute of one key or address (default: ${DEFAULT_REQUESTS_PER_MINUTE}; none for this machine without keys)`,
+      wholeNumber(1, MAX_REQUESTS_PER_MINUTE),
+    )
+    .option(
+      '--max-concurrent <n>',
+      `answers at once of one key or address (default: ${DEFAULT_CONCURRENT_PER_CLIENT}; none for this machine without keys)`,
+      wholeNumber(1, MAX_CONCURRENT_PER_CLIENT),
+    )
+    .option(
+      '--trust-proxy <hops>',
+      'reverse proxies before this server, whose X-Forwarded-For tells the client’s address',
+      wholeNumber(1, MAX_TRUSTED_PROXIES),
+    )
     .addOption(
       new Option('--quantization <kind>', 'weights on the GPU')
         .choices(['native', 'q8', 'q4'])

@@ -8,11 +8,13 @@ import { ShoalError } from '../../src/config/errors.ts';
 import { MAX_BODY_BYTES } from '../../src/config/limits.ts';
 import { statusSchema } from '../../src/mesh/protocol/status.ts';
 import type { ModelSpec } from '../../src/model/spec.ts';
+import { createAccess } from '../../src/server/access/access.ts';
 import { type App, createApp } from '../../src/server/app.ts';
 import { createHostGuard } from '../../src/server/host-guard.ts';
 import { Mesh } from '../../src/server/mesh.ts';
 import type { ServedFiles } from '../../src/server/model-routes.ts';
 import { readPageFiles } from '../../src/server/page-files.ts';
+import { RequestsInFlight } from '../../src/server/requests-in-flight.ts';
 import { PLAIN_LLAMA } from '../support/plain-llama.ts';
 import { COSTS } from './harness.ts';
 import { TestTimers } from './test-timers.ts';
@@ -69,13 +71,16 @@ beforeAll(async () => {
   };
   backend = new FakeBackend();
   app = createApp({
-    backend,
-    served: {
+    serving: {
+      backend,
       mesh: new Mesh({ model: 'fake', costs: COSTS, wire: 'f16', timers: new TestTimers(), log }),
-      files,
+      served: files,
+      files: (model) => (model === files.model ? files : null),
     },
+    requests: new RequestsInFlight(),
     page: await readPageFiles(join(directory, 'dist')),
     guard: createHostGuard({ boundHost: '127.0.0.1', allowedOrigins: ['https://friend.example'] }),
+    access: createAccess({ now: () => performance.now() }),
     log,
   });
 });
@@ -371,9 +376,11 @@ describe('the page', () => {
 
   it('that is not built says what to do', async () => {
     const unbuilt = createApp({
-      backend,
+      serving: { backend, mesh: null, served: null, files: () => null },
+      requests: new RequestsInFlight(),
       page: await readPageFiles(join(directory, 'none')),
       guard: createHostGuard({ boundHost: '127.0.0.1' }),
+      access: createAccess({ now: () => performance.now() }),
       log,
     });
     const response = await unbuilt.fetch(new Request('http://localhost/'));
