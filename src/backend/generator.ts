@@ -1,4 +1,4 @@
-import type { SamplingParams } from '../model/sampling.ts';
+import type { SamplingParams, TokenLogprobs } from '../model/sampling.ts';
 
 /** What the fxn backend asks of the mesh: ids in, ids out. The server's coordinator implements it. */
 export interface TokenGenerator {
@@ -17,6 +17,8 @@ export interface GenerateRequest {
   readonly maxTokens: number;
   readonly eosTokenIds: readonly number[];
   readonly sampling: SamplingParams;
+  /** With it, each token comes with its log probability and those of so many of the likeliest. */
+  readonly topLogprobs?: number;
 }
 
 export interface ServingStage {
@@ -30,5 +32,5 @@ export type GenerateEvent =
   /** Once at the start, and again when the sequence was restarted on another pipeline. */
   | { readonly type: 'pipeline'; readonly stages: readonly ServingStage[]; readonly restarts: number }
   /** An end-of-sequence id is delivered too, just before `finished` with reason `stop`. */
-  | { readonly type: 'token'; readonly id: number }
+  | { readonly type: 'token'; readonly id: number; readonly logprobs?: TokenLogprobs }
   | { readonly type: 'finished'; readonly reason: 'stop' | 'length' };

@@ -3,7 +3,7 @@ import { drawAt } from './random.ts';
 
 /** Whether the token is the highest logit and nothing else: the GPU's argmax answers then. */
 export function isPlainGreedy(params: SamplingParams): boolean {
-  return params.temperature === 0 && !hasPenalties(params);
+  return params.temperature === 0 && !hasPenalties(params) && params.logitBias.length === 0;
 }
 
 /** The ids of a sequence so far, by position: what penalties look at. */
@@ -32,7 +32,7 @@ export class TokenHistory {
 
 /**
  * Picks the token at `position`. The order is that of Hugging Face `generate`, with vLLM's additive penalties:
- * repetition, frequency and presence penalty; temperature; top-k; top-p; min-p; then one draw keyed by (seed, position).
+ * bias; repetition, frequency and presence penalty; temperature; top-k; top-p; min-p; then one draw keyed by (seed, position).
  * @param logits (vocab) f32, finite; changed in place
  */
 export function sampleToken(
@@ -41,6 +41,7 @@ export function sampleToken(
   history: TokenHistory,
   position: number,
 ): number {
+  for (const [id, bias] of params.logitBias) if (id < logits.length) logits[id]! += bias;
   if (hasPenalties(params)) penalize(logits, params, history);
   const best = argmax(logits);
   if (params.temperature === 0) return best;

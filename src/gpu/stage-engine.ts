@@ -1,4 +1,4 @@
-import type { SamplingParams } from '../model/sampling.ts';
+import type { SamplingParams, TokenLogprobs } from '../model/sampling.ts';
 import type { Shard } from '../model/shard.ts';
 import type { ModelSpec } from '../model/spec.ts';
 
@@ -12,6 +12,8 @@ export interface SequenceOptions {
   readonly maxPositions: number;
   /** Only read by the stage that holds the LM head. */
   readonly sampling: SamplingParams;
+  /** With it, `step` tells log probabilities: of the picked token, and of so many of the likeliest. */
+  readonly topLogprobs?: number;
 }
 
 /** `count` consecutive positions of one sequence, [position, position + count), count ≥ 1. */
@@ -45,6 +47,8 @@ export interface StepOutput {
   readonly hidden?: Uint8Array<ArrayBuffer>;
   /** With the LM head: one id for each entry with `sample`, in order. */
   readonly sampled?: Uint32Array;
+  /** Beside each of `sampled`; undefined where the sequence asks for none. */
+  readonly logprobs?: readonly (TokenLogprobs | undefined)[];
   readonly timings: StepTimings;
 }
 

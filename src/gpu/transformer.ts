@@ -2,6 +2,7 @@ import { ShoalError } from '../config/errors.ts';
 import { MAX_BATCH_ROWS } from '../config/limits.ts';
 import { ropeBytes, scratchBytes } from '../model/gpu-bytes.ts';
 import type { LoadedTensor } from '../model/manifest.ts';
+import type { TokenLogprobs } from '../model/sampling.ts';
 import { layersText, type Quantization, type Shard } from '../model/shard.ts';
 import type { ModelSpec } from '../model/spec.ts';
 import { type Activations, createActivations } from './activations.ts';
@@ -10,6 +11,7 @@ import { USAGE } from './buffer-usage.ts';
 import { type GpuDevice, throwIfAborted } from './device.ts';
 import { compilerFor, STEP_SLOT_BYTES } from './kernels.ts';
 import { KvCache, type KvSequence } from './kv-cache.ts';
+import { tokenLogprobs } from './logprobs.ts';
 import { ReadbackRing, type Ticket } from './readback.ts';
 import { ropeTable } from './rope.ts';
 import { isPlainGreedy, sampleToken, TokenHistory } from './sampler.ts';
@@ -230,12 +232,13 @@ class Transformer implements StageEngine {
     const heads = program.headGroups(samples.length);
     this.#upload(input, batch, [whole, ...attention, ...heads]);
 
-    const onCpu = allLogits || samples.some((sample) => !isPlainGreedy(this.#sampling(sample)));
+    /** Samples whose logits come back; the GPU's argmax answers for the others. */
+    const onCpu = [...samples.keys()].filter((i) => allLogits || this.#needsLogits(samples[i]!));
     const rowBytes = this.spec.vocab * 4;
     const hiddenBytes = this.shard.head
       ? 0
       : Math.ceil((whole.rows * this.spec.hidden * WIRE_DTYPE_BYTES[input.wire]) / 4) * 4;
-    const payload = this.shard.head ? (onCpu ? samples.length * rowBytes : 0) : hiddenBytes;
+    const payload = this.shard.head ? onCpu.length * rowBytes : hiddenBytes;
     const readback = ticket.buffer(PAYLOAD_AT + payload + 8);
 
     const encoder = this.#device.raw.createCommandEncoder();
@@ -244,18 +247,16 @@ class Transformer implements StageEngine {
     program.encodeLayers(pass, uniform.group, whole, attention);
     for (const [i, group] of heads.entries()) {
       program.encodeHead(pass, uniform.group, group);
-      if (!onCpu) continue;
-      pass.end();
-      encoder.copyBufferToBuffer(
-        buffers.logits,
-        0,
-        readback,
-        PAYLOAD_AT + group.base * rowBytes,
-        group.rows * rowBytes,
-      );
-      if (i < heads.length - 1) pass = encoder.beginComputePass();
+      const last = i === heads.length - 1;
+      const rows = onCpu.filter((at) => at >= group.base && at < group.base + group.rows);
+      if (rows.length > 0 || last) pass.end();
+      for (const at of rows) {
+        const to = PAYLOAD_AT + onCpu.indexOf(at) * rowBytes;
+        encoder.copyBufferToBuffer(buffers.logits, (at - group.base) * rowBytes, readback, to, rowBytes);
+      }
+      if (rows.length > 0 && !last) pass = encoder.beginComputePass();
     }
-    if (!onCpu || heads.length === 0) pass.end();
+    if (heads.length === 0) pass.end();
     encoder.copyBufferToBuffer(buffers.status, 0, readback, 0, 4);
     if (samples.length > 0) encoder.copyBufferToBuffer(buffers.ids, 0, readback, IDS_AT, samples.length * 4);
     if (hiddenBytes > 0) encoder.copyBufferToBuffer(buffers.wire, 0, readback, PAYLOAD_AT, hiddenBytes);
@@ -265,13 +266,20 @@ class Transformer implements StageEngine {
 
     const { data, mappedAtMs } = await ticket.read(PAYLOAD_AT + payload, this.#now);
     this.#checkStatus(new Uint32Array(data, 0, 1)[0]!);
-    const logits = new Float32Array(data, PAYLOAD_AT, onCpu ? samples.length * this.spec.vocab : 0);
+    const logits = new Float32Array(data, PAYLOAD_AT, this.shard.head ? onCpu.length * this.spec.vocab : 0);
     const ids = new Uint32Array(data, IDS_AT, samples.length);
-    const sampled = allLogits ? ids : this.#pick(samples, ids, logits);
+    const rowOf = (i: number) => {
+      const row = onCpu.indexOf(i);
+      return row < 0 ? undefined : logits.subarray(row * this.spec.vocab, (row + 1) * this.spec.vocab);
+    };
+    const picks = allLogits ? [] : samples.map((sample, i) => this.#pick(sample, ids[i]!, rowOf(i)));
     const rows = whole.rows * this.spec.hidden * WIRE_DTYPE_BYTES[input.wire];
     const output: StepOutput = {
       ...(this.shard.head
-        ? { sampled: sampled.slice() }
+        ? {
+            sampled: Uint32Array.from(picks, ({ id }) => id),
+            logprobs: picks.map(({ logprobs }) => logprobs),
+          }
         : { hidden: new Uint8Array(data.slice(PAYLOAD_AT, PAYLOAD_AT + rows)) }),
       timings: {
         uploadMs: submittedMs - startedMs,
@@ -282,8 +290,9 @@ class Transformer implements StageEngine {
     return { output, logits };
   }
 
-  #sampling(sample: Sample) {
-    return this.#samplers.get(sample.sequence)!.options.sampling;
+  #needsLogits({ sequence }: Sample): boolean {
+    const { sampling, topLogprobs } = this.#samplers.get(sequence)!.options;
+    return topLogprobs !== undefined || !isPlainGreedy(sampling);
   }
 
   /** @throws SEQUENCE_UNKNOWN, POSITION_GAP, KV_EXHAUSTED, INVALID_REQUEST; nothing is changed then */
@@ -400,23 +409,26 @@ class Transformer implements StageEngine {
     }
   }
 
-  /** Greedy ids come from the GPU; the others are drawn here and noted for later penalties. */
-  #pick(samples: readonly Sample[], ids: Uint32Array, logits: Float32Array): Uint32Array {
-    return Uint32Array.from(samples, (sample, i) => {
-      // A sequence may be closed while its step is on the way.
-      const state = this.#samplers.get(sample.sequence);
-      if (state === undefined) return ids[i]!;
-      const { sampling } = state.options;
-      const id = isPlainGreedy(sampling)
-        ? ids[i]!
-        : sampleToken(
-            logits.subarray(i * this.spec.vocab, (i + 1) * this.spec.vocab),
-            sampling,
-            state.history,
-            sample.position,
-          );
-      state.history.note(sample.position, [id], false);
-      return id;
-    });
+  /**
+   * Greedy ids come from the GPU, asked for log probabilities or not; the others are drawn here.
+   * Each is noted for later penalties.
+   * @param logits the row's, where `needsLogits` said so; changed in place
+   */
+  #pick(
+    { sequence, position }: Sample,
+    greedy: number,
+    logits: Float32Array | undefined,
+  ): { id: number; logprobs: TokenLogprobs | undefined } {
+    // A sequence may be closed while its step is on the way.
+    const state = this.#samplers.get(sequence);
+    if (state === undefined || logits === undefined) {
+      state?.history.note(position, [greedy], false);
+      return { id: greedy, logprobs: undefined };
+    }
+    const { sampling, topLogprobs } = state.options;
+    const raw = topLogprobs === undefined ? undefined : logits.slice();
+    const id = isPlainGreedy(sampling) ? greedy : sampleToken(logits, sampling, state.history, position);
+    state.history.note(position, [id], false);
+    return { id, logprobs: raw && tokenLogprobs(raw, id, topLogprobs!) };
   }
 }

@@ -1,4 +1,11 @@
 import { z } from 'zod';
+import { MAX_LOGIT_BIAS, MAX_TOP_LOGPROBS, MAX_VOCAB } from '../config/limits.ts';
+
+const tokenId = z
+  .number()
+  .int()
+  .min(0)
+  .max(MAX_VOCAB - 1);
 
 /**
  * How the last stage picks a token. Names and meanings are those of vLLM and Hugging Face `generate`.
@@ -16,6 +23,8 @@ export const samplingSchema = z.object({
   /** OpenAI: subtracted from the logit once (presence) or per occurrence (frequency) in the output so far. */
   presencePenalty: z.number().min(-2).max(2),
   frequencyPenalty: z.number().min(-2).max(2),
+  /** OpenAI: [id, bias], added to the logit before anything else, as in vLLM and Hugging Face. Each id once. */
+  logitBias: z.array(z.tuple([tokenId, z.number().min(-100).max(100)])).max(MAX_LOGIT_BIAS),
   /** Unsigned 32-bit. */
   seed: z.number().int().min(0).max(0xffff_ffff),
 });
@@ -30,6 +39,7 @@ export const GREEDY: SamplingParams = {
   repetitionPenalty: 1,
   presencePenalty: 0,
   frequencyPenalty: 0,
+  logitBias: [],
   seed: 0,
 };
 
@@ -37,3 +47,21 @@ export const GREEDY: SamplingParams = {
 export function hasPenalties(params: SamplingParams): boolean {
   return params.repetitionPenalty !== 1 || params.presencePenalty !== 0 || params.frequencyPenalty !== 0;
 }
+
+/** How many of the likeliest tokens are told beside the picked one; 0: the picked one alone. */
+export const topLogprobsSchema = z.number().int().min(0).max(MAX_TOP_LOGPROBS);
+
+const logprob = z.number().max(0);
+
+/**
+ * Natural logarithms of probabilities, from the logits as the model gave them: before bias, penalties and temperature
+ * (vLLM's `raw_logprobs`), so that they do not depend on how the token was picked.
+ */
+export const tokenLogprobsSchema = z.object({
+  /** Of the picked token. */
+  picked: logprob,
+  /** [id, logprob], likeliest first, of equals the lower id first. */
+  top: z.array(z.tuple([tokenId, logprob])).max(MAX_TOP_LOGPROBS),
+});
+
+export type TokenLogprobs = z.infer<typeof tokenLogprobsSchema>;

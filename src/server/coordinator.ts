@@ -11,6 +11,7 @@ import {
   MAX_RESTARTS,
   PIPELINE_WAIT_MS,
   RESTART_PAUSE_MS,
+  RETRY_AFTER_SECONDS,
 } from '../config/limits.ts';
 import type { WireDtype } from '../gpu/stage-engine.ts';
 import type { PeerMessage } from '../mesh/protocol/control.ts';
@@ -112,6 +113,7 @@ export class Coordinator implements TokenGenerator {
       throw new ShoalError(
         'OVERLOADED',
         `${this.#inFlight} requests are running or waiting, and the server takes ${MAX_CONCURRENT_REQUESTS}; try again later`,
+        { retryAfterSeconds: RETRY_AFTER_SECONDS },
       );
     }
     this.#inFlight++;
@@ -150,7 +152,7 @@ export class Coordinator implements TokenGenerator {
             announced = true;
           }
           ids.push(token.id);
-          yield { type: 'token', id: token.id };
+          yield { type: 'token', id: token.id, ...(token.logprobs && { logprobs: token.logprobs }) };
           const reason = finishReason(request, ids, token);
           if (reason !== null) {
             yield { type: 'finished', reason };
@@ -170,7 +172,7 @@ export class Coordinator implements TokenGenerator {
           continue;
         }
         this.#log(sequence, error);
-        if (error.code === 'PROTOCOL_INVALID') this.#strike(pipeline, pipeline.last, 'ended an answer early');
+        if (error.code === 'PROTOCOL_INVALID') this.#strike(pipeline, pipeline.last, 'broke the protocol');
         if (error.code === 'NON_FINITE') {
           const by = sequence.failedBy;
           // The same on other hardware: it lies in the model or the request.
@@ -216,7 +218,9 @@ export class Coordinator implements TokenGenerator {
       const seconds = PIPELINE_WAIT_MS / 1_000;
       return pipelines.live === null
         ? new ShoalError('NO_PIPELINE', `no pipeline for ${seconds} s: ${pipelines.detail}`)
-        : new ShoalError('OVERLOADED', `no room on the pipeline for ${seconds} s; try again later`);
+        : new ShoalError('OVERLOADED', `no room on the pipeline for ${seconds} s; try again later`, {
+            retryAfterSeconds: RETRY_AFTER_SECONDS,
+          });
     };
     const leftMs = since + PIPELINE_WAIT_MS - timers.now();
     if (leftMs <= 0) throw late();

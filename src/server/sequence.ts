@@ -9,7 +9,7 @@ import {
 } from '../config/limits.ts';
 import type { WireDtype } from '../gpu/stage-engine.ts';
 import type { PeerMessage, ServerMessage } from '../mesh/protocol/control.ts';
-import { hasPenalties } from '../model/sampling.ts';
+import { hasPenalties, type TokenLogprobs } from '../model/sampling.ts';
 import type { Pipeline } from './pipeline.ts';
 import type { Peer } from './registry.ts';
 import { TimerGroup, type Timers } from './timers.ts';
@@ -19,10 +19,19 @@ type Message<T extends PeerMessage['type']> = Extract<PeerMessage, { type: T }>;
 export interface SequenceToken {
   readonly id: number;
   readonly finish: 'stop' | 'length' | null;
+  /** Where the request asks for them. */
+  readonly logprobs?: TokenLogprobs;
 }
 
 /** What a message of a peer turned out to be; the coordinator logs what is refused. */
-export type Verdict = 'taken' | 'not the last stage' | 'not open' | 'seen before' | 'ended' | 'a gap';
+export type Verdict =
+  | 'taken'
+  | 'not the last stage'
+  | 'not open'
+  | 'seen before'
+  | 'ended'
+  | 'a gap'
+  | 'no logprobs';
 
 /** What happens to a sequence besides its tokens. */
 export interface SequenceEvents {
@@ -82,7 +91,7 @@ export class Sequence {
   }
 
   open(): void {
-    const { prompt, maxTokens, eosTokenIds, sampling } = this.#request;
+    const { prompt, maxTokens, eosTokenIds, sampling, topLogprobs } = this.#request;
     this.#sendToAll({
       type: 'open',
       epoch: this.pipeline.epoch,
@@ -91,6 +100,7 @@ export class Sequence {
       maxPositions: prompt.length + maxTokens,
       eosTokenIds: [...eosTokenIds],
       sampling,
+      ...(topLogprobs !== undefined && { topLogprobs }),
       promptTokens: prompt.length,
     });
     this.#deadline(OPEN_DEADLINE_MS, () => {
@@ -139,10 +149,25 @@ export class Sequence {
       );
       return 'a gap';
     }
+    const { topLogprobs } = this.#request;
+    if (topLogprobs !== undefined && message.logprobs?.top.length !== topLogprobs) {
+      this.fail(
+        new ShoalError(
+          'PROTOCOL_INVALID',
+          `the last stage sent ${message.logprobs?.top.length ?? 'no'} log probabilities beside a token, ${topLogprobs} were asked for`,
+        ),
+        peer,
+      );
+      return 'no logprobs';
+    }
     if (this.#isQueued) this.pipeline.prefilledAt = this.#timers.now();
     this.#leaveQueue();
     this.#position++;
-    this.#tokens.push({ id: message.token, finish: message.finish });
+    this.#tokens.push({
+      id: message.token,
+      finish: message.finish,
+      ...(topLogprobs !== undefined && message.logprobs && { logprobs: message.logprobs }),
+    });
     if (message.finish === null) this.#expectToken(TOKEN_DEADLINE_MS);
     else this.#cancelDeadline();
     this.#wake();

@@ -172,8 +172,16 @@ export class Assignment {
       send: (peer, frame) => send(peer, frame, hop),
       events: {
         opened: (sequence) => tell({ type: 'opened', epoch, sequence }),
-        token: (sequence, position, token, finish) =>
-          tell({ type: 'token', epoch, sequence, position, token, finish }),
+        token: (sequence, position, token, finish, logprobs) =>
+          tell({
+            type: 'token',
+            epoch,
+            sequence,
+            position,
+            token,
+            finish,
+            ...(logprobs !== undefined && { logprobs }),
+          }),
         sequenceFailed: (sequence, error) =>
           tell({ type: 'sequence-failed', epoch, sequence, error: error.toWire() }),
         // A frame that no sequence of ours answers for: dropped, and worth a line to whoever looks for a bug.

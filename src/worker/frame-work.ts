@@ -2,6 +2,7 @@ import { ShoalError } from '../config/errors.ts';
 import type { StepOutput, WireDtype } from '../gpu/stage-engine.ts';
 import type { Frame, FrameEntry } from '../mesh/frame.ts';
 import { checkActivationWidth, tokenIds, tokenPayload } from '../mesh/frame-codec.ts';
+import type { TokenLogprobs } from '../model/sampling.ts';
 
 /** One entry that waits for the engine. */
 export interface Work extends FrameEntry {
@@ -17,6 +18,7 @@ export interface SampledToken {
   readonly sequence: number;
   readonly position: number;
   readonly token: number;
+  readonly logprobs: TokenLogprobs | undefined;
 }
 
 /** Who may send what to the stage at `index`: activations come from before, tokens from the end, acks from behind. */
@@ -95,6 +97,7 @@ export function sampledTokens(works: readonly Work[], output: StepOutput): Sampl
     sequence: work.sequence,
     position: work.position + work.count,
     token: sampled[index]!,
+    logprobs: output.logprobs?.[index],
   }));
 }
 
@@ -109,7 +112,7 @@ export function activationBody(parts: readonly { entry: Work; rows: Uint8Array }
   };
 }
 
-export function tokenBody(tokens: readonly SampledToken[]): FrameBody {
+export function tokenBody(tokens: readonly Omit<SampledToken, 'logprobs'>[]): FrameBody {
   return {
     kind: 'token',
     dtype: 'u32',

@@ -2,6 +2,7 @@ import type { ShoalError } from '../config/errors.ts';
 import type { StageEngine } from '../gpu/stage-engine.ts';
 import type { Frame } from '../mesh/frame.ts';
 import type { ServerMessage } from '../mesh/protocol/control.ts';
+import type { TokenLogprobs } from '../model/sampling.ts';
 import type { HopStats } from './hop-stats.ts';
 
 type Body<Type extends ServerMessage['type']> = Omit<
@@ -15,8 +16,14 @@ export type Finish = 'stop' | 'length' | null;
 /** What a stage tells the gateway. Calls come in the order in which things happened. */
 export interface StageEvents {
   opened(sequence: number): void;
-  /** From the last stage: the token at `position`. */
-  token(sequence: number, position: number, token: number, finish: Finish): void;
+  /** From the last stage: the token at `position`, with log probabilities where `open` asked for them. */
+  token(
+    sequence: number,
+    position: number,
+    token: number,
+    finish: Finish,
+    logprobs: TokenLogprobs | undefined,
+  ): void;
   /** The stage has already freed the sequence. */
   sequenceFailed(sequence: number, error: ShoalError): void;
   /** A frame that names nothing this stage could fail (wrong sender, wrong epoch); dropped. */

@@ -79,6 +79,7 @@ export class Stage {
       this.#options.engine.openSequence(sequence, {
         maxPositions: options.maxPositions,
         sampling: options.sampling,
+        ...(options.topLogprobs !== undefined && { topLogprobs: options.topLogprobs }),
       });
     } catch (error) {
       this.#fail(sequence, ShoalError.from(error));
@@ -336,8 +337,8 @@ export class Stage {
     const ongoing = tokens.filter((token) => token.finish === null);
     // First the frame that the next step waits for, then the news for the gateway.
     if (ongoing.length > 0) this.#send(0, tokenBody(ongoing));
-    for (const { sequence, position, token, finish } of tokens) {
-      this.#options.events.token(sequence, position, token, finish);
+    for (const { sequence, position, token, finish, logprobs } of tokens) {
+      this.#options.events.token(sequence, position, token, finish, logprobs);
     }
   }
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { tokenLogprobs } from '../../src/gpu/logprobs.ts';
 import { drawAt, philox4x32 } from '../../src/gpu/random.ts';
 import { argmax, isPlainGreedy, sampleToken, TokenHistory } from '../../src/gpu/sampler.ts';
 import { GREEDY, type SamplingParams } from '../../src/model/sampling.ts';
@@ -101,6 +102,58 @@ describe('sampling', () => {
 
   it('takes extreme logits without NaN', () => {
     expect(sampleToken(Float32Array.of(-3e38, 3e38, 0), sampled({ temperature: 0.01 }), none, 0)).toBe(1);
+  });
+});
+
+describe('bias', () => {
+  it('is added before penalties and temperature, and moves a greedy pick', () => {
+    const history = new TokenHistory();
+    history.note(0, [2], true);
+    const logits = Float32Array.of(1, 2, 3);
+    const biased: SamplingParams = {
+      ...GREEDY,
+      repetitionPenalty: 2,
+      logitBias: [
+        [0, 100],
+        [2, -7],
+      ],
+    };
+    expect(sampleToken(logits, biased, history, 3)).toBe(0);
+    // Negative only after the bias, so the penalty multiplies.
+    expect([...logits]).toEqual([101, 2, -8]);
+  });
+
+  it('keeps a token out, and one beyond the vocabulary changes nothing', () => {
+    const logits = logitsOf(0.9, 0.05, 0.05);
+    const banned = frequencies(logits, sampled({ logitBias: [[0, -100]] }));
+    expect(banned[0]).toBe(0);
+    expect(frequencies(logits, sampled({ logitBias: [[7, 100]] }))).toEqual(frequencies(logits, sampled({})));
+  });
+
+  it('keeps a greedy run from the GPU argmax', () => {
+    expect(isPlainGreedy({ ...GREEDY, logitBias: [[1, 5]] })).toBe(false);
+  });
+});
+
+describe('log probabilities', () => {
+  it('are the log-softmax of the logits, of equals the lower id first', () => {
+    const { picked, top } = tokenLogprobs(Float32Array.of(0, 2, 1, 2, -1), 2, 3);
+    const sum = Math.log(1 + Math.E ** 2 + Math.E + Math.E ** 2 + Math.E ** -1);
+    expect(picked).toBeCloseTo(1 - sum, 14);
+    expect(top.map(([id]) => id)).toEqual([1, 3, 2]);
+    expect(top.map(([, logprob]) => logprob)).toEqual([top[0]![1], top[0]![1], picked]);
+    expect(top[0]![1]).toBeCloseTo(2 - sum, 14);
+  });
+
+  it('add up to one, never exceed it, and take extreme logits', () => {
+    const logits = Float32Array.from({ length: 300 }, (_, i) => Math.sin(i) * 20);
+    const { top } = tokenLogprobs(logits, 0, 300);
+    expect(top.reduce((total, [, logprob]) => total + Math.exp(logprob), 0)).toBeCloseTo(1, 12);
+    expect(tokenLogprobs(Float32Array.of(3e38, -3e38), 1, 1)).toEqual({
+      picked: expect.closeTo(-6e38, -33),
+      top: [[0, 0]],
+    });
+    expect(tokenLogprobs(logits, 5, 0).top).toEqual([]);
   });
 });
 

@@ -14,7 +14,7 @@ import {
   WORKER_BACKOFF_MIN_MS,
 } from '../../src/config/limits.ts';
 import { GREEDY } from '../../src/model/sampling.ts';
-import { expectedIds, type FakeWorker } from './fake-worker.ts';
+import { expectedIds, type FakeWorker, fakeLogprobs } from './fake-worker.ts';
 import { collect, Harness, never, PROMPT, request } from './harness.ts';
 import { until } from './test-timers.ts';
 
@@ -86,6 +86,23 @@ describe('a generation', () => {
     await collect(generate({ sampling: { ...GREEDY, repetitionPenalty: 1.1 } }));
     expect(second!.messages('prompt').map(({ ids }) => ids)).toEqual([PROMPT]);
     expect(second!.messages('open')[0]).toMatchObject({ promptTokens: prompt.length, wire: 'f16' });
+  });
+
+  it('brings log probabilities where they are asked for, through a departure, too', async () => {
+    const [a, b] = await harness.joinAll(['a', 'b']);
+    const ids = expectedIds(PROMPT, 12);
+    const answer = await collect(generate({ maxTokens: 12, topLogprobs: 2 }), async (count) => {
+      if (count !== 5) return;
+      harness.byName(harness.live.at(-1)!).kill();
+    });
+    expect(answer.ids).toEqual(ids);
+    expect(answer.restarts).toEqual([0, 1]);
+    expect(answer.logprobs).toEqual(ids.map((id) => fakeLogprobs(id, 2)));
+    expect(
+      [a!, b!].flatMap((worker) => worker.messages('open')).every((open) => open.topLogprobs === 2),
+    ).toBe(true);
+    const without = await collect(generate());
+    expect(without.logprobs).toEqual([]);
   });
 
   it('runs several at once, each with its own tokens', async () => {
@@ -249,6 +266,24 @@ describe('a stage that misbehaves', () => {
     harness.timers.advance(TOKEN_DEADLINE_MS);
     expect((await answer).ids).toEqual(expectedIds(PROMPT, 20));
     expect((await answer).restarts).toEqual([0, 1]);
+  });
+
+  it('and leaves log probabilities out, or tells too few: the answer goes on with them', async () => {
+    const [a] = await harness.joinAll(['a']);
+    const bad = new Map([
+      [PROMPT.length + 4, {}],
+      [PROMPT.length + 8, { logprobs: fakeLogprobs(1, 1) }],
+    ]);
+    a!.misbehaviour.onToken = (worker, token, send) => {
+      const logprobs = bad.get(token.position);
+      if (!bad.delete(token.position)) return send();
+      const { logprobs: _, ...bare } = token;
+      worker.send({ ...bare, ...logprobs });
+    };
+    const answer = await collect(generate({ topLogprobs: 3 }));
+    expect(answer.ids).toEqual(expectedIds(PROMPT, 20));
+    expect(answer.logprobs).toEqual(answer.ids.map((id) => fakeLogprobs(id, 3)));
+    expect(answer.restarts).toEqual([0, 1, 2]);
   });
 
   it('and ends early without reason: the answer goes on', async () => {

@@ -7,6 +7,7 @@ import {
   type PeerMessage,
   type ServerMessage,
 } from '../../src/mesh/protocol/control.ts';
+import type { TokenLogprobs } from '../../src/model/sampling.ts';
 
 type Message<T extends ServerMessage['type']> = Extract<ServerMessage, { type: T }>;
 
@@ -17,6 +18,11 @@ export function nextId(ids: readonly number[]): number {
   let hash = 2_166_136_261;
   for (const id of ids) hash = Math.imul(hash ^ id, 16_777_619) >>> 0;
   return hash % FAKE_VOCAB;
+}
+
+/** Depends on the id alone. */
+export function fakeLogprobs(id: number, count: number): TokenLogprobs {
+  return { picked: -id - 1, top: Array.from({ length: count }, (_, i) => [i, -i - 1]) };
 }
 
 /** What the fake model says after `prompt`. */
@@ -211,7 +217,16 @@ export class FakeWorker {
       const { eosTokenIds, maxPositions } = held.open;
       const finish = eosTokenIds.includes(token) ? 'stop' : position === maxPositions - 1 ? 'length' : null;
       if (position >= MAX_CONTEXT_POSITIONS) throw new Error('beyond the context');
-      const message = { type: 'token', epoch, sequence, position, token, finish } as const;
+      const { topLogprobs } = held.open;
+      const message = {
+        type: 'token',
+        epoch,
+        sequence,
+        position,
+        token,
+        finish,
+        ...(topLogprobs !== undefined && { logprobs: fakeLogprobs(token, topLogprobs) }),
+      } as const;
       const send = () => {
         held.ids.push(token);
         last.send(message);

@@ -2,7 +2,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { pino } from 'pino';
 import type { GenerateEvent, GenerateRequest } from '../../src/backend/generator.ts';
-import { GREEDY } from '../../src/model/sampling.ts';
+import { GREEDY, type TokenLogprobs } from '../../src/model/sampling.ts';
 import type { ModelCosts } from '../../src/schedule/costs.ts';
 import { createHostGuard } from '../../src/server/host-guard.ts';
 import { Mesh, type MeshOptions } from '../../src/server/mesh.ts';
@@ -104,6 +104,8 @@ export function request(over: Partial<GenerateRequest> = {}): GenerateRequest {
 
 export interface Collected {
   readonly ids: number[];
+  /** Of the tokens that came with them. */
+  readonly logprobs: TokenLogprobs[];
   /** Of every `pipeline` event. */
   readonly restarts: number[];
   readonly served: string[][];
@@ -115,13 +117,14 @@ export async function collect(
   events: AsyncIterable<GenerateEvent>,
   onToken: (count: number) => void | Promise<void> = () => {},
 ): Promise<Collected> {
-  const collected: Collected = { ids: [], restarts: [], served: [], finish: null };
+  const collected: Collected = { ids: [], logprobs: [], restarts: [], served: [], finish: null };
   for await (const event of events) {
     if (event.type === 'pipeline') {
       collected.restarts.push(event.restarts);
       collected.served.push(event.stages.map(({ name }) => name));
     } else if (event.type === 'token') {
       collected.ids.push(event.id);
+      if (event.logprobs !== undefined) collected.logprobs.push(event.logprobs);
       await onToken(collected.ids.length);
     } else collected.finish = event.reason;
   }

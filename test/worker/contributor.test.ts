@@ -2,7 +2,7 @@ import { expose } from 'comlink';
 import { afterEach, describe, expect, it } from 'vitest';
 import { ShoalError } from '../../src/config/errors.ts';
 import { RECONNECT_MAX_MS } from '../../src/config/limits.ts';
-import type { PeerMessage, ServerMessage } from '../../src/mesh/protocol/control.ts';
+import { CONTROL_VERSION, type PeerMessage, type ServerMessage } from '../../src/mesh/protocol/control.ts';
 import type { WebSocketLike } from '../../src/mesh/reconnecting-socket.ts';
 import { GREEDY } from '../../src/model/sampling.ts';
 import { Contributor } from '../../src/page/contributor.ts';
@@ -106,7 +106,7 @@ class FakeServer {
   }
 
   welcome(): void {
-    this.say({ type: 'welcome', version: 1, peer: `peer-${this.connections}`, iceServers: [] });
+    this.say({ type: 'welcome', version: CONTROL_VERSION, peer: `peer-${this.connections}`, iceServers: [] });
   }
 }
 

@@ -2,7 +2,7 @@ import type { ShoalError } from '../../src/config/errors.ts';
 import type { StageEngine, WireDtype } from '../../src/gpu/stage-engine.ts';
 import type { Frame } from '../../src/mesh/frame.ts';
 import { decodeFrame, encodeFrame } from '../../src/mesh/frame-codec.ts';
-import { GREEDY, type SamplingParams } from '../../src/model/sampling.ts';
+import { GREEDY, type SamplingParams, type TokenLogprobs } from '../../src/model/sampling.ts';
 import type { Shard } from '../../src/model/shard.ts';
 import { Stage } from '../../src/worker/stage.ts';
 
@@ -53,13 +53,22 @@ export interface GenerateOptions {
   readonly wire?: WireDtype;
   readonly sampling?: SamplingParams;
   readonly eos?: readonly number[];
+  readonly topLogprobs?: number;
+}
+
+interface Generated {
+  readonly tokens: number[];
+  readonly positions: number[];
+  readonly logprobs: (TokenLogprobs | undefined)[];
+  readonly reason: string;
 }
 
 interface Pending {
   readonly tokens: number[];
   readonly positions: number[];
+  readonly logprobs: (TokenLogprobs | undefined)[];
   opened: number;
-  finish: (result: { tokens: number[]; positions: number[]; reason: string }) => void;
+  finish: (result: Generated) => void;
   fail: (error: ShoalError) => void;
 }
 
@@ -102,11 +111,12 @@ export class TestPipeline {
             opened: (sequence) => {
               this.opened.push(sequence);
             },
-            token: (sequence, position, token, finish) => {
+            token: (sequence, position, token, finish, logprobs) => {
               const pending = this.#pending.get(sequence);
               if (pending === undefined) return;
               pending.tokens.push(token);
               pending.positions.push(position);
+              pending.logprobs.push(logprobs);
               if (finish !== null) pending.finish({ ...pending, reason: finish });
             },
             sequenceFailed: (sequence, error) => {
@@ -125,7 +135,7 @@ export class TestPipeline {
   }
 
   open(sequence: number, options: GenerateOptions): void {
-    const { prompt, maxTokens, wire = 'f16', sampling = GREEDY, eos = [] } = options;
+    const { prompt, maxTokens, wire = 'f16', sampling = GREEDY, eos = [], topLogprobs } = options;
     for (const stage of this.stages) {
       stage.open({
         sequence,
@@ -133,6 +143,7 @@ export class TestPipeline {
         maxPositions: prompt.length + maxTokens,
         eosTokenIds: [...eos],
         sampling,
+        ...(topLogprobs !== undefined && { topLogprobs }),
         promptTokens: options.promptTokens ?? prompt.length,
       });
     }
@@ -153,10 +164,7 @@ export class TestPipeline {
   }
 
   /** A whole generation: resolves with the tokens once the last stage finishes, then closes every stage. */
-  async generate(
-    sequence: number,
-    options: GenerateOptions,
-  ): Promise<{ tokens: number[]; positions: number[]; reason: string }> {
+  async generate(sequence: number, options: GenerateOptions): Promise<Generated> {
     const result = this.expect(sequence);
     this.open(sequence, options);
     this.prompt(sequence, options);
@@ -167,9 +175,9 @@ export class TestPipeline {
     }
   }
 
-  expect(sequence: number): Promise<{ tokens: number[]; positions: number[]; reason: string }> {
+  expect(sequence: number): Promise<Generated> {
     return new Promise((finish, fail) => {
-      this.#pending.set(sequence, { tokens: [], positions: [], opened: 0, finish, fail });
+      this.#pending.set(sequence, { tokens: [], positions: [], logprobs: [], opened: 0, finish, fail });
     });
   }
 

@@ -11,11 +11,11 @@ import {
   MAX_MODEL_PATH_CHARS,
   MAX_PROMPT_IDS_PER_MESSAGE,
 } from '../../config/limits.ts';
-import { samplingSchema } from '../../model/sampling.ts';
+import { samplingSchema, tokenLogprobsSchema, topLogprobsSchema } from '../../model/sampling.ts';
 import { quantizationSchema, shardSchema } from '../../model/shard.ts';
 
 /** Rises with every change that an older side would misread. */
-export const CONTROL_VERSION = 1;
+export const CONTROL_VERSION = 2;
 
 const u32 = z.number().int().min(0).max(0xffff_ffff);
 const peerId = z.string().regex(/^[a-z0-9-]{4,40}$/);
@@ -112,6 +112,8 @@ export const peerMessageSchema = z.discriminatedUnion('type', [
     position,
     token: u32,
     finish: z.enum(['stop', 'length']).nullable(),
+    /** Where `open` asked for them. */
+    logprobs: tokenLogprobsSchema.optional(),
   }),
   /** A stage cannot go on with this sequence; the gateway decides (restart, other wire, error to the client). */
   z.object({ type: z.literal('sequence-failed'), epoch: u32, sequence: u32, error: wireErrorSchema }),
@@ -176,6 +178,8 @@ export const serverMessageSchema = z.discriminatedUnion('type', [
     /** The last stage stops after the token at position maxPositions − 1, or after one of these. */
     eosTokenIds: z.array(u32).max(16),
     sampling: samplingSchema,
+    /** With it, the last stage tells log probabilities beside each token. */
+    topLogprobs: topLogprobsSchema.optional(),
     /** Ids [0, promptTokens) are the prompt's; later ones were generated (they differ for penalties). */
     promptTokens: position,
   }),
