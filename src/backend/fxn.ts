@@ -1,19 +1,16 @@
 /** The native engine behind the OpenAI API: text to ids, the mesh generates, ids to text. */
 import { ShoalError } from '../config/errors.ts';
-import { DEFAULT_COMPLETION_TOKENS, STREAM_COMMIT_MS } from '../config/limits.ts';
+import { DEFAULT_COMPLETION_TOKENS } from '../config/limits.ts';
 import { StopStrings } from '../model/stop-strings.ts';
-import type { Backend, Readiness } from './backend.ts';
+import { AnswerTally, reported } from './answer-report.ts';
+import { streamedAnswer, wholeAnswer } from './answer-stream.ts';
+import type { Backend, Readiness, RequestContext } from './backend.ts';
+import { mergedChoices } from './choices.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { continuationDecoder } from './continuation-decoder.ts';
-import {
-  type GenerationParts,
-  type GenerationPiece,
-  type GenerationReport,
-  generateText,
-} from './generation.ts';
+import { type GenerationParts, generateText } from './generation.ts';
 import type { TokenGenerator } from './generator.ts';
-import { type AnswerShape, chatAnswer, completionAnswer, shoalOf, usageOf } from './openai-answer.ts';
-import { openAiErrorBody } from './openai-error.ts';
+import { type AnswerShape, chatAnswer, completionAnswer } from './openai-answer.ts';
 import {
   type ChatRequest,
   type CompletionRequest,
@@ -21,9 +18,8 @@ import {
   parseCompletionRequest,
 } from './openai-schema.ts';
 import { chatPrompt, completionPrompt } from './prompt.ts';
-import { requestSampling } from './request-sampling.ts';
+import { choiceSeed, requestSampling } from './request-sampling.ts';
 import type { ServedModel } from './served-model.ts';
-import { SSE_DONE, SSE_HEADERS, sseBody, sseData, unlessSilent } from './sse.ts';
 
 export interface FxnOptions {
   readonly generator: TokenGenerator;
@@ -36,11 +32,14 @@ export interface FxnOptions {
 
 interface Job {
   readonly request: ChatRequest | CompletionRequest;
-  readonly prompt: readonly number[];
-  readonly maxTokens: number;
+  /** Each gets `n` choices. */
+  readonly prompts: readonly (readonly number[])[];
+  /** Absent: what the context leaves. */
+  readonly maxTokens: number | undefined;
   readonly eosTokenIds: readonly number[];
+  readonly topLogprobs: number | undefined;
   readonly shape: AnswerShape;
-  readonly decoder: GenerationParts['decoder'];
+  readonly decoder: (prompt: readonly number[]) => GenerationParts['decoder'];
 }
 
 const systemSeed = () => crypto.getRandomValues(new Uint32Array(1))[0]!;
@@ -57,31 +56,51 @@ export function createFxnBackend({
   // As vLLM: a fine-tune often keeps the base model's config, and only its tokenizer names what ends a turn.
   const { eosTokenId } = model.tokenizer;
   const chatEos = [...new Set([...model.spec.eosTokenIds, ...(eosTokenId === null ? [] : [eosTokenId])])];
+  const tokenBytes = (id: number) => model.tokenizer.tokenBytes(id);
 
-  function answer(
-    { request, prompt, maxTokens, eosTokenIds, shape, decoder }: Job,
-    signal: AbortSignal,
-  ): Promise<Response> {
+  async function answer(job: Job, { signal, onAnswered }: RequestContext): Promise<Response> {
+    const { request, prompts, shape } = job;
     const hangUp = new AbortController();
     const ended = AbortSignal.any([signal, closing.signal, hangUp.signal]);
-    const pieces = generateText(
-      {
-        generator,
-        request: {
-          prompt,
-          maxTokens,
-          eosTokenIds: request.ignore_eos ? [] : eosTokenIds,
-          sampling: requestSampling(request, model.defaults ?? {}, randomSeed),
-        },
-        decoder,
-        stop: new StopStrings(request.stop),
-        clock,
-      },
-      ended,
+    const choices = prompts.flatMap((prompt) => generations(job, prompt, ended));
+    const tally = new AnswerTally(
+      choices.length,
+      prompts.reduce((sum, prompt) => sum + prompt.length, 0),
     );
-    if (!request.stream) return whole(pieces, shape);
+    const merged = mergedChoices(choices, () => hangUp.abort());
+    const pieces = reported(merged, tally, model.id, clock, onAnswered);
+    if (!request.stream) {
+      const withLogprobs = job.topLogprobs !== undefined;
+      return wholeAnswer(pieces, shape, tally, { choices: choices.length, withLogprobs });
+    }
     const includeUsage = request.stream_options?.include_usage ?? false;
-    return streamed(pieces, shape, includeUsage, clock, () => hangUp.abort());
+    return streamedAnswer(pieces, shape, tally, { includeUsage, clock, hangUp: () => hangUp.abort() });
+  }
+
+  function generations(job: Job, prompt: readonly number[], signal: AbortSignal) {
+    const { request, maxTokens = Number.POSITIVE_INFINITY, topLogprobs } = job;
+    const { contextLength, vocab } = model.spec;
+    const sampling = requestSampling(request, model, randomSeed);
+    return Array.from({ length: request.n }, (_, choice) =>
+      generateText(
+        {
+          generator,
+          request: {
+            prompt,
+            // An upper bound, so one beyond the context is cut to it; the finish reason then says `length`.
+            maxTokens: Math.min(maxTokens, contextLength - prompt.length),
+            eosTokenIds: request.ignore_eos ? [] : job.eosTokenIds,
+            sampling: { ...sampling, seed: choiceSeed(sampling.seed, choice) },
+            ...(topLogprobs !== undefined && { topLogprobs: Math.min(topLogprobs, vocab) }),
+          },
+          decoder: job.decoder(prompt),
+          stop: new StopStrings(request.stop),
+          tokenBytes,
+          clock,
+        },
+        signal,
+      ),
+    );
   }
 
   function checkModel(name: string): void {
@@ -102,116 +121,40 @@ export function createFxnBackend({
     models: async () => [{ id: model.id, created, ownedBy: 'shoal' }],
     readiness: async (signal) => readiness(signal),
 
-    async chatCompletions(body, { signal }) {
+    async chatCompletions(body, context) {
       const request = parseChatRequest(body);
       checkModel(request.model);
-      const prompt = chatPrompt(model, request.messages);
-      const wanted = request.max_completion_tokens ?? request.max_tokens;
-      const decoder = model.tokenizer.createDecoder();
-      const maxTokens = room(prompt, wanted);
-      return answer(
-        { request, prompt, maxTokens, eosTokenIds: chatEos, shape: chatAnswer(head()), decoder },
-        signal,
-      );
+      const job: Job = {
+        request,
+        prompts: [chatPrompt(model, request.messages)],
+        maxTokens: request.max_completion_tokens ?? request.max_tokens,
+        eosTokenIds: chatEos,
+        topLogprobs: request.logprobs ? (request.top_logprobs ?? 0) : undefined,
+        shape: chatAnswer(head(), tokenBytes),
+        decoder: () => model.tokenizer.createDecoder(),
+      };
+      return answer(job, context);
     },
 
-    async completions(body, { signal }) {
+    async completions(body, context) {
       const request = parseCompletionRequest(body);
       checkModel(request.model);
-      const prompt = completionPrompt(model, request.prompt);
-      const maxTokens = room(prompt, request.max_tokens ?? DEFAULT_COMPLETION_TOKENS);
-      const decoder = continuationDecoder(model.tokenizer, prompt);
-      const { eosTokenIds } = model.spec;
-      return answer(
-        { request, prompt, maxTokens, eosTokenIds, shape: completionAnswer(head()), decoder },
-        signal,
-      );
+      const job: Job = {
+        request,
+        prompts: request.prompt.map((prompt) => completionPrompt(model, prompt)),
+        maxTokens: request.max_tokens ?? DEFAULT_COMPLETION_TOKENS,
+        eosTokenIds: model.spec.eosTokenIds,
+        topLogprobs: request.logprobs,
+        shape: completionAnswer(head(), tokenBytes),
+        decoder: (prompt) => continuationDecoder(model.tokenizer, prompt),
+      };
+      return answer(job, context);
     },
 
     async close() {
       closing.abort(new ShoalError('ABORTED', 'the server is shutting down; send the request again'));
     },
   };
-
-  /** max_tokens is an upper bound, so one beyond the context is cut to it; the finish reason then says `length`. */
-  function room(prompt: readonly number[], wanted = Number.POSITIVE_INFINITY): number {
-    return Math.min(wanted, model.spec.contextLength - prompt.length);
-  }
 }
 
 const unixSeconds = (clock: Clock) => Math.floor(clock.epochMs() / 1000);
-
-async function whole(pieces: AsyncIterable<GenerationPiece>, shape: AnswerShape): Promise<Response> {
-  let text = '';
-  for await (const piece of pieces) {
-    if (piece.type === 'text') text += piece.text;
-    if (piece.type === 'finished') {
-      const { reason, report } = piece;
-      return Response.json({ ...shape.whole(text, reason), usage: usageOf(report), shoal: shoalOf(report) });
-    }
-  }
-  throw new ShoalError('INTERNAL', 'the generation ended without a finish reason');
-}
-
-/** @throws what fails within STREAM_COMMIT_MS, so that a client without a pipeline sees a status, not a stream */
-async function streamed(
-  pieces: AsyncGenerator<GenerationPiece>,
-  shape: AnswerShape,
-  includeUsage: boolean,
-  clock: Clock,
-  hangUp: () => void,
-): Promise<Response> {
-  const first = pieces.next();
-  // Whoever awaits it later sees the rejection too; unobserved in between, it would end the process.
-  first.catch(() => {});
-  await unlessSilent(first, clock, STREAM_COMMIT_MS);
-  const events = chunks(resume(first, pieces), shape, includeUsage);
-  return new Response(sseBody(events, clock, hangUp), { headers: SSE_HEADERS });
-}
-
-/** `rest` with its first `next()` already under way. */
-async function* resume<T>(first: Promise<IteratorResult<T>>, rest: AsyncGenerator<T>): AsyncGenerator<T> {
-  try {
-    const result = await first;
-    if (result.done) return;
-    yield result.value;
-    yield* rest;
-  } finally {
-    await rest.return(undefined);
-  }
-}
-
-async function* chunks(
-  pieces: AsyncIterable<GenerationPiece>,
-  shape: AnswerShape,
-  includeUsage: boolean,
-): AsyncGenerator<Uint8Array> {
-  // With include_usage every chunk has the field, null on all but the last (OpenAI).
-  const chunk = (value: Record<string, unknown>) => sseData(includeUsage ? { ...value, usage: null } : value);
-  try {
-    for await (const piece of pieces) {
-      switch (piece.type) {
-        case 'started': {
-          const first = shape.first();
-          if (first !== null) yield chunk(first);
-          break;
-        }
-        case 'text':
-          yield chunk(shape.delta(piece.text));
-          break;
-        case 'finished':
-          yield chunk({ ...shape.last(piece.reason), shoal: shoalOf(piece.report) });
-          if (includeUsage) yield usageChunk(shape, piece.report);
-          yield SSE_DONE;
-          break;
-        default:
-          piece satisfies never;
-      }
-    }
-  } catch (thrown) {
-    yield sseData(openAiErrorBody(ShoalError.from(thrown)));
-  }
-}
-
-const usageChunk = (shape: AnswerShape, report: GenerationReport) =>
-  sseData({ ...shape.bare(), usage: usageOf(report) });

@@ -4,6 +4,8 @@ import type { StopStrings } from '../model/stop-strings.ts';
 import type { StreamDecoder } from '../model/stream-decoder.ts';
 import type { Clock } from './clock.ts';
 import type { GenerateRequest, ServingStage, TokenGenerator } from './generator.ts';
+import { type TokenBytes, textOf } from './openai-logprobs.ts';
+import { type TextToken, TokenAlignment } from './token-alignment.ts';
 
 export type FinishReason = 'stop' | 'length';
 
@@ -22,7 +24,8 @@ export interface GenerationReport {
 
 export type GenerationPiece =
   | { readonly type: 'started' }
-  | { readonly type: 'text'; readonly text: string }
+  /** `tokens`: with log probabilities, whose text begins here; null where the request asks for none. */
+  | { readonly type: 'text'; readonly text: string; readonly tokens: readonly TextToken[] | null }
   | { readonly type: 'finished'; readonly reason: FinishReason; readonly report: GenerationReport };
 
 export interface GenerationParts {
@@ -30,6 +33,7 @@ export interface GenerationParts {
   readonly request: GenerateRequest;
   readonly decoder: Pick<StreamDecoder, 'push' | 'flush'>;
   readonly stop: StopStrings;
+  readonly tokenBytes: TokenBytes;
   readonly clock: Clock;
 }
 
@@ -45,6 +49,7 @@ export async function* generateText(
 ): AsyncGenerator<GenerationPiece> {
   const { generator, request, decoder, stop, clock } = parts;
   const times = new TokenTimes(clock);
+  const aligned = request.topLogprobs === undefined ? null : alignmentBy(parts.tokenBytes);
   let stages: readonly ServingStage[] = [];
   let restarts = 0;
   let reason: FinishReason | undefined;
@@ -60,24 +65,36 @@ export async function* generateText(
     } else if (event.type === 'token') {
       times.token();
       if (request.eosTokenIds.includes(event.id)) continue;
-      const { text, stopped } = stop.push(decoder.push(event.id));
-      if (text !== '') yield { type: 'text', text };
+      const decoded = decoder.push(event.id);
+      if (event.logprobs !== undefined) aligned?.decoded(event.id, event.logprobs, decoded);
+      const { text, stopped } = stop.push(decoded);
+      if (text !== '') yield { type: 'text', text, tokens: aligned?.sent(text) ?? null };
       if (stopped) {
         reason = 'stop';
         break;
       }
     } else {
       reason = event.reason;
-      const last = stop.push(decoder.flush());
+      const decoded = decoder.flush();
+      aligned?.flushed(decoded);
+      const last = stop.push(decoded);
       const text = last.stopped ? last.text : last.text + stop.flush();
       if (last.stopped) reason = 'stop';
-      if (text !== '') yield { type: 'text', text };
+      const tokens = aligned === null ? null : [...aligned.sent(text), ...aligned.rest()];
+      if (text !== '' || (tokens !== null && tokens.length > 0)) yield { type: 'text', text, tokens };
       break;
     }
   }
   if (reason === undefined) throw new Error('the generator ended without saying why');
   const report = { promptTokens: request.prompt.length, stages, restarts, ...times.report() };
   yield { type: 'finished', reason, report };
+}
+
+function alignmentBy(tokenBytes: TokenBytes): TokenAlignment {
+  return new TokenAlignment((id) => {
+    const bytes = tokenBytes(id);
+    return bytes === null ? null : textOf(bytes);
+  });
 }
 
 class TokenTimes {

@@ -1,15 +1,28 @@
 /** The objects that OpenAI's clients read, for both endpoints, whole and in chunks. */
 import type { FinishReason, GenerationReport } from './generation.ts';
+import { chatLogprobs, completionLogprobs, type TokenBytes } from './openai-logprobs.ts';
+import type { TextToken } from './token-alignment.ts';
 
 /** What one endpoint's answers look like; the way they are made and sent is the same. */
 export interface AnswerShape {
-  whole(text: string, reason: FinishReason): Record<string, unknown>;
+  /** In the order of their indices. */
+  whole(choices: readonly WholeChoice[]): Record<string, unknown>;
   /** The chunk before any text, if the endpoint has one. */
-  first(): Record<string, unknown> | null;
-  delta(text: string): Record<string, unknown>;
-  last(reason: FinishReason): Record<string, unknown>;
+  first(index: number): Record<string, unknown> | null;
+  delta(index: number, text: ChoiceText): Record<string, unknown>;
+  last(index: number, reason: FinishReason): Record<string, unknown>;
   /** A chunk without choices, for usage. */
   bare(): Record<string, unknown>;
+}
+
+export interface ChoiceText {
+  readonly text: string;
+  /** Null: no log probabilities are asked for. */
+  readonly tokens: readonly TextToken[] | null;
+}
+
+export interface WholeChoice extends ChoiceText {
+  readonly reason: FinishReason;
 }
 
 export interface AnswerHead {
@@ -20,55 +33,63 @@ export interface AnswerHead {
   readonly model: string;
 }
 
-export function chatAnswer({ id, created, model }: AnswerHead): AnswerShape {
+export function chatAnswer({ id, created, model }: AnswerHead, bytesOf: TokenBytes): AnswerShape {
   const head = (object: string) => ({ id: `chatcmpl-${id}`, object, created, model });
-  const chunk = (delta: object, reason: FinishReason | null) => ({
+  const logprobs = ({ tokens }: ChoiceText) => (tokens === null ? null : chatLogprobs(tokens, bytesOf));
+  const chunk = (index: number, delta: object, reason: FinishReason | null, text: ChoiceText) => ({
     ...head('chat.completion.chunk'),
-    choices: [{ index: 0, delta, logprobs: null, finish_reason: reason }],
+    choices: [{ index, delta, logprobs: logprobs(text), finish_reason: reason }],
   });
   return {
-    whole: (text, reason) => ({
+    whole: (choices) => ({
       ...head('chat.completion'),
-      choices: [
-        {
-          index: 0,
-          message: { role: 'assistant', content: text, refusal: null },
-          logprobs: null,
-          finish_reason: reason,
-        },
-      ],
+      choices: choices.map((choice, index) => ({
+        index,
+        message: { role: 'assistant', content: choice.text, refusal: null },
+        logprobs: logprobs(choice),
+        finish_reason: choice.reason,
+      })),
     }),
-    first: () => chunk({ role: 'assistant', content: '', refusal: null }, null),
-    delta: (text) => chunk({ content: text }, null),
-    last: (reason) => chunk({}, reason),
+    first: (index) => chunk(index, { role: 'assistant', content: '', refusal: null }, null, NO_TEXT),
+    delta: (index, text) => chunk(index, { content: text.text }, null, text),
+    last: (index, reason) => chunk(index, {}, reason, NO_TEXT),
     bare: () => ({ ...head('chat.completion.chunk'), choices: [] }),
   };
 }
 
-export function completionAnswer({ id, created, model }: AnswerHead): AnswerShape {
+export function completionAnswer({ id, created, model }: AnswerHead, bytesOf: TokenBytes): AnswerShape {
   const head = { id: `cmpl-${id}`, object: 'text_completion', created, model };
-  const answer = (text: string, reason: FinishReason | null) => ({
-    ...head,
-    choices: [{ text, index: 0, logprobs: null, finish_reason: reason }],
+  const choice = (index: number, { text, tokens }: ChoiceText, reason: FinishReason | null) => ({
+    text,
+    index,
+    logprobs: tokens === null ? null : completionLogprobs(tokens, bytesOf),
+    finish_reason: reason,
   });
   return {
-    whole: answer,
+    whole: (choices) => ({ ...head, choices: choices.map((one, index) => choice(index, one, one.reason)) }),
     first: () => null,
-    delta: (text) => answer(text, null),
-    last: (reason) => answer('', reason),
+    delta: (index, text) => ({ ...head, choices: [choice(index, text, null)] }),
+    last: (index, reason) => ({ ...head, choices: [choice(index, NO_TEXT, reason)] }),
     bare: () => ({ ...head, choices: [] }),
   };
 }
 
-export function usageOf(report: GenerationReport) {
+const NO_TEXT: ChoiceText = { text: '', tokens: null };
+
+export interface Usage {
+  readonly promptTokens: number;
+  readonly completionTokens: number;
+}
+
+export function usageOf({ promptTokens, completionTokens }: Usage) {
   return {
-    prompt_tokens: report.promptTokens,
-    completion_tokens: report.completionTokens,
-    total_tokens: report.promptTokens + report.completionTokens,
+    prompt_tokens: promptTokens,
+    completion_tokens: completionTokens,
+    total_tokens: promptTokens + completionTokens,
   };
 }
 
-/** Shoal's own field on an answer, or on a stream's chunk with the finish reason: who served it, how fast. */
+/** Shoal's own field on an answer, or on a stream's chunks with a finish reason: who served it, how fast. */
 export function shoalOf(report: GenerationReport) {
   return {
     stages: report.stages,

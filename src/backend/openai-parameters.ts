@@ -33,25 +33,15 @@ interface Refusal {
 
 const refusal = (neutral: Refusal['neutral'], reason: string): Refusal => ({ neutral, reason });
 
-const ONE_ANSWER = 'one answer is generated per request; send it again for another';
-const NO_LOGPROBS = 'log probabilities never leave the last stage; only token ids do';
 const NO_TOOLS = 'tool calls are not offered; describe the tool in the prompt and parse the text';
 const TEXT_ONLY = 'only text goes in and out';
 
-const SHARED: Record<string, Refusal> = {
-  n: refusal(is(1), ONE_ANSWER),
-  logit_bias: refusal(isEmpty, 'the sampler has no per-token bias'),
-};
-
 const CHAT: Record<string, Refusal> = {
-  ...SHARED,
   audio: refusal(never, TEXT_ONLY),
   modalities: refusal(
     (value) => Array.isArray(value) && value.length === 1 && value[0] === 'text',
     TEXT_ONLY,
   ),
-  logprobs: refusal(is(false), NO_LOGPROBS),
-  top_logprobs: refusal(is(0), NO_LOGPROBS),
   tools: refusal(isEmpty, NO_TOOLS),
   tool_choice: refusal(is('none', 'auto'), NO_TOOLS),
   parallel_tool_calls: refusal(is(true, false), NO_TOOLS),
@@ -72,9 +62,7 @@ const CHAT: Record<string, Refusal> = {
 };
 
 const COMPLETION: Record<string, Refusal> = {
-  ...SHARED,
-  best_of: refusal(is(1), ONE_ANSWER),
-  logprobs: refusal(never, NO_LOGPROBS),
+  best_of: refusal(is(1), 'every answer that is generated is sent; ask for them with n'),
   echo: refusal(is(false), 'the prompt is not repeated; put it before the text yourself'),
   suffix: refusal(is(''), 'text is generated after the prompt only'),
 };

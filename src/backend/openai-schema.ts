@@ -6,15 +6,30 @@ import { z } from 'zod';
 import { ShoalError } from '../config/errors.ts';
 import {
   MAX_CHAT_MESSAGES,
+  MAX_CHOICES,
+  MAX_COMPLETION_LOGPROBS,
   MAX_CONTENT_PARTS,
+  MAX_LOGIT_BIAS,
   MAX_MODEL_NAME_CHARS,
   MAX_STOP_CHARS,
   MAX_STOP_STRINGS,
+  MAX_TOP_LOGPROBS,
   MAX_VOCAB,
 } from '../config/limits.ts';
 import { actOnParameters, chatTable, completionTable, type ParameterTable } from './openai-parameters.ts';
 
 const stopString = z.string().min(1).max(MAX_STOP_CHARS);
+
+const logitBias = z
+  .record(
+    z.string().regex(/^(0|[1-9][0-9]{0,6})$/, 'a token id is needed, such as "1234"'),
+    z.number().min(-100).max(100),
+  )
+  .refine(
+    (bias) => Object.keys(bias).length <= MAX_LOGIT_BIAS,
+    `at most ${MAX_LOGIT_BIAS} ids may have a bias`,
+  )
+  .meta({ maxProperties: MAX_LOGIT_BIAS });
 
 const generation = {
   model: z.string().min(1).max(MAX_MODEL_NAME_CHARS),
@@ -37,7 +52,11 @@ const generation = {
   repetition_penalty: z.number().positive().max(10).optional(),
   presence_penalty: z.number().min(-2).max(2).optional(),
   frequency_penalty: z.number().min(-2).max(2).optional(),
+  /** OpenAI: token id → what is added to its logit. */
+  logit_bias: logitBias.optional(),
   seed: z.number().int().optional(),
+  /** Answers to one prompt; the seed of choice i is derived from (seed, i). */
+  n: z.number().int().min(1).max(MAX_CHOICES).default(1),
   /** vLLM: end-of-sequence ids do not end the answer; max_tokens does. For benchmarks and comparisons. */
   ignore_eos: z.boolean().default(false),
   stop: z
@@ -77,17 +96,23 @@ const chatShape = {
   ...generation,
   messages: z.array(message).min(1).max(MAX_CHAT_MESSAGES),
   max_completion_tokens: z.number().int().min(1).optional(),
+  logprobs: z.boolean().default(false),
+  top_logprobs: z.number().int().min(0).max(MAX_TOP_LOGPROBS).optional(),
 };
+
+const tokenIds = z.array(z.number().int().nonnegative()).min(1);
 
 const completionShape = {
   ...generation,
-  /** One prompt, as text or as token ids; a list of one of either. */
+  /** One prompt, as text or as token ids, or a list of either; every one gets `n` choices. */
   prompt: z.union([
-    z.string(),
-    z.array(z.number().int().nonnegative()).min(1),
-    z.tuple([z.string()]).transform(([text]) => text),
-    z.tuple([z.array(z.number().int().nonnegative()).min(1)]).transform(([ids]) => ids),
+    z.string().transform((text) => [text]),
+    tokenIds.transform((ids) => [ids]),
+    z.array(z.string()).min(1).max(MAX_CHOICES),
+    z.array(tokenIds).min(1).max(MAX_CHOICES),
   ]),
+  /** How many of the likeliest tokens are told beside the picked one. */
+  logprobs: z.number().int().min(0).max(MAX_COMPLETION_LOGPROBS).optional(),
 };
 
 const chatSchema = z.object(chatShape);
@@ -104,20 +129,30 @@ const COMPLETION_PARAMETERS = completionTable(Object.keys(completionShape));
 export function parseChatRequest(body: unknown): ChatRequest {
   const kept = parameters(body, CHAT_PARAMETERS);
   if (Array.isArray(kept.messages)) kept.messages = kept.messages.map(checkedMessage);
-  return parse(chatSchema, kept);
+  const request = parse(chatSchema, kept);
+  if ((request.top_logprobs ?? 0) > 0 && !request.logprobs) {
+    throw new ShoalError('INVALID_REQUEST', 'top_logprobs needs logprobs: true', { param: 'top_logprobs' });
+  }
+  return request;
 }
 
 /** @throws INVALID_REQUEST, UNSUPPORTED_PARAMETER; both name the parameter's path */
 export function parseCompletionRequest(body: unknown): CompletionRequest {
   const kept = parameters(body, COMPLETION_PARAMETERS);
-  if (Array.isArray(kept.prompt) && kept.prompt.length > 1 && typeof kept.prompt[0] !== 'number') {
-    throw new ShoalError(
-      'UNSUPPORTED_PARAMETER',
-      `prompt has ${kept.prompt.length} prompts, one is answered per request; send one request each`,
-      { param: 'prompt' },
-    );
-  }
-  return parse(completionSchema, kept);
+  // Told here, because a list that is too long is also no list of ids, and the schema names only one reason.
+  if (Array.isArray(kept.prompt) && typeof kept.prompt[0] !== 'number') checkChoices(kept.prompt.length, 1);
+  const request = parse(completionSchema, kept);
+  checkChoices(request.prompt.length, request.n);
+  return request;
+}
+
+function checkChoices(prompts: number, n: number): void {
+  if (prompts * n <= MAX_CHOICES) return;
+  throw new ShoalError(
+    'INVALID_REQUEST',
+    `${prompts} prompts with n = ${n} are ${prompts * n} choices, a request has at most ${MAX_CHOICES}; send several requests`,
+    { param: 'prompt' },
+  );
 }
 
 /**
@@ -208,16 +243,27 @@ export function parse<T>(schema: z.ZodType<T>, value: unknown): T {
 
 /** A union's own message is "Invalid input": the branch that got furthest says what is wrong. */
 function deepestIssue(issue: z.core.$ZodIssue): { path: PropertyKey[]; message: string } {
+  if (issue.code === 'invalid_key' && issue.issues[0] !== undefined) {
+    return { path: issue.path, message: issue.issues[0].message };
+  }
   if (issue.code !== 'invalid_union' || issue.errors.length === 0) {
     return { path: issue.path, message: issue.message };
   }
   const branches = issue.errors.flatMap((branch) =>
     branch[0] === undefined ? [] : [deepestIssue(branch[0])],
   );
-  const furthest = branches.reduce((a, b) => (b.path.length > a.path.length ? b : a));
+  const furthest = branches.reduce((a, b) => (isFurther(b.path, a.path) ? b : a));
   if (furthest.path.length > 0) return { path: [...issue.path, ...furthest.path], message: furthest.message };
   // No branch fits even the type: all of them are named. A branch that fits the type but breaks a bound stands alone.
   const bound = branches.find(({ message }) => !message.startsWith('Invalid input'));
   const message = bound?.message ?? [...new Set(branches.map((branch) => branch.message))].join(', or ');
   return { path: issue.path, message };
+}
+
+/** Deeper, or as deep and later in a list. */
+function isFurther(path: readonly PropertyKey[], than: readonly PropertyKey[]): boolean {
+  if (path.length !== than.length) return path.length > than.length;
+  const at = path.findIndex((key, index) => key !== than[index]);
+  const [key, other] = [path[at], than[at]];
+  return typeof key === 'number' && typeof other === 'number' && key > other;
 }

@@ -30,7 +30,7 @@ export function chatPrompt(model: ServedModel, messages: readonly ChatMessage[])
  *
  * @throws CONTEXT_LENGTH_EXCEEDED, INVALID_REQUEST
  */
-export function completionPrompt(model: ServedModel, prompt: CompletionRequest['prompt']): number[] {
+export function completionPrompt(model: ServedModel, prompt: CompletionRequest['prompt'][number]): number[] {
   if (typeof prompt !== 'string') return checked(model, [...prompt], 'prompt');
   return checked(model, model.tokenizer.idsForRawPrompt(prompt), 'prompt');
 }

@@ -18,8 +18,11 @@ export interface ServedModel {
 }
 
 export interface PromptTokenizer
-  extends Pick<Tokenizer, 'encode' | 'encodeOrdinary' | 'turnTokens' | 'idsForRawPrompt' | 'eosTokenId'> {
+  extends Pick<
+    Tokenizer,
+    'encode' | 'encodeOrdinary' | 'turnTokens' | 'idsForRawPrompt' | 'eosTokenId' | 'tokenBytes'
+  > {
   createDecoder(): Pick<StreamDecoder, 'push' | 'flush'>;
 }
 
-export type SamplingDefaults = Partial<Omit<SamplingParams, 'seed'>>;
+export type SamplingDefaults = Partial<Omit<SamplingParams, 'seed' | 'logitBias'>>;

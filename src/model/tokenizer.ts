@@ -3,6 +3,7 @@ import { ShoalError } from '../config/errors.ts';
 import { MAX_VOCAB } from '../config/limits.ts';
 import { repairPreTokenizer } from './pre-tokenizer-repairs.ts';
 import { StreamDecoder } from './stream-decoder.ts';
+import { createTokenBytes } from './token-bytes.ts';
 import { createDecodeStep } from './token-decoder.ts';
 
 export interface EncodeOptions {
@@ -37,6 +38,8 @@ export interface Tokenizer {
   idsForRawPrompt(text: string): number[];
   /** The written form of an id; undefined when there is none. */
   token(id: number): string | undefined;
+  /** What the id stands for, wherever it stands; a special token its written form. Null when there is nothing. */
+  tokenBytes(id: number): Uint8Array | null;
 }
 
 export interface TokenizerFiles {
@@ -69,6 +72,7 @@ export function loadTokenizer(files: TokenizerFiles): Tokenizer {
   checkVocabulary(json);
   // Once now, so that a decoder that cannot be read is told before the first generation.
   createDecodeStep(json.decoder);
+  const bytesOfToken = createTokenBytes(json.decoder);
   const encoder = createEncoder(json, config);
 
   const specials = markedSpecials(encoder);
@@ -134,6 +138,10 @@ export function loadTokenizer(files: TokenizerFiles): Tokenizer {
         : ids;
     },
     token: (id) => encoder.id_to_token(id),
+    tokenBytes(id) {
+      const token = encoder.id_to_token(id);
+      return token === undefined ? null : bytesOfToken(token);
+    },
   };
 }
 

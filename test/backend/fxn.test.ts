@@ -164,6 +164,7 @@ describe('chat', () => {
       repetitionPenalty: 1.1,
       presencePenalty: -1,
       frequencyPenalty: 2,
+      logitBias: [],
       seed: 5,
     });
   });

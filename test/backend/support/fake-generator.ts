@@ -5,6 +5,7 @@ import type {
   TokenGenerator,
 } from '../../../src/backend/generator.ts';
 import { ShoalError } from '../../../src/config/errors.ts';
+import type { TokenLogprobs } from '../../../src/model/sampling.ts';
 import { bytes, END } from './fake-model.ts';
 
 export const STAGES: ServingStage[] = [
@@ -39,12 +40,23 @@ export class FakeGenerator implements TokenGenerator {
   }
 }
 
+/** Whatever the id: the likeliest tokens count up from it. */
+export function fakeLogprobs(id: number, count: number): TokenLogprobs {
+  return { picked: -id / 256, top: Array.from({ length: count }, (_, i) => [(id + i) % 261, -id / 256 - i]) };
+}
+
 /** One token a byte of `text`, then the end token, or `length` when max_tokens comes first. */
 export function says(text: string): Script {
-  return async function* ({ maxTokens }) {
+  return async function* ({ maxTokens, topLogprobs }) {
     yield { type: 'pipeline', stages: STAGES, restarts: 0 };
     const ids = [...bytes(text), END];
-    for (const id of ids.slice(0, maxTokens)) yield { type: 'token', id };
+    for (const id of ids.slice(0, maxTokens)) {
+      yield {
+        type: 'token',
+        id,
+        ...(topLogprobs !== undefined && { logprobs: fakeLogprobs(id, topLogprobs) }),
+      };
+    }
     yield { type: 'finished', reason: maxTokens < ids.length ? 'length' : 'stop' };
   };
 }

@@ -28,6 +28,10 @@ export const byteTokenizer: PromptTokenizer = {
   encode: (text, { addSpecialTokens }) => (addSpecialTokens ? [BOS, ...encode(text)] : encode(text)),
   encodeOrdinary: bytes,
   idsForRawPrompt: (text) => [BOS, ...encode(text)],
+  tokenBytes: (id) =>
+    id < 256
+      ? Uint8Array.of(id)
+      : new TextEncoder().encode(Object.entries(SPECIALS).find(([, special]) => special === id)?.[0] ?? ''),
   createDecoder() {
     const decoder = new TextDecoder();
     return {
