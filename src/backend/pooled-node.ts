@@ -144,7 +144,7 @@ export class PooledNode {
         end(() => {
           if (verdict === 'failed') return failed(message);
           if (verdict === 'answered') return succeeded();
-          if (verdict === 'unready') this.readiness.set({ ready: false, detail: message });
+          if (verdict === 'unready' && !this.node.isReady) return failed(message);
           if (verdict === 'busy') this.#becameBusy(retryAfterSeconds);
           admission.released();
         }),

@@ -1,49 +1,58 @@
-/** The nodes of a pool that model_backend.yaml names. */
-
-import type { NodeConfig, ProxyConfig, Timeouts } from '../config/backend-config.ts';
+/** The nodes of a pool that model_backend.yaml names. Node.js only: addresses are judged as they are connected to. */
+import type { ProxyConfig } from '../config/backend-config.ts';
 import { ShoalError } from '../config/errors.ts';
 import type { Backend } from './backend.ts';
 import type { Clock } from './clock.ts';
 import { createCustomBackend } from './custom.ts';
+import { createGuardedFetch } from './guarded-fetch.ts';
 import type { PoolNode } from './node-pool.ts';
+import type { OpenAiProxyConfig, ProxyOptions } from './openai-proxy.ts';
+import { createVllmBackend } from './vllm.ts';
 
 export interface ProxyNodesOptions {
-  /** Default: a fetch that refuses private addresses, except those that the config allows. */
+  /** Default: one that refuses private addresses, except those that the config allows. */
   readonly fetch?: typeof fetch;
   readonly clock?: Clock;
 }
 
-type CreateBackend = (
-  config: NodeConfig & { fxnId?: string; timeouts: Timeouts },
-  options: ProxyNodesOptions,
-) => Backend;
-
-/** One per node of the config, in its order; nothing is connected yet. */
+/** One per node of the config, in its order; nothing is connected yet. Connections end when the last node is closed. */
 export function openProxyNodes(config: ProxyConfig, options: ProxyNodesOptions = {}): PoolNode[] {
-  const create = creatorOf(config.provider);
-  return config.nodes.map((node, index) => ({
-    id: `proxy-${index + 1}`,
-    name: new URL(node.url).host,
-    backend: create(
-      { ...node, ...(config.fxnId !== undefined && { fxnId: config.fxnId }), timeouts: config.timeouts },
-      options,
-    ),
-    maxConcurrent: node.maxConcurrent,
-    anyModel: node.modelNameAlias !== undefined,
-  }));
+  const { provider, nodes, fxnId, timeouts, allowAddresses } = config;
+  const create = creatorOf(provider);
+  const guarded = options.fetch ? null : createGuardedFetch({ allowAddresses, connectMs: timeouts.connect });
+  const proxyOptions = { ...options, ...(guarded && { fetch: guarded.fetch }) };
+  const open = new Set(nodes);
+  return nodes.map((node, index) => {
+    const backend = create({ ...node, ...(fxnId !== undefined && { fxnId }), timeouts }, proxyOptions);
+    return {
+      id: `proxy-${index + 1}`,
+      name: new URL(node.url).host,
+      backend: {
+        ...backend,
+        async close() {
+          await backend.close();
+          open.delete(node);
+          if (open.size === 0) await guarded?.close();
+        },
+      },
+      maxConcurrent: node.maxConcurrent,
+      anyModel: node.modelNameAlias !== undefined,
+    };
+  });
 }
 
-function creatorOf(provider: ProxyConfig['provider']): CreateBackend {
+function creatorOf(
+  provider: ProxyConfig['provider'],
+): (config: OpenAiProxyConfig, options: ProxyOptions) => Backend {
   switch (provider) {
     case 'custom':
       return createCustomBackend;
     case 'vllm':
+      return createVllmBackend;
     case 'ollama':
-      throw new ShoalError(
-        'CONFIG_INVALID',
-        `backend_provider "${provider}" comes with a later version; today use "custom" with the url of its OpenAI-compatible API, or "fxn"`,
-        { param: 'backend_provider' },
-      );
+      throw new ShoalError('CONFIG_INVALID', 'backend_provider "ollama" comes with a later version', {
+        param: 'backend_provider',
+      });
     default:
       return provider satisfies never;
   }

@@ -1,10 +1,11 @@
 /** What a failed try says: about the node, about other nodes, and to the client. */
 import { type ErrorCode, ShoalError } from '../config/errors.ts';
+import type { AnswerReport } from './backend.ts';
 
 export interface RouteFailure {
   /**
-   * Of the node. `failed`: it is not well; `unready`: it says itself that it cannot serve now, which costs nobody time;
-   * `busy`: well, and has no room; `answered`: it refused this request, and is well; `none`: nothing was learnt, as
+   * Of the node. `failed`: it is not well; `unready`: it says itself that it cannot serve now; `busy`: well, and has
+   * no room; `answered`: it refused this request, and is well; `none`: nothing was learnt, as
    * nothing was sent to it.
    */
   readonly verdict: 'failed' | 'unready' | 'busy' | 'answered' | 'none';
@@ -18,6 +19,8 @@ export interface RouteFailure {
   readonly retryAfterSeconds: number | null;
   /** What the client would see: a thrown error, or an answer in OpenAI's shape. */
   readonly outcome: ShoalError | Response;
+  /** The backend's own, of an answer that is an error. */
+  readonly report?: AnswerReport;
 }
 
 const ABOUT_THE_REQUEST = 3;
@@ -28,11 +31,12 @@ const NODE_FAILED: ReadonlySet<ErrorCode> = new Set([
   'BACKEND_FAILED',
   'DEADLINE_EXCEEDED',
   'ADDRESS_REFUSED',
+  'BACKEND_UNAVAILABLE',
   'PIPELINE_LOST',
   'LINK_FAILED',
   'INTERNAL',
 ]);
-const NODE_UNREADY: ReadonlySet<ErrorCode> = new Set(['NO_PIPELINE', 'SHUTTING_DOWN', 'BACKEND_UNAVAILABLE']);
+const NODE_UNREADY: ReadonlySet<ErrorCode> = new Set(['NO_PIPELINE', 'SHUTTING_DOWN']);
 const NODE_BUSY: ReadonlySet<ErrorCode> = new Set([
   'OVERLOADED',
   'RATE_LIMITED',
@@ -51,18 +55,17 @@ export function thrownFailure(thrown: unknown): RouteFailure {
   const error = ShoalError.from(thrown, 'INTERNAL');
   const { code, message, retryAfterSeconds } = error;
   const about = { message, retryAfterSeconds: retryAfterSeconds ?? null, outcome: error };
+  // A 503 that names a time is a full queue; taking it for a failure would shut out a node for being in demand.
+  if (NODE_BUSY.has(code) || (code === 'BACKEND_UNAVAILABLE' && retryAfterSeconds !== undefined))
+    return { ...about, verdict: 'busy', tryAnother: true, telling: ABOUT_LOAD };
   if (NODE_FAILED.has(code))
     return { ...about, verdict: 'failed', tryAnother: true, telling: ABOUT_THE_NODE };
   if (NODE_UNREADY.has(code))
     return { ...about, verdict: 'unready', tryAnother: true, telling: ABOUT_THE_NODE };
-  if (NODE_BUSY.has(code)) return { ...about, verdict: 'busy', tryAnother: true, telling: ABOUT_LOAD };
   return { ...about, verdict: 'none', tryAnother: ELSEWHERE.has(code), telling: ABOUT_THE_REQUEST };
 }
 
-/**
- * A Response that is not 2xx. A 401 is about the node's own key, which no client has a part in. A 503 that names a time
- * is a full queue (SGLang, vLLM behind a proxy), and taking it for a failure would shut out a node for being in demand.
- */
+/** A Response that is not 2xx. A 401 is about the node's own key, which no client has a part in. */
 export function responseFailure(response: Response): RouteFailure {
   const { status } = response;
   const retryAfterSeconds = secondsOf(response.headers.get('retry-after'));
@@ -80,13 +83,16 @@ function secondsOf(header: string | null): number | null {
   return header !== null && /^\d{1,9}$/.test(header.trim()) ? Number(header) : null;
 }
 
-/** The most telling of them, with the number of nodes that were tried where it is more than one. */
-export async function lastWord(failures: readonly RouteFailure[]): Promise<Response> {
-  const [best, ...others] = failures.toSorted((a, b) => b.telling - a.telling);
-  if (best === undefined) throw new ShoalError('INTERNAL', 'a request failed on no node');
-  for (const { outcome } of others) if (outcome instanceof Response) void outcome.body?.cancel();
-  const { outcome } = best;
-  const note = failures.length === 1 ? '' : ` (${failures.length} nodes were tried)`;
+/** @param failures in the order of the tries, at least one */
+export const mostTelling = (failures: readonly RouteFailure[]): RouteFailure =>
+  failures.toSorted((a, b) => b.telling - a.telling)[0]!;
+
+/**
+ * What the client is given for `failure`, with the number of nodes that were tried where it is more than one.
+ * @throws the failure, where it was thrown
+ */
+export async function clientsAnswer({ outcome }: RouteFailure, triedNodes: number): Promise<Response> {
+  const note = triedNodes === 1 ? '' : ` (${triedNodes} nodes were tried)`;
   if (outcome instanceof Response) return note === '' ? outcome : withNote(outcome, note);
   if (note === '') throw outcome;
   const { code, message, param, retryAfterSeconds } = outcome;
@@ -98,16 +104,20 @@ export async function lastWord(failures: readonly RouteFailure[]): Promise<Respo
 }
 
 async function withNote(response: Response, note: string): Promise<Response> {
-  const body: unknown = await response.json();
-  const error = isObject(body) && isObject(body.error) ? body.error : null;
-  const noted =
-    typeof error?.message === 'string'
-      ? { ...(body as object), error: { ...error, message: `${error.message}${note}` } }
-      : body;
-  const headers = new Headers(response.headers);
-  headers.delete('content-length');
-  return Response.json(noted, { status: response.status, headers });
+  if (!response.headers.get('content-type')?.startsWith('application/json')) return response;
+  const { status, headers } = response;
+  const text = await response.text();
+  const kept = new Headers(headers);
+  kept.delete('content-length');
+  return new Response(noted(text, note), { status, headers: kept });
 }
 
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null;
+function noted(text: string, note: string): string {
+  try {
+    const body = JSON.parse(text);
+    if (typeof body?.error?.message !== 'string') return text;
+    return JSON.stringify({ ...body, error: { ...body.error, message: `${body.error.message}${note}` } });
+  } catch {
+    return text;
+  }
+}

@@ -21,7 +21,13 @@ import type { NodePool } from './node-pool.ts';
 import { allModels, nodesWith } from './pool-models.ts';
 import { poolReadiness } from './pool-readiness.ts';
 import type { PooledNode, RoutedAttempt } from './pooled-node.ts';
-import { lastWord, type RouteFailure, responseFailure, thrownFailure } from './route-failure.ts';
+import {
+  clientsAnswer,
+  mostTelling,
+  type RouteFailure,
+  responseFailure,
+  thrownFailure,
+} from './route-failure.ts';
 
 export interface RoutedOptions {
   readonly pool: NodePool;
@@ -49,6 +55,14 @@ export function createRoutedBackend({
     const startMs = clock.now();
     const tried = new Set<PooledNode>();
     const failures: RouteFailure[] = [];
+    const giveUp = (): Promise<Response> => {
+      const best = mostTelling(failures);
+      for (const { outcome } of failures) {
+        if (outcome instanceof Response && outcome !== best.outcome) void outcome.body?.cancel();
+      }
+      if (best.report) context.onAnswered?.(best.report);
+      return clientsAnswer(best, failures.length);
+    };
     const all = nodesWith(pool, data?.model, clock);
     const candidates = Array.isArray(all) ? all : await all;
     for (;;) {
@@ -57,7 +71,7 @@ export function createRoutedBackend({
       const chosen = pool.begin(untried);
       if (chosen === undefined) {
         if (failures.length === 0) throw noRoom(untried);
-        return lastWord(failures);
+        return giveUp();
       }
       tried.add(chosen.node);
       const outcome = await tryOn(chosen.node, chosen.attempt, call, body, context);
@@ -65,7 +79,7 @@ export function createRoutedBackend({
       failures.push(outcome);
       const isLast =
         !outcome.tryAnother || tried.size >= MAX_ROUTE_ATTEMPTS || tried.size >= candidates.length;
-      if (isLast || clock.now() - startMs > ROUTE_DEADLINE_MS) return lastWord(failures);
+      if (isLast || clock.now() - startMs > ROUTE_DEADLINE_MS) return giveUp();
       const pauseMs = ROUTE_BACKOFF_MS * 2 ** (tried.size - 1) * (0.5 + random() / 2);
       await clock.sleep(pauseMs, context.signal);
     }
@@ -96,32 +110,31 @@ async function tryOn(
 ): Promise<Response | RouteFailure> {
   const hungUp = () => attempt.aborted();
   signal.addEventListener('abort', hungUp, { once: true });
-  const end = () => signal.removeEventListener('abort', hungUp);
-  let early: AnswerReport | null = null;
+  let early: AnswerReport | undefined;
   let isChosen = false;
-  const report = (answer: AnswerReport) => {
-    end();
+  const end = (answer: AnswerReport) => {
+    signal.removeEventListener('abort', hungUp);
     attempt.answered(answer);
     onAnswered?.(answer);
   };
   const failed = (failure: RouteFailure): RouteFailure => {
-    end();
+    signal.removeEventListener('abort', hungUp);
     attempt.failed(failure);
-    return failure;
+    return early === undefined ? failure : { ...failure, report: early };
   };
   try {
     const response = await call(node.node.backend, body, {
       signal,
-      // A try that failed may be reported too; what the client is not given counts for nobody else.
+      // Of several tries the client sees one, and that one's report is passed on.
       onAnswered: (answer) => {
-        if (isChosen) report(answer);
+        if (isChosen) end(answer);
         else early ??= answer;
       },
     });
     if (!response.ok) return failed(responseFailure(response));
     isChosen = true;
     attempt.answering();
-    if (early !== null) report(early);
+    if (early !== undefined) end(early);
     return response;
   } catch (thrown) {
     return failed(thrownFailure(thrown));
