@@ -35,6 +35,28 @@ export function nearest(name: string, candidates: Iterable<string>): string | un
   return best;
 }
 
+/** Suggestions for a name of a few parts; more would hide the one that was meant. */
+const FEW = 3;
+
+/** Up to three candidates, nearest first: those that `nearest` would take, then those that share the name's first part (`llama-3-70b` and `llama-3.1-8b`). */
+export function nearestFew(name: string, candidates: Iterable<string>): string[] {
+  if (name.length > MAX_COMPARED_CHARS) return [];
+  const family = familyOf(name);
+  return [...candidates]
+    .map((candidate) => ({ candidate, distance: editDistance(plain(name), plain(candidate)) }))
+    .filter(
+      ({ candidate, distance }) =>
+        distance <= Math.max(1, Math.floor(name.length / 3)) ||
+        (family.length >= 3 && familyOf(candidate).startsWith(family)),
+    )
+    .sort((a, b) => a.distance - b.distance)
+    .slice(0, FEW)
+    .map(({ candidate }) => candidate);
+}
+
+/** The letters that a name begins with. */
+const familyOf = (name: string) => /^[a-z]*/.exec(name.toLowerCase())![0];
+
 /** `"; did you mean top_p?"`, or an empty string when nothing is close. */
 export function didYouMean(name: string, candidates: Iterable<string>): string {
   const guess = nearest(name, candidates);
