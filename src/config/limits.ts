@@ -142,6 +142,8 @@ export const RECONNECT_MAX_MS = 10_000;
 // — gateway ————————————————————————————————————————————————————————————————————————————————————
 /** A chat request's body: 8,192 positions of text are ~40 KB; images are not taken. */
 export const MAX_BODY_BYTES = 1 * MIB;
+/** The same in front of a proxy, which may take images: a few photos in base64. */
+export const MAX_PROXY_BODY_BYTES = 32 * MIB;
 /** Requests in flight and waiting before the gateway answers 429. */
 export const MAX_CONCURRENT_REQUESTS = 64;
 /** Stop strings of one request, and the length of each: what may be the start of one is held back from the stream. */
@@ -209,16 +211,16 @@ export const MAX_TOOLS = 128;
 // — whole-model providers ——————————————————————————————————————————————————————————————————————
 /** Providers of one server; every model list and routing decision looks at each. Revisit when someone has more. */
 export const MAX_PROVIDERS = 64;
-/** One message of a provider: PROVIDE_CHUNK_BYTES of which JSON escapes every byte to six, or an offer of MAX_PROVIDED_MODELS names. */
+/** One message of a provider: an offer of MAX_PROVIDED_MODELS names, or a chunk of PROVIDE_CHUNK_BYTES, of which JSON may escape every byte to six. */
 export const MAX_PROVIDER_MESSAGE_BYTES = 512 * KIB;
 /** One message to a provider: a request of MAX_BODY_BYTES, whose numbers may be longer when they are written anew. */
 export const MAX_PROVIDE_REQUEST_BYTES = 2 * MAX_BODY_BYTES;
 /** Requests may wait in the socket to a provider up to this; then it counts as failed and another node is tried. */
 export const MAX_PROVIDE_BACKLOG_BYTES = 16 * MIB;
 /** Answer text in one message. A token is one message anyway; this bounds whole answers' pieces. */
-export const PROVIDE_CHUNK_BYTES = 64 * KIB;
-/** What a provider may have sent of one answer and the client not yet read: a second of the fastest answers at a round trip of 100 ms. */
-export const PROVIDE_WINDOW_BYTES = 256 * KIB;
+export const PROVIDE_CHUNK_BYTES = 32 * KIB;
+/** What a provider may have sent of one answer and the client not yet read: seconds of the fastest answers, and 64 MiB of 1,000 that nobody reads. */
+export const PROVIDE_WINDOW_BYTES = 64 * KIB;
 /** Models of one provider; an Ollama with many has dozens. */
 export const MAX_PROVIDED_MODELS = 512;
 /** A provider lists its models anew this often, so that a pulled model is offered and a dead backend is not. */

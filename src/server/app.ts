@@ -7,12 +7,14 @@ import { openAiErrorResponse } from '../backend/openai-error.ts';
 import { ShoalError } from '../config/errors.ts';
 import { CORS_MAX_AGE_SECONDS } from '../config/limits.ts';
 import type { Status } from '../mesh/protocol/status.ts';
-import { closeWhileDraining } from './draining.ts';
 import type { Access } from './access/access.ts';
 import { exchanges } from './access/exchange.ts';
 import { logExchange } from './access/request-log.ts';
+import { createAnswering } from './answering.ts';
+import { closeWhileDraining } from './draining.ts';
 import type { HostGuard } from './host-guard.ts';
 import { modelRoutes } from './model-routes.ts';
+import { ollamaErrorResponse, ollamaRoutes } from './ollama-api/routes.ts';
 import { openAiRoutes } from './openai-routes.ts';
 import { type PageFiles, pageResponse } from './page-files.ts';
 import type { RequestsInFlight } from './requests-in-flight.ts';
@@ -33,6 +35,10 @@ export interface App {
   readonly fetch: (request: Request, env?: object) => Response | Promise<Response>;
   status(signal: AbortSignal): Promise<Status>;
 }
+
+const OLLAMA_API = '/api';
+/** What needs a key where there are keys, counts against limits, and is open to listed sites. */
+const API_PATHS = ['/v1/*', `${OLLAMA_API}/*`];
 
 export function createApp({ serving, requests, page, guard, access, log }: AppOptions): App {
   const app = new Hono();
@@ -91,35 +97,40 @@ export function createApp({ serving, requests, page, guard, access, log }: AppOp
     await next();
   });
 
+  // Shares a prefix with Ollama's API but not its keys: the page polls it.
+  app.get('/api/status', async (c) =>
+    c.json(await status(c.req.raw.signal), 200, { 'cache-control': 'no-store' }),
+  );
+  const answering = createAnswering(backend, requests);
   // Only the API, and only for sites that the operator listed; it takes no credentials of the browser's. The headers
   // asked for are granted as they are: OpenAI's client sends a dozen of its own.
-  app.use(
-    '/v1/*',
-    cors({
-      origin: (origin) => (guard.isListedOrigin(origin) ? origin : null),
-      allowMethods: ['GET', 'POST'],
-      exposeHeaders: ['retry-after', 'x-request-id'],
-      maxAge: CORS_MAX_AGE_SECONDS,
-    }),
-  );
+  for (const path of API_PATHS)
+    app.use(
+      path,
+      cors({
+        origin: (origin) => (guard.isListedOrigin(origin) ? origin : null),
+        allowMethods: ['GET', 'POST'],
+        exposeHeaders: ['retry-after', 'x-request-id'],
+        maxAge: CORS_MAX_AGE_SECONDS,
+      }),
+    );
   // After CORS, which answers preflights itself: a browser sends no key with them.
-  app.use('/v1/*', access.requireKey, access.limitUse);
-  app.route('/v1', openAiRoutes(backend, requests));
+  for (const path of API_PATHS) app.use(path, access.requireKey, access.limitUse);
+  app.route('/v1', openAiRoutes(backend, answering));
+  app.route(OLLAMA_API, ollamaRoutes(backend, answering));
   app.route('/models', modelRoutes(serving));
   app.get('/health/live', (c) => c.json({ live: true }));
   app.get('/health/ready', async (c) => {
     const answer = await readiness(c.req.raw.signal);
     return c.json(answer, answer.ready ? 200 : 503, { 'cache-control': 'no-store' });
   });
-  app.get('/api/status', async (c) =>
-    c.json(await status(c.req.raw.signal), 200, { 'cache-control': 'no-store' }),
-  );
   app.get('*', (c) => pageResponse(page, c.req.path, c.req.header('if-none-match')) ?? notFound(c, page));
   app.notFound((c) => notFound(c, page));
   app.onError((thrown, c) => {
     const error = publicError(thrown, log);
     c.get('exchange').errorCode = error.code;
-    return openAiErrorResponse(error);
+    const response = openAiErrorResponse(error);
+    return c.req.path.startsWith(`${OLLAMA_API}/`) ? ollamaErrorResponse(response, error.message) : response;
   });
   return { fetch: (request, env) => app.fetch(request, env), status };
 }

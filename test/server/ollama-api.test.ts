@@ -1,10 +1,11 @@
 import { Hono } from 'hono';
-import { Ollama, type ResponseError } from 'ollama';
+import { Ollama } from 'ollama';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { Backend, RequestContext } from '../../src/backend/backend.ts';
 import { SSE_DONE, SSE_HEADERS, sseData } from '../../src/backend/sse.ts';
 import { ShoalError } from '../../src/config/errors.ts';
-import { type Answering, ollamaErrorResponse, ollamaRoutes } from '../../src/server/ollama-api/routes.ts';
+import type { Answering } from '../../src/server/answering.ts';
+import { ollamaErrorResponse, ollamaRoutes } from '../../src/server/ollama-api/routes.ts';
 
 /** The official `ollama` client against the routes, with a backend whose OpenAI answers are written down here. */
 
@@ -211,7 +212,7 @@ describe('/api/chat', () => {
     await expect(client.chat({ model: 'x', messages })).rejects.toMatchObject({
       status_code: 404,
       message: 'no model "x" here',
-    } satisfies Partial<ResponseError> & { status_code: number });
+    });
     reply = () =>
       Response.json({ error: { message: 'busy' } }, { status: 429, headers: { 'retry-after': '3' } });
     await expect(client.chat({ model: 'x', messages })).rejects.toMatchObject({

@@ -4,14 +4,9 @@ import packageJson from '../../../package.json' with { type: 'json' };
 import type { Backend, ModelInfo, RequestContext } from '../../backend/backend.ts';
 import { type Clock, systemClock } from '../../backend/clock.ts';
 import { ShoalError } from '../../config/errors.ts';
+import type { Answering } from '../answering.ts';
 import { type Endpoint, OllamaAnswer } from './answer.ts';
 import { type AskedOf, fromOllamaChat, fromOllamaGenerate } from './request.ts';
-
-/** Runs a backend's call as the OpenAI routes do: parsed body, in-flight count, report. */
-export type Answering = (
-  c: Context,
-  call: (body: unknown, context: RequestContext) => Promise<Response>,
-) => Promise<Response>;
 
 /** What manages Ollama's own store of models; here models come with the server. */
 const STORE_PATHS = [
