@@ -1,37 +1,48 @@
-import { existsSync } from 'node:fs';
-import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Logger } from 'pino';
-import { chooseBackend } from '../backend/choose.ts';
+import { openProxyNodes } from '../backend/proxy-nodes.ts';
 import type { ModelBackendConfig } from '../config/backend-config.ts';
-import { DEFAULT_MODEL_ID, resolveModel } from '../config/catalogue.ts';
+import { DEFAULT_MODEL_ID } from '../config/catalogue.ts';
 import { ShoalError } from '../config/errors.ts';
-import { parseModelBackend } from '../config/model-backend.ts';
-import { openModelDirectory } from '../model/directory.ts';
 import type { AccessSettings } from '../server/access/open-access.ts';
 import type { ServedNode } from '../server/node.ts';
 import { type RunningServer, type ServerOptions, startServer } from '../server/server.ts';
+import type { Replaced } from '../server/serving.ts';
 import type { TlsOptions } from '../server/tls.ts';
+import { fromCallersFolder } from './callers-folder.ts';
+import { followConfig } from './follow-config.ts';
+import { openModel } from './open-model.ts';
 import { DEFAULT_PORT, type ServerFlags } from './program.ts';
-import { readSource } from './read-source.ts';
+import { readFirstConfig } from './read-config.ts';
 import type { Scope } from './scope.ts';
 
 const PAGE_DIRECTORY = fileURLToPath(new URL('../../dist', import.meta.url));
-const CONFIG_FILE = 'model_backend.yaml';
+
+export interface OpenServerOptions {
+  /** Placement waits for so many before it cuts the layers. */
+  readonly expectWorkers?: number;
+  /** Default true; a command that ends by itself does not follow, and SIGHUP ends it. */
+  readonly follow?: boolean;
+  /** For what becomes of a changed file; default: the server's. */
+  readonly reloadLog?: Logger;
+  /** Called after the server began to serve something else. */
+  readonly onReplaced?: (replaced: Replaced) => Promise<void>;
+}
 
 /**
- * The server that the flags and `model_backend.yaml` describe, closed with the scope.
- * @param expectWorkers placement waits for so many before it cuts the layers
+ * The server that the flags and `model_backend.yaml` describe, which follows that file and is closed with the scope.
  * @throws PORT_IN_USE where the port was asked for; CONFIG_INVALID, MODEL_NOT_FOUND and the model's own faults
  */
 export async function openServer(
   flags: ServerFlags,
   log: Logger,
   scope: Scope,
-  expectWorkers?: number,
+  { expectWorkers, follow = true, reloadLog = log, onReplaced }: OpenServerOptions = {},
 ): Promise<RunningServer> {
+  const { file, config, warnings } = await readFirstConfig(fromCallersFolder(flags.config));
+  for (const warning of warnings) log.warn(warning);
   const options = {
-    node: await openNode(flags, expectWorkers),
+    node: await nodeOf(config, flags, expectWorkers),
     host: flags.host,
     ...tlsOf(flags),
     allowedHosts: flags.allowHost ?? [],
@@ -43,6 +54,18 @@ export async function openServer(
   const server = await startOnPort(flags.port, options, log);
   scope.defer(() => server.close());
   if (server.warning !== null) log.warn(server.warning);
+  const apply = async (next: ModelBackendConfig) => {
+    const replaced = await server.replace(await nodeOf(next, flags, expectWorkers));
+    await onReplaced?.(replaced);
+  };
+  if (!follow) return server;
+  scope.onHangUp(() => server.reloadKeys());
+  // --model on the command line wins over the file, now as at the start.
+  if (flags.model === undefined) followConfig({ file, config, apply, log: reloadLog }, scope);
+  else
+    scope.onHangUp(() =>
+      reloadLog.info(`SIGHUP: --model ${flags.model} wins over ${file}, which is not read`),
+    );
   return server;
 }
 
@@ -62,38 +85,22 @@ async function startOnPort(
   }
 }
 
-async function openNode(flags: ServerFlags, expectWorkers: number | undefined): Promise<ServedNode> {
-  const config = await readConfig(fromCallersFolder(flags.config));
-  const provider = flags.model === undefined ? config.provider : 'fxn';
-  if (provider !== 'fxn') {
-    const backend = await chooseBackend(config, () => {
-      throw new ShoalError('INTERNAL', 'a proxy provider opened the native engine');
-    });
-    return { kind: 'proxy', backend };
+async function nodeOf(
+  config: ModelBackendConfig,
+  flags: ServerFlags,
+  expectWorkers: number | undefined,
+): Promise<ServedNode> {
+  if (flags.model === undefined && config.provider !== 'fxn') {
+    return { kind: 'proxy', provider: config.provider, open: () => openProxyNodes(config) };
   }
-  const { id, directory } = resolveModel(fromCallersFolder(flags.model) ?? config.fxnId ?? DEFAULT_MODEL_ID);
+  const wanted = fromCallersFolder(flags.model) ?? config.fxnId ?? DEFAULT_MODEL_ID;
   return {
     kind: 'mesh',
-    model: await openModelDirectory(directory, { model: id }),
-    quantization: flags.quantization,
+    ...(await openModel(wanted, flags.quantization)),
     ...(flags.wire !== 'auto' && { wire: flags.wire }),
     iceServers: [...(flags.iceServer ?? [])],
     ...(expectWorkers !== undefined && { expectWorkers }),
   };
-}
-
-async function readConfig(named: string | undefined): Promise<ModelBackendConfig> {
-  if (named === undefined && !existsSync(CONFIG_FILE)) return { provider: 'fxn' };
-  const file = named ?? CONFIG_FILE;
-  return parseModelBackend(await readSource(file), file);
-}
-
-/** npm runs its scripts in the package's root, whatever folder the user was in when naming a file or directory. */
-function fromCallersFolder<Name extends string | undefined>(name: Name): Name | string {
-  const caller = process.env.npm_lifecycle_event === undefined ? undefined : process.env.INIT_CWD;
-  if (name === undefined || caller === undefined) return name;
-  const path = resolve(caller, name);
-  return existsSync(path) ? path : name;
 }
 
 function accessOf({ apiKeys, rateLimit, maxConcurrent, trustProxy }: ServerFlags): AccessSettings {

@@ -3,8 +3,10 @@ import packageJson from '../../package.json' with { type: 'json' };
 import {
   DEFAULT_CONCURRENT_PER_CLIENT,
   DEFAULT_REQUESTS_PER_MINUTE,
+  DRAIN_TIMEOUT_SECONDS,
   MAX_CONCURRENT_PER_CLIENT,
   MAX_CONTEXT_POSITIONS,
+  MAX_DRAIN_TIMEOUT_SECONDS,
   MAX_REQUESTS_PER_MINUTE,
   MAX_TABS,
   MAX_TRUSTED_PROXIES,
@@ -39,7 +41,10 @@ export interface ServerFlags {
   readonly rateLimit?: number;
   readonly maxConcurrent?: number;
   readonly trustProxy?: number;
-  readonly quantization: 'native' | 'q8' | 'q4';
+  /** Seconds. */
+  readonly drainTimeout: number;
+  /** Absent: what the catalogue says of the model, else native. */
+  readonly quantization?: 'native' | 'q8' | 'q4';
   /** `auto`: f32 where a token's hidden state still fits one slice, else f16. */
   readonly wire: 'auto' | 'f16' | 'f32';
 }
@@ -63,8 +68,11 @@ export interface UpFlags extends ServerFlags, BrowserFlags {
 
 export interface WorkerFlags extends BrowserFlags {
   readonly server: string;
+  readonly config?: string;
   readonly tabs: number;
-  readonly name: string;
+  /** Absent: `tab`, or this machine's name where a proxy is lent. */
+  readonly name?: string;
+  readonly key?: string;
   readonly insecure?: boolean;
 }
 
@@ -118,10 +126,12 @@ export function createProgram(actions: Actions): Command {
     .action((flags: ServerFlags) => actions.serve(flags, fail));
 
   withBrowser(program.command('worker'))
-    .description('headless Chrome tabs that lend this machine’s GPU')
+    .description('headless Chrome tabs that lend this machine’s GPU, or the backend of a model_backend.yaml')
     .option('--server <url>', 'the server to work for', serverAddress, DEFAULT_SERVER)
     .option('--tabs <n>', 'tabs to open', wholeNumber(1, MAX_TABS), 1)
-    .option('--name <prefix>', 'what the tabs are called', 'tab')
+    .option('--config <file>', 'model_backend.yaml: a proxy in it is lent whole, without a browser')
+    .option('--name <name>', 'what it is called (default: tab; with a proxy, this machine’s name)')
+    .option('--key <key>', 'an API key of the server, for lending a proxy; better in SHOAL_KEY')
     .option('--insecure', 'take any TLS certificate (a self-signed server)')
     .action((flags: WorkerFlags) => actions.worker(flags));
 
@@ -166,6 +176,12 @@ function withServer(command: Command): Command {
   return command
     .option('--model <id|dir>', 'a catalogue id, or a directory in Hugging Face layout')
     .option('--config <file>', 'model_backend.yaml (default: the one in the working directory, if any)')
+    .option(
+      '--drain-timeout <seconds>',
+      'answers on their way get so long to end when the server is stopped',
+      wholeNumber(0, MAX_DRAIN_TIMEOUT_SECONDS),
+      DRAIN_TIMEOUT_SECONDS,
+    )
     .option('--port <n>', `port (default: ${DEFAULT_PORT}, or a free one)`, wholeNumber(0, 65_535))
     .option('--host <address>', 'address to listen on; others than loopback need TLS for WebGPU', '127.0.0.1')
     .option('--tls-cert <file>', 'certificate, PEM')
@@ -199,9 +215,10 @@ function withServer(command: Command): Command {
       wholeNumber(1, MAX_TRUSTED_PROXIES),
     )
     .addOption(
-      new Option('--quantization <kind>', 'weights on the GPU')
-        .choices(['native', 'q8', 'q4'])
-        .default('native'),
+      new Option(
+        '--quantization <kind>',
+        'weights on the GPU (default: what the catalogue says, else native)',
+      ).choices(['native', 'q8', 'q4']),
     )
     .addOption(
       new Option(

@@ -1,38 +1,54 @@
+import { closeSync, openSync } from 'node:fs';
+import { constants } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ShoalError } from '../config/errors.ts';
-import { SHUTDOWN_MS } from '../config/limits.ts';
+import { REPEATED_SIGNAL_MS, SHUTDOWN_MS } from '../config/limits.ts';
 import { onNpmGone } from './npm-parent.ts';
 
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+const STOP_SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 
 /** What a command opened, and the signal that tells it to stop. */
 export interface Scope {
-  /** Aborts on Ctrl-C, SIGTERM, SIGHUP, and when npm, which started us, is gone. */
+  /** Aborts on Ctrl-C, SIGTERM, and when npm, which started us, is gone; on SIGHUP unless `onHangUp` was called. */
   readonly signal: AbortSignal;
-  /** Closed in reverse order when the command ends, however it ends. */
-  defer(close: () => Promise<unknown>): void;
+  /** Closed in reverse order when the command ends, however it ends; what takes longer than `withinMs` is left behind. */
+  defer(close: () => Promise<unknown>, withinMs?: number): void;
+  /** SIGHUP calls `listener` from now on, and no longer ends the command. A terminal that is closed still does. */
+  onHangUp(listener: () => void): void;
 }
 
 /**
  * Runs a command and ends the process: 0 after success, 1 after a failure, which is printed as `shoal: CODE: message`,
- * `interruptedExitCode` after a requested stop. A second Ctrl-C does not wait for the goodbyes.
+ * `interruptedExitCode` after a requested stop. A second signal ends the process at once, whatever is still on its way.
  */
 export async function runInScope(
   command: (scope: Scope) => Promise<void>,
   interruptedExitCode = 0,
 ): Promise<never> {
   const stop = new AbortController();
-  const closers: (() => Promise<unknown>)[] = [];
+  const closers: { readonly close: () => Promise<unknown>; readonly withinMs: number }[] = [];
+  const hadTerminal = hasTerminal();
+  const onHangUp: (() => void)[] = [];
   const crashed = new Promise<never>((_, reject) => {
     process.once('uncaughtException', reject);
     process.once('unhandledRejection', reject);
   });
-  for (const name of SIGNALS) {
-    process.on(name, () => {
-      if (stop.signal.aborted) process.exit(130);
+  let stoppedAtMs = 0;
+  const stopOrExit = (name: NodeJS.Signals) => {
+    if (!stop.signal.aborted) {
+      stoppedAtMs = performance.now();
       stop.abort();
-    });
-  }
+    } else if (performance.now() - stoppedAtMs > REPEATED_SIGNAL_MS) {
+      process.exit(128 + constants.signals[name]);
+    }
+  };
+  for (const name of STOP_SIGNALS) process.on(name, stopOrExit);
+  process.on('SIGHUP', (name) => {
+    // Windows sends it only when the console is closed.
+    const isClosed = process.platform === 'win32' || (hadTerminal && !hasTerminal());
+    if (onHangUp.length === 0 || isClosed) stopOrExit(name);
+    else if (!stop.signal.aborted) for (const listener of onHangUp) listener();
+  });
   onNpmGone(() => stop.abort());
 
   const interrupted = new Promise<void>((resolve) => {
@@ -41,7 +57,11 @@ export async function runInScope(
 
   let exitCode = 0;
   try {
-    const scope = { signal: stop.signal, defer: (close: () => Promise<unknown>) => void closers.push(close) };
+    const scope: Scope = {
+      signal: stop.signal,
+      defer: (close, withinMs = 2 * SHUTDOWN_MS) => void closers.push({ close, withinMs }),
+      onHangUp: (listener) => void onHangUp.push(listener),
+    };
     await Promise.race([command(scope), crashed, interrupted]);
   } catch (error) {
     if (!stop.signal.aborted) printError(error);
@@ -50,10 +70,20 @@ export async function runInScope(
   if (stop.signal.aborted) exitCode = interruptedExitCode;
   // What the command still awaits now ends by the signal or by its resources' closing.
   stop.abort();
-  for (const close of closers.reverse()) {
-    await Promise.race([close().catch(printError), delay(2 * SHUTDOWN_MS)]);
+  for (const { close, withinMs } of closers.reverse()) {
+    await Promise.race([close().catch(printError), delay(withinMs)]);
   }
   process.exit(exitCode);
+}
+
+/** Of the session, whatever the standard streams are. A terminal that was closed is none any more. */
+function hasTerminal(): boolean {
+  try {
+    closeSync(openSync('/dev/tty', 'r'));
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** One line for people; the stack only with SHOAL_DEBUG. */

@@ -4,6 +4,8 @@ import { ShoalError } from '../config/errors.ts';
 import { UP_DEADLINE_MS } from '../config/limits.ts';
 import type { Status } from '../mesh/protocol/status.ts';
 import { layersText } from '../model/shard.ts';
+import type { RunningServer } from '../server/server.ts';
+import type { Replaced } from '../server/serving.ts';
 import { type Answer, type ApiClient, ask, fetchStatus, firstModel, type Question } from './api-client.ts';
 import { TabFailures } from './browser/tab-failures.ts';
 import { TabFleet } from './browser/tab-fleet.ts';
@@ -12,6 +14,7 @@ import { openServer } from './open-server.ts';
 import type { UpFlags } from './program.ts';
 import { reportTab } from './report-tab.ts';
 import type { Scope } from './scope.ts';
+import { drainLast } from './serve.ts';
 import { untilStopped } from './stay-up.ts';
 
 const SAMPLE_QUESTION = 'What is the capital of Japan?';
@@ -22,11 +25,10 @@ export async function up(flags: UpFlags, scope: Scope): Promise<void> {
   const log = createLogger();
   // The tabs tell what happens; of the server only trouble is news here.
   const serverLog = log.child({}, { level: process.env.SHOAL_LOG_LEVEL ?? 'warn' });
-  const server = await openServer(flags, serverLog, scope, flags.workers);
-  const client: ApiClient = { baseUrl: server.url, fetch: server.fetch };
-  if (server.needsWorkers) {
-    const failures = new TabFailures();
-    const fleet = new TabFleet({
+  const failures = new TabFailures();
+  let fleet: TabFleet | null = null;
+  const openFleet = async () => {
+    fleet = new TabFleet({
       serverUrl: server.url,
       tabs: flags.workers,
       namePrefix: 'tab',
@@ -41,9 +43,32 @@ export async function up(flags: UpFlags, scope: Scope): Promise<void> {
         reportTab(log, tab, state);
       },
     });
-    // Together: a server that outlived its workers by a moment would place the layers anew.
-    scope.defer(() => Promise.all([server.close(), fleet.close()]));
     await fleet.start();
+  };
+  const onReplaced = async ({ retired }: Replaced) => {
+    if (server.needsWorkers && fleet === null) {
+      await openFleet().catch((error) => log.error(`the tabs do not start: ${ShoalError.from(error)}`));
+    }
+    // The tabs of a mesh that was replaced finish its answers.
+    void retired.then(async () => {
+      if (server.needsWorkers || scope.signal.aborted) return;
+      const unneeded = fleet;
+      fleet = null;
+      await unneeded?.close();
+    });
+  };
+  const server: RunningServer = await openServer(flags, serverLog, scope, {
+    expectWorkers: flags.workers,
+    follow: flags.once === undefined,
+    reloadLog: log,
+    onReplaced,
+  });
+  const client: ApiClient = { baseUrl: server.url, fetch: server.fetch };
+  // Together: a server that outlived its workers by a moment would place the layers anew.
+  scope.defer(() => Promise.all([server.close(), fleet?.close()]));
+  if (flags.once === undefined) drainLast(server, flags, scope);
+  if (server.needsWorkers) {
+    await openFleet();
     await untilLive(client, failures, flags.workers, scope.signal);
   }
   const model = await firstModel(client, scope.signal);

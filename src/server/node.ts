@@ -1,8 +1,10 @@
 /** What a server can serve, and the same opened: a mesh with its signaling and model files, or a proxy. */
 import type { Logger } from 'pino';
-import type { Backend } from '../backend/backend.ts';
 import { createFxnBackend } from '../backend/fxn.ts';
 import { loadServedModel } from '../backend/load-served-model.ts';
+import type { PoolNode } from '../backend/node-pool.ts';
+import type { Provider } from '../config/backend-config.ts';
+import { MAX_CONCURRENT_REQUESTS } from '../config/limits.ts';
 import type { WireDtype } from '../gpu/stage-engine.ts';
 import type { ModelDirectory } from '../model/directory.ts';
 import type { Quantization } from '../model/shard.ts';
@@ -32,20 +34,24 @@ export interface MeshNode {
 /** Requests are forwarded; there is no mesh. */
 export interface ProxyNode {
   readonly kind: 'proxy';
-  readonly backend: Backend;
+  readonly provider: Provider;
+  /** Called once each time that the node is opened. @throws CONFIG_INVALID */
+  readonly open: () => readonly PoolNode[];
 }
 
 export type ServedNode = MeshNode | ProxyNode;
 
 export interface OpenNode {
-  readonly backend: Backend;
+  readonly provider: Provider;
+  /** For the server's pool, which closes their backends. */
+  readonly nodes: readonly PoolNode[];
   /** Null with a proxy: it has no workers and no model files. */
   readonly native: {
     readonly mesh: Mesh;
     readonly signaling: Signaling;
     readonly files: ModelDirectory;
   } | null;
-  /** Ends what is in flight with ABORTED and tells the tabs. */
+  /** Tells the tabs; after the backends are closed. */
   close(): Promise<void>;
 }
 
@@ -58,7 +64,7 @@ export interface NodeContext {
 /** @throws TOKENIZER_INVALID, MODEL_CONFIG_INVALID, and what else is wrong with the model's files */
 export async function openNode(node: ServedNode, context: NodeContext): Promise<OpenNode> {
   if (node.kind === 'proxy') {
-    return { backend: node.backend, native: null, close: () => node.backend.close() };
+    return { provider: node.provider, nodes: node.open(), native: null, close: async () => {} };
   }
   const { model, quantization = 'native', wire = defaultWire(node.model.spec.hidden) } = node;
   const { pipelineSize, expectWorkers, iceServers = [] } = node;
@@ -81,11 +87,20 @@ export async function openNode(node: ServedNode, context: NodeContext): Promise<
   });
   const signaling = new Signaling({ ...context, mesh, iceServers });
   return {
-    backend,
+    provider: 'fxn',
+    nodes: [
+      {
+        id: 'mesh',
+        name: 'mesh',
+        backend,
+        maxConcurrent: MAX_CONCURRENT_REQUESTS,
+        anyModel: false,
+        isReady: () => mesh.readiness().ready,
+      },
+    ],
     native: { mesh, signaling, files: model },
     close: async () => {
       mesh.close();
-      await backend.close();
       await signaling.close();
     },
   };

@@ -12,8 +12,9 @@ import { createHostGuard, isLoopback } from './host-guard.ts';
 import { createHttpServer, listen } from './http-server.ts';
 import type { ServedNode } from './node.ts';
 import { readPageFiles } from './page-files.ts';
+import { ProvideSockets } from './provide/provide-sockets.ts';
 import { RequestsInFlight } from './requests-in-flight.ts';
-import { Serving } from './serving.ts';
+import { type Replaced, Serving } from './serving.ts';
 import { systemTimers, type Timers } from './timers.ts';
 import { lanAddresses, loadCertificate, type TlsOptions } from './tls.ts';
 
@@ -57,7 +58,7 @@ export interface RunningServer {
    * Serves another node from now on; answers on their way finish on the old one (`Serving.replace`).
    * @throws what is wrong with `next`, which leaves everything as it was
    */
-  replace(next: ServedNode): Promise<void>;
+  replace(next: ServedNode): Promise<Replaced>;
   /** Reads the API keys' file now; a broken one leaves them as they are and is logged. */
   reloadKeys(): void;
   /**
@@ -82,12 +83,19 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const certificate = options.tls ? await loadCertificate(options.tls, host) : null;
   const access = openAccess(options.access ?? {}, { host, now: () => timers.now(), log });
   const requests = new RequestsInFlight();
-  const serving = await Serving.open(options.node, { requests, guard, timers, log });
+  const serving = await Serving.open(options.node, { guard, timers, log });
   const app = createApp({ serving, requests, page, guard, access, log });
   const server = createHttpServer(app, certificate);
   endAfterAnswers(server, requests);
+  const providers = new ProvideSockets({
+    pool: serving.pool,
+    guard,
+    authorize: (key = '') => !access.needsKey || access.authorize(key) !== null,
+    timers,
+    log,
+  });
   server.on('upgrade', (request, socket, head) => {
-    if (serving.upgrade(request, socket, head)) return;
+    if (providers.upgrade(request, socket, head) || serving.upgrade(request, socket, head)) return;
     socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
   });
 
@@ -102,17 +110,24 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const drain = async (timeoutMs: number) => {
     requests.stopTaking();
     const batch = requests.now();
-    if (batch.count > 0) log.info({ requests: batch.count }, 'finishing what is on its way');
+    if (batch.count > 0) {
+      // A warning, so that who just stopped a quiet `shoal up` knows why it is still there.
+      log.warn({ requests: batch.count }, `finishing what is on its way, ${timeoutMs / 1_000} s at most`);
+    }
     if (await within(timeoutMs, batch.ended)) return;
     log.warn({ requests: requests.count }, `not finished after ${timeoutMs / 1_000} s; ending it`);
     batch.abort(
-      new ShoalError('SHUTTING_DOWN', 'the server is shutting down, and the answer took too long; send the request again'),
+      new ShoalError(
+        'SHUTTING_DOWN',
+        'the server is shutting down, and the answer took too long; send the request again',
+      ),
     );
     await within(LAST_WORDS_MS, batch.ended);
   };
   let closing: Promise<void> | null = null;
   const close = async () => {
     await serving.close();
+    await providers.close();
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
     // What was written last may still be on its way to a slow client.
     if (requests.isTaking || !(await within(LAST_WORDS_MS, closed))) server.closeAllConnections();

@@ -2,39 +2,48 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Backend } from '../backend/backend.ts';
+import { NodePool } from '../backend/node-pool.ts';
+import { createRoutedBackend } from '../backend/routed.ts';
 import { ShoalError } from '../config/errors.ts';
 import { RETIRED_NODE_MS } from '../config/limits.ts';
 import type { Mesh } from './mesh.ts';
 import type { ServedFiles } from './model-routes.ts';
 import { type NodeContext, type OpenNode, openNode, type ServedNode } from './node.ts';
 import type { Pipeline } from './pipeline.ts';
-import type { Batch, RequestsInFlight } from './requests-in-flight.ts';
 
-export interface ServingOptions extends NodeContext {
-  readonly requests: RequestsInFlight;
+interface Served extends OpenNode {
+  readonly routed: Backend;
+  /** Takes its nodes out of the pool; resolves when their last answers have ended and their backends are closed. */
+  readonly leavePool: () => Promise<unknown>;
+}
+
+export interface Replaced {
+  /** Resolves when what was served before has given its last answer and is closed. */
+  readonly retired: Promise<void>;
 }
 
 export class Serving {
+  /** One for the server's life. The mesh or the configured servers are in it, and the providers that joined. */
+  readonly pool = new NodePool();
   /** One for the server's life; every call goes to what is served at that moment. */
   readonly backend: Backend;
-  readonly #options: ServingOptions;
+  readonly #context: NodeContext;
   readonly #liveListeners = new Set<(pipeline: Pipeline) => void>();
   /** Replaced nodes whose last answers are on their way. */
-  readonly #retired = new Map<OpenNode, Promise<void>>();
-  readonly #closing = new AbortController();
-  #current: OpenNode;
+  readonly #retired = new Map<Served, Promise<void>>();
+  #current: Served;
   #replacing: Promise<void> = Promise.resolve();
   #closed: Promise<void> | null = null;
 
   /** @throws what `openNode` throws */
-  static async open(node: ServedNode, options: ServingOptions): Promise<Serving> {
-    return new Serving(await openNode(node, options), options);
+  static async open(node: ServedNode, context: NodeContext): Promise<Serving> {
+    return new Serving(await openNode(node, context), context);
   }
 
-  private constructor(current: OpenNode, options: ServingOptions) {
-    this.#options = options;
-    this.#current = this.#watched(current);
-    const now = () => this.#current.backend;
+  private constructor(first: OpenNode, context: NodeContext) {
+    this.#context = context;
+    this.#current = this.#enter(first);
+    const now = () => this.#current.routed;
     this.backend = {
       get provider() {
         return now().provider;
@@ -79,18 +88,27 @@ export class Serving {
    * closed in the background; tabs of an old mesh then connect again and join the new one. Calls are taken in turn.
    * @throws what is wrong with `next`, which leaves everything as it was; SHUTTING_DOWN after `close`
    */
-  replace(next: ServedNode): Promise<void> {
+  replace(next: ServedNode): Promise<Replaced> {
     const replaced = this.#replacing.then(async () => {
-      const opened = await openNode(next, this.#options);
-      if (this.#closing.signal.aborted) {
+      this.#checkOpen();
+      const opened = await openNode(next, this.#context);
+      if (this.#closed !== null) {
+        await Promise.all(opened.nodes.map(({ backend }) => backend.close()));
         await opened.close();
-        throw new ShoalError('SHUTTING_DOWN', 'the server is shutting down; its configuration stays');
+        this.#checkOpen();
       }
       const old = this.#current;
-      this.#current = this.#watched(opened);
-      this.#retired.set(old, this.#retire(old, this.#options.requests.now()));
+      // In one turn of the event loop: no request sees the pool between the two.
+      const left = old.leavePool();
+      this.#current = this.#enter(opened);
+      const retired = this.#retire(old, left);
+      this.#retired.set(old, retired);
+      return { retired };
     });
-    this.#replacing = replaced.catch(() => {});
+    this.#replacing = replaced.then(
+      () => {},
+      () => {},
+    );
     return replaced;
   }
 
@@ -101,37 +119,44 @@ export class Serving {
   }
 
   async #close(): Promise<void> {
-    this.#closing.abort();
     await this.#replacing;
+    await this.pool.close();
     await Promise.all([this.#current.close(), ...this.#retired.values()]);
   }
 
-  async #retire(node: OpenNode, batch: Batch): Promise<void> {
-    const { timers, log } = this.#options;
-    if (batch.count > 0) log.info({ requests: batch.count }, 'what was served before finishes its requests');
-    const minutes = RETIRED_NODE_MS / 60_000;
-    const cancel = timers.after(RETIRED_NODE_MS, () => {
-      batch.abort(
-        new ShoalError(
-          'SHUTTING_DOWN',
-          `the server changed what it serves, and this answer took more than ${minutes} minutes longer; send the request again`,
-        ),
-      );
-    });
-    const closing = new Promise<void>((resolve) => {
-      this.#closing.signal.addEventListener('abort', () => resolve(), { once: true });
-    });
-    await Promise.race([batch.ended, closing]);
-    cancel();
-    await node.close().catch((error) => log.warn({ err: error }, 'what was served before did not close'));
-    this.#retired.delete(node);
-    log.info('what was served before is closed');
+  #checkOpen(): void {
+    if (this.#closed === null) return;
+    throw new ShoalError('SHUTTING_DOWN', 'the server is shutting down; its configuration stays');
   }
 
-  #watched(node: OpenNode): OpenNode {
+  #enter(node: OpenNode): Served {
+    const removals = node.nodes.map((pooled) => this.pool.add(pooled));
+    const served: Served = {
+      ...node,
+      routed: createRoutedBackend({ pool: this.pool, provider: node.provider }),
+      leavePool: () => Promise.all(removals.map((remove) => remove())),
+    };
     node.native?.mesh.pipelines.onLive((pipeline) => {
-      if (node === this.#current) for (const listener of this.#liveListeners) listener(pipeline);
+      if (served === this.#current) for (const listener of this.#liveListeners) listener(pipeline);
     });
-    return node;
+    return served;
+  }
+
+  async #retire(old: Served, left: Promise<unknown>): Promise<void> {
+    const { timers, log } = this.#context;
+    const cancel = timers.after(RETIRED_NODE_MS, () => {
+      log.warn(`what was served before still answers after ${RETIRED_NODE_MS / 60_000} minutes; ending that`);
+      for (const { backend } of old.nodes) void backend.close();
+    });
+    try {
+      await left;
+      await old.close();
+      log.info('what was served before has given its last answer and is closed');
+    } catch (error) {
+      log.warn({ err: error }, 'what was served before did not close');
+    } finally {
+      cancel();
+      this.#retired.delete(old);
+    }
   }
 }

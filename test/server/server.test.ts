@@ -6,6 +6,7 @@ import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import type { Backend } from '../../src/backend/backend.ts';
 import { type ModelDirectory, openModelDirectory } from '../../src/model/directory.ts';
+import type { ServedNode } from '../../src/server/node.ts';
 import { type RunningServer, type ServerOptions, startServer } from '../../src/server/server.ts';
 import { FakeWorker } from './fake-worker.ts';
 import { TestTimers, until } from './test-timers.ts';
@@ -30,6 +31,12 @@ async function start(options: Partial<ServerOptions> = {}): Promise<RunningServe
   server = await startServer({ node, port: 0, pageDirectory, log, timers, ...options });
   return server;
 }
+
+const proxyNode = (backend: Backend): ServedNode => ({
+  kind: 'proxy',
+  provider: backend.provider,
+  open: () => [{ id: 'proxy-1', name: 'scripted', backend, maxConcurrent: 8, anyModel: true }],
+});
 
 const joinAll = (running: RunningServer, names: readonly string[]) =>
   Promise.all(names.map((name) => FakeWorker.join(`${running.url.replace('http', 'ws')}/signal`, name)));
@@ -149,7 +156,7 @@ describe('startServer', () => {
         closed = true;
       },
     };
-    const running = await start({ node: { kind: 'proxy', backend } });
+    const running = await start({ node: proxyNode(backend) });
     expect(running.needsWorkers).toBe(false);
     expect((await fetch(`${running.url}/health/ready`)).status).toBe(200);
     expect((await fetch(`${running.url}/models/minnow/model.safetensors`)).status).toBe(404);
