@@ -14,6 +14,10 @@ import { WeightFiles } from './weight-files.ts';
 export interface ModelDirectoryOptions {
   /** The model's id in manifests; the directory's name without it. */
   readonly model?: string;
+  /** Positions to serve, at most the model's own and MAX_CONTEXT_POSITIONS; those without it. */
+  readonly contextLength?: number;
+  /** Replaces the model's own chat template. */
+  readonly chatTemplate?: string;
 }
 
 export interface ModelDirectory {
@@ -59,10 +63,11 @@ export async function openModelDirectory(
   if (config === undefined) {
     throw missingFile(directory, 'config.json', 'give a directory in Hugging Face layout');
   }
-  const spec = specFromHfConfig(
+  const ownSpec = specFromHfConfig(
     config,
     await readJsonFile(directory, 'generation_config.json', MAX_MODEL_JSON_BYTES),
   );
+  const spec = { ...ownSpec, contextLength: servedContext(ownSpec, options.contextLength) };
   const tokenizerJson = await readJsonFile(directory, 'tokenizer.json', MAX_TOKENIZER_BYTES);
   if (tokenizerJson === undefined) {
     throw missingFile(
@@ -85,7 +90,7 @@ export async function openModelDirectory(
     dtype: weights.dtype,
     tokenizerJson,
     tokenizerConfig,
-    chatTemplate: templateFile ?? chatTemplateFrom(tokenizerConfig),
+    chatTemplate: options.chatTemplate ?? templateFile ?? chatTemplateFrom(tokenizerConfig),
     files,
     async manifest(shard) {
       checkShard(spec, shard);
@@ -120,6 +125,15 @@ function checkModelId(model: string): void {
     'MODEL_CONFIG_INVALID',
     `the model's id "${model.slice(0, 40)}…", its directory's name, has ${model.length} characters, the protocol carries ${MAX_MODEL_ID_CHARS}; rename the directory, or link to it under a shorter name`,
     { param: 'model' },
+  );
+}
+
+function servedContext({ contextLength }: ModelSpec, wanted = contextLength): number {
+  if (wanted <= contextLength) return wanted;
+  throw new ShoalError(
+    'MODEL_CONFIG_INVALID',
+    `a context of ${wanted} positions is asked for, and this model is served with at most ${contextLength}; ask for that or less`,
+    { param: 'context' },
   );
 }
 

@@ -91,6 +91,16 @@ describe('a model directory', () => {
     expect((await openModelDirectory(directory)).chatTemplate).toBe('in its own file');
   });
 
+  it('is served with a shorter context and another chat template, where that is asked for', async () => {
+    writeFileSync(at('chat_template.jinja'), 'its own');
+    const model = await openModelDirectory(directory, { contextLength: 32, chatTemplate: 'another' });
+    expect(model.spec.contextLength).toBe(32);
+    expect(model.chatTemplate).toBe('another');
+    await expect(openModelDirectory(directory, { contextLength: 65 })).rejects.toThrow(
+      refusal('MODEL_CONFIG_INVALID', /a context of 65 positions is asked for, and .* at most 64/),
+    );
+  });
+
   it.each<[string, unknown, string | undefined]>([
     ['none', {}, undefined],
     ['null', { chat_template: null }, undefined],
