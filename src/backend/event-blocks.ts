@@ -3,12 +3,12 @@ import { ShoalError } from '../config/errors.ts';
 import { MAX_UPSTREAM_EVENT_BYTES } from '../config/limits.ts';
 
 export interface EventBlock {
-  /** With the blank line behind it. */
+  /** As they came, with the blank line behind them. */
   readonly bytes: Uint8Array;
   /** Without the field name; null where the block has no data (a comment). Broken UTF-8 has become U+FFFD. */
   readonly data: string | null;
-  /** False where `bytes` are no UTF-8, so that they cannot go on as they are. */
-  readonly isValidText: boolean;
+  /** The form that every client reads: one `data: ` line with LF, in UTF-8. What is in another form is written anew. */
+  readonly isPlain: boolean;
 }
 
 const LF = 10;
@@ -57,22 +57,22 @@ export class EventBlocks {
 
   /** What is left at the end of the stream: some servers leave out the last blank line. */
   end(): EventBlock | null {
-    if (this.#held.length === 0) return null;
-    const block = this.#block(NOTHING);
-    return { ...block, bytes: joined(block.bytes, Uint8Array.of(LF, LF)) };
+    return this.#held.length === 0 ? null : this.#block(NOTHING);
   }
 
   #block(tail: Uint8Array): EventBlock {
     const bytes = joined(this.#held, tail);
     this.#held = NOTHING;
     const text = this.#decoder.decode(bytes);
-    return { bytes, data: dataOf(text), isValidText: !text.includes('\uFFFD') };
+    if (isPlain(text)) return { bytes, data: text.slice(6, -2), isPlain: !text.includes('\uFFFD') };
+    return { bytes, data: dataOf(text), isPlain: false };
   }
 }
 
+const isPlain = (text: string) =>
+  text.startsWith('data: ') && text.indexOf('\n') === text.length - 2 && !text.includes('\r');
+
 function dataOf(text: string): string | null {
-  // The form that every server writes; the rest is for the others.
-  if (text.startsWith('data: ') && text.indexOf('\n') === text.length - 2) return text.slice(6, -2);
   let data: string | null = null;
   for (const line of text.split(/\r\n|\n|\r/)) {
     if (!line.startsWith('data:') && line !== 'data') continue;

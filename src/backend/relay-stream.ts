@@ -21,8 +21,9 @@ export class ErrorEvent extends Error {
 }
 
 /**
- * The bytes of each event as they came, unless they hold a model's name to exchange, a key, or no UTF-8 (which becomes
- * U+FFFD). Every event is parsed, to tell broken ones and to know how the answer goes; none is written anew.
+ * The bytes of each event as they came, unless they hold a model's name to exchange, a key, no UTF-8 (which becomes U+FFFD),
+ * or a form of event that only some clients read. Every event is parsed, to tell broken ones and to know how the answer
+ * goes; its JSON is never written anew.
  *
  * @throws ShoalError, ErrorEvent when the stream breaks off, stalls, or ends without saying so: no client may take half an
  *   answer for a whole one
@@ -92,7 +93,7 @@ function passedOn(
   const mapped = names.theirs === names.ours ? data : renameModel(data, names.ours);
   const redacted = upstream.redact(mapped);
   if (redacted !== data) return sseText(redacted);
-  return block.isValidText ? bytes : sseText(data);
+  return block.isPlain ? bytes : sseText(data);
 }
 
 /**

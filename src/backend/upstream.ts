@@ -128,6 +128,10 @@ export class Upstream {
     for (let error = thrown; error instanceof Error; error = error.cause) {
       if (error instanceof ShoalError) return error;
     }
+    // undici leaves its `code` undefined.
+    if (thrown instanceof Error && thrown.cause instanceof Error && thrown.cause.name === 'HTTPParserError') {
+      return this.failed(`sent what is no HTTP/1.1; ${this.#unreachableRemedy}`, { cause: thrown });
+    }
     const code = errorCode(thrown);
     if (code === 'UND_ERR_CONNECT_TIMEOUT') {
       return this.failed(
