@@ -34,6 +34,10 @@ export const DOWNLOAD_RETRY_MS = 250;
 export const MAX_COALESCE_WASTE = 0.01;
 /** A download that gives no byte for this long is tried again: longer than a slow disk's wake-up, shorter than LOAD_STALL_MS. */
 export const DOWNLOAD_STALL_MS = 20_000;
+/** Weight files of one model: Llama 405B has 191. */
+export const MAX_WEIGHT_FILES = 1_024;
+/** Redirects from a model hub to where a file lies: one to a renamed repository, one to storage, and room. */
+export const MAX_HUB_REDIRECTS = 5;
 /** Ids of one vocabulary; the largest open model has 262,144. */
 export const MAX_VOCAB = 1_048_576;
 /** Bound on layers in a config: the deepest open Llama has 126. */
@@ -331,8 +335,8 @@ export const CONFIG_SETTLE_MS = 200;
 export const CONFIG_POLL_MS = 2_000;
 /** A client sends its headers within this, else 408 (slow-loris); they are a few packets. */
 export const HTTP_HEADERS_MS = 15_000;
-/** Headers and body within this, else 408: MAX_BODY_BYTES at 18 KB/s. Answers are not bounded by it. */
-export const HTTP_REQUEST_MS = 60_000;
+/** Headers and body within this, else 408: MAX_PROXY_BODY_BYTES at 280 KB/s. Answers are not bounded by it. */
+export const HTTP_REQUEST_MS = 120_000;
 /** Node looks for connections that are over their time this often. */
 export const HTTP_CHECK_MS = 5_000;
 /** An idle connection is kept for the next request: longer than the 60 s of common reverse proxies, which would else meet a closed one. */

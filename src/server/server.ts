@@ -2,7 +2,7 @@
 import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
 import { ShoalError } from '../config/errors.ts';
-import { LAST_WORDS_MS } from '../config/limits.ts';
+import { LAST_WORDS_MS, UPSTREAM_PROBE_MS } from '../config/limits.ts';
 import type { Status } from '../mesh/protocol/status.ts';
 import { IN_PROCESS } from './access/access.ts';
 import { type AccessSettings, openAccess } from './access/open-access.ts';
@@ -10,6 +10,7 @@ import { createApp } from './app.ts';
 import { endAfterAnswers } from './draining.ts';
 import { createHostGuard, isLoopback } from './host-guard.ts';
 import { createHttpServer, listen } from './http-server.ts';
+import { Metrics } from './metrics/metrics.ts';
 import type { ServedNode } from './node.ts';
 import { readPageFiles } from './page-files.ts';
 import { ProvideSockets } from './provide/provide-sockets.ts';
@@ -81,10 +82,24 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const page = await readPageFiles(options.pageDirectory);
   if (page.size === 0) log.warn(`no page in ${options.pageDirectory}; npm run build makes it`);
   const certificate = options.tls ? await loadCertificate(options.tls, host) : null;
-  const access = openAccess(options.access ?? {}, { host, now: () => timers.now(), log });
+  const metrics: Metrics = new Metrics({
+    models: async () => {
+      const models = await serving.backend.models(AbortSignal.timeout(UPSTREAM_PROBE_MS));
+      return models.map(({ id }) => id);
+    },
+    provider: () => serving.backend.provider,
+    now: () => performance.now(),
+  });
+  const access = openAccess(options.access ?? {}, {
+    host,
+    now: () => timers.now(),
+    log,
+    onRefused: (reason) => metrics.refused(reason),
+  });
   const requests = new RequestsInFlight();
   const serving = await Serving.open(options.node, { guard, timers, log });
-  const app = createApp({ serving, requests, page, guard, access, log });
+  const nodes = () => serving.pool.statuses();
+  const app = createApp({ serving, requests, page, guard, access, metrics, nodes, log });
   const server = createHttpServer(app, certificate);
   endAfterAnswers(server, requests);
   const providers = new ProvideSockets({

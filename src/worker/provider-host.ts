@@ -85,6 +85,10 @@ export class ProviderHost {
     void this.#refresh();
   }
 
+  get state(): ProvideState {
+    return this.#client.state;
+  }
+
   get inFlight(): number {
     return this.#running.size;
   }
@@ -170,7 +174,7 @@ export class ProviderHost {
       if (!abort.signal.aborted) {
         const error = ShoalError.from(thrown, 'BACKEND_FAILED');
         this.#failed(request, error, lent);
-        if (error.code === 'BACKEND_FAILED') void this.#refresh();
+        if (error.httpStatus >= 500) void this.#refresh();
       }
     } finally {
       this.#running.delete(request);
@@ -252,7 +256,11 @@ export class ProviderHost {
     const lent = this.#lent;
     let error: ShoalError | null = null;
     try {
-      const models = await lent.backend.models(this.#closing.signal);
+      const { signal } = this.#closing;
+      // A router remembers the models of a node that is down, and says so here.
+      const { ready, detail } = await lent.backend.readiness(signal);
+      if (!ready) throw new ShoalError('BACKEND_UNAVAILABLE', detail);
+      const models = await lent.backend.models(signal);
       if (lent === this.#lent) this.#models = models;
     } catch (thrown) {
       error = ShoalError.from(thrown, 'BACKEND_FAILED');
@@ -292,7 +300,12 @@ export class ProviderHost {
       this.#client.send({ type: 'withdraw', reason });
       return;
     }
-    this.#client.send({ type: 'offer', ...offer });
+    try {
+      this.#client.send({ type: 'offer', ...offer });
+    } catch (thrown) {
+      this.#options.onError(ShoalError.from(thrown));
+      return;
+    }
     this.#options.onOffer({ models: offer.models.map(({ id }) => id) });
   }
 }

@@ -6,8 +6,8 @@ import { z } from 'zod';
 import { PROVIDERS } from '../../config/backend-config.ts';
 import {
   MAX_API_KEY_CHARS,
-  MAX_CONCURRENT_REQUESTS,
   MAX_MODEL_NAME_CHARS,
+  MAX_NODE_CONCURRENT,
   MAX_PROVIDED_MODELS,
   PROVIDE_WINDOW_BYTES,
 } from '../../config/limits.ts';
@@ -56,7 +56,7 @@ export const providerMessageSchema = z.discriminatedUnion('type', [
       .max(MAX_PROVIDED_MODELS),
     /** The provider answers whatever model is asked for (it has an alias). */
     anyModel: z.boolean(),
-    maxConcurrent: z.number().int().min(1).max(MAX_CONCURRENT_REQUESTS),
+    maxConcurrent: z.number().int().min(1).max(MAX_NODE_CONCURRENT),
   }),
   /** Nothing is lent any more: new requests go elsewhere, those that run are answered to their end. */
   z.object({ type: z.literal('withdraw'), reason: z.string().max(200) }),

@@ -37,9 +37,10 @@ export class ProvideSockets {
     this.#options = options;
   }
 
-  /** For the HTTP server's `upgrade` event. */
-  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+  /** For the HTTP server's `upgrade` event. @returns false for another path */
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): boolean {
     const { guard, log } = this.#options;
+    if (request.url?.split('?')[0] !== PROVIDE_PATH) return false;
     // Without a listener, a reset during the handshake would end the process.
     socket.on('error', () => socket.destroy());
     // Bounds those that have not said hello; MAX_PROVIDERS is refused with a sentence.
@@ -49,9 +50,10 @@ export class ProvideSockets {
     if (refusal !== null) {
       log.warn({ status: refusal, origin: request.headers.origin }, 'provider refused');
       refuseUpgrade(socket, refusal);
-      return;
+      return true;
     }
     this.#sockets.handleUpgrade(request, socket, head, (webSocket) => this.#opened(webSocket));
+    return true;
   }
 
   /** Says goodbye to everyone; resolves when all sockets are closed. */

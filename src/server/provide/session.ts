@@ -9,7 +9,7 @@ import {
   CONTROL_MESSAGES_PER_SECOND,
   CONTROL_PING_MS,
   HELLO_DEADLINE_MS,
-  MAX_CONCURRENT_REQUESTS,
+  MAX_NODE_CONCURRENT,
   MAX_PROTOCOL_OFFENCES,
   MAX_PROVIDE_BACKLOG_BYTES,
   PROVIDE_WINDOW_BYTES,
@@ -219,7 +219,7 @@ export class ProviderSession {
     if (this.#socket.bufferedAmount > MAX_PROVIDE_BACKLOG_BYTES)
       throw new ShoalError('BACKEND_FAILED', `${sender} does not read its requests; look at its log`);
     // The router keeps to `maxConcurrent`; the offers of one session overlap while an old one's answers end.
-    if (this.#answers.size >= offer.maxConcurrent + MAX_CONCURRENT_REQUESTS)
+    if (this.#answers.size >= offer.maxConcurrent + MAX_NODE_CONCURRENT)
       throw new ShoalError('OVERLOADED', `${sender} answers all the requests that it takes`);
     const request = ++this.#lastRequest;
     let text: string;

@@ -1,0 +1,103 @@
+import { hostname } from 'node:os';
+import type { Logger } from 'pino';
+import { WebSocket } from 'ws';
+import { NodePool } from '../backend/node-pool.ts';
+import { openProxyNodes } from '../backend/proxy-nodes.ts';
+import { createRoutedBackend } from '../backend/routed.ts';
+import type { ModelBackendConfig, ProxyConfig } from '../config/backend-config.ts';
+import { ShoalError } from '../config/errors.ts';
+import {
+  DRAIN_TIMEOUT_SECONDS,
+  MAX_NODE_CONCURRENT,
+  MAX_PROVIDE_REQUEST_BYTES,
+  SHUTDOWN_MS,
+} from '../config/limits.ts';
+import { Secret } from '../config/secret.ts';
+import type { WebSocketLike } from '../mesh/reconnecting-socket.ts';
+import { systemTimers } from '../mesh/timers.ts';
+import { type Lent, ProviderHost } from '../worker/provider-host.ts';
+import { followConfig } from './follow-config.ts';
+import type { WorkerFlags } from './program.ts';
+import type { Scope } from './scope.ts';
+
+/** `shoal worker` with a proxy in its model_backend.yaml: lends whole models to the server, without a browser. */
+export async function provide(
+  flags: WorkerFlags,
+  file: string,
+  config: ProxyConfig,
+  log: Logger,
+  scope: Scope,
+): Promise<void> {
+  const { server } = flags;
+  const key = flags.key ?? process.env.SHOAL_KEY;
+  let end: (error?: ShoalError) => void = () => {};
+  const ended = new Promise<void>((resolve, reject) => {
+    end = (error) => (error === undefined ? resolve() : reject(error));
+  });
+  let isLost = false;
+  const host = new ProviderHost(lentOf(config), {
+    serverUrl: server,
+    name: (flags.name ?? hostname()).slice(0, 64),
+    ...(key !== undefined && { key: new Secret(key) }),
+    openSocket: (url) => openSocket(url, flags.insecure ?? false),
+    timers: systemTimers,
+    random: Math.random,
+    onState: (state) => {
+      if (state !== 'ready') return;
+      isLost = false;
+      log.info(`connected to ${server}`);
+    },
+    onOffer: (offer) => {
+      if ('error' in offer) log.warn(`nothing to lend: ${offer.error.message}`);
+      else log.info(`lending ${offer.models.join(', ') || 'no model'} to ${server}`);
+    },
+    onError: (error) => {
+      if (host.state === 'refused') return end(error);
+      // A server that stays away is told of once.
+      if (error.code !== 'LINK_FAILED' || !isLost) log.warn(`${server}: ${error.message}`);
+      isLost ||= error.code === 'LINK_FAILED';
+    },
+  });
+  scope.defer(
+    async () => {
+      if (host.inFlight > 0)
+        log.info(`finishing ${host.inFlight} ${host.inFlight === 1 ? 'request' : 'requests'}`);
+      await host.drain(AbortSignal.timeout(DRAIN_TIMEOUT_SECONDS * 1_000));
+      await host.close();
+    },
+    DRAIN_TIMEOUT_SECONDS * 1_000 + SHUTDOWN_MS,
+  );
+  host.start();
+  const apply = async (next: ModelBackendConfig) => host.replace(lentOf(proxyOf(next)));
+  followConfig({ file, config, apply, log }, scope);
+  scope.signal.addEventListener('abort', () => end(), { once: true });
+  await ended;
+}
+
+function proxyOf(config: ModelBackendConfig): ProxyConfig {
+  if (config.provider !== 'fxn') return config;
+  const remedy = 'start shoal worker again for tabs that lend a GPU';
+  throw new ShoalError('CONFIG_INVALID', `a worker that lends a proxy cannot become a browser; ${remedy}`);
+}
+
+function lentOf(config: ProxyConfig): Lent {
+  const nodes = openProxyNodes(config);
+  const pool = new NodePool();
+  for (const node of nodes) pool.add(node);
+  const total = nodes.reduce((sum, { maxConcurrent }) => sum + maxConcurrent, 0);
+  return {
+    backend: createRoutedBackend({ pool, provider: config.provider }),
+    maxConcurrent: Math.min(total, MAX_NODE_CONCURRENT),
+    anyModel: nodes.some(({ anyModel }) => anyModel),
+    hidden: config.nodes.flatMap(({ url }) => [url, new URL(url).origin, new URL(url).host]),
+  };
+}
+
+function openSocket(url: string, insecure: boolean): WebSocketLike {
+  // The type fits; ws declares its handlers with more of the event than is used.
+  return new WebSocket(url, {
+    maxPayload: MAX_PROVIDE_REQUEST_BYTES,
+    perMessageDeflate: false,
+    rejectUnauthorized: !insecure,
+  }) as unknown as WebSocketLike;
+}
