@@ -217,10 +217,10 @@ export const MAX_TOOLS = 128;
 export const MAX_PROVIDERS = 64;
 /** One message of a provider: an offer of MAX_PROVIDED_MODELS names, or a chunk of PROVIDE_CHUNK_BYTES, of which JSON may escape every byte to six. */
 export const MAX_PROVIDER_MESSAGE_BYTES = 512 * KIB;
-/** One message to a provider: a request of MAX_BODY_BYTES, whose numbers may be longer when they are written anew. */
-export const MAX_PROVIDE_REQUEST_BYTES = 2 * MAX_BODY_BYTES;
+/** One message to a provider: a request of MAX_PROXY_BODY_BYTES, and room for numbers that are longer when they are written anew. */
+export const MAX_PROVIDE_REQUEST_BYTES = MAX_PROXY_BODY_BYTES + 1 * MIB;
 /** Requests may wait in the socket to a provider up to this; then it counts as failed and another node is tried. */
-export const MAX_PROVIDE_BACKLOG_BYTES = 16 * MIB;
+export const MAX_PROVIDE_BACKLOG_BYTES = 2 * MAX_PROXY_BODY_BYTES;
 /** Answer text in one message. A token is one message anyway; this bounds whole answers' pieces. */
 export const PROVIDE_CHUNK_BYTES = 32 * KIB;
 /** What a provider may have sent of one answer and the client not yet read: seconds of the fastest answers, and 64 MiB of 1,000 that nobody reads. */
