@@ -35,6 +35,8 @@ export interface ProxyKind {
   readonly provider: Provider;
   /** What to do when nothing answers. */
   readonly unreachableRemedy?: string;
+  /** @throws UNSUPPORTED_PARAMETER for what this kind of server is known to ignore without a word */
+  checkRequest?(body: Readonly<Record<string, unknown>>): void;
   readiness(proxy: ProbedProxy, signal: AbortSignal): Promise<Readiness>;
 }
 
@@ -94,6 +96,7 @@ export function createOpenAiProxy(
       const param = issue?.path.join('.') ?? '';
       throw new ShoalError('INVALID_REQUEST', `${param || 'the request body'}: ${issue?.message}`, { param });
     }
+    kind.checkRequest?.(body);
     const names: Names = { theirs: alias ?? asked.data.model, ours: asked.data.model };
     const reported = alias === undefined ? names.ours : (config.fxnId ?? alias);
     const progress = new AnswerProgress(askedOf(body, path, reported), clock, context.onAnswered);
