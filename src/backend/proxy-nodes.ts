@@ -1,11 +1,11 @@
 /** The nodes of a pool that model_backend.yaml names. Node.js only: addresses are judged as they are connected to. */
 import type { ProxyConfig } from '../config/backend-config.ts';
-import { ShoalError } from '../config/errors.ts';
 import type { Backend } from './backend.ts';
 import type { Clock } from './clock.ts';
 import { createCustomBackend } from './custom.ts';
 import { createGuardedFetch } from './guarded-fetch.ts';
 import type { PoolNode } from './node-pool.ts';
+import { createOllamaBackend } from './ollama.ts';
 import type { OpenAiProxyConfig, ProxyOptions } from './openai-proxy.ts';
 import { createVllmBackend } from './vllm.ts';
 
@@ -50,9 +50,7 @@ function creatorOf(
     case 'vllm':
       return createVllmBackend;
     case 'ollama':
-      throw new ShoalError('CONFIG_INVALID', 'backend_provider "ollama" comes with a later version', {
-        param: 'backend_provider',
-      });
+      return createOllamaBackend;
     default:
       return provider satisfies never;
   }

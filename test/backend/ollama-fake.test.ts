@@ -42,7 +42,7 @@ describe('the client of Ollama accepts the fake', () => {
   it('honours num_predict, stop and seed', async () => {
     const ollama = await start();
     const say = async (options: object) =>
-      (await ollama.generate({ model: 'tiny:1b', prompt: 'sing', raw: true, options })).response;
+      (await ollama.generate({ model: 'tiny:1b', prompt: 'sing', raw: true, options })).response ?? '';
     const text = await say(greedy);
     const short = await ollama.generate({
       model: 'tiny:1b',

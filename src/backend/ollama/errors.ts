@@ -1,0 +1,102 @@
+/** What Ollama says went wrong, as this API's own errors. Its texts are in server/routes.go and server/sched.go. */
+import { ShoalError } from '../../config/errors.ts';
+import { MAX_UPSTREAM_EVENT_BYTES, RETRY_AFTER_SECONDS } from '../../config/limits.ts';
+import type { Upstream, UpstreamAnswer } from '../upstream.ts';
+import { bounded, parseJson } from '../upstream-error.ts';
+import { errorSchema } from './api.ts';
+
+/** What of the request an error may be about. */
+export interface Asked {
+  /** The client's name for the model. */
+  readonly ours: string;
+  /** Ollama's. */
+  readonly theirs: string;
+  readonly thinkParameter: string;
+  /** Where the client's text stands. */
+  readonly textParameter: 'messages' | 'prompt';
+}
+
+/** An answer with an error's status. Reads it to its end. */
+export async function refusedBy(
+  upstream: Upstream,
+  answer: UpstreamAnswer,
+  asked: Asked,
+): Promise<ShoalError> {
+  const { status, response } = answer;
+  const text = await answer.text(MAX_UPSTREAM_EVENT_BYTES);
+  const parsed = errorSchema.safeParse(parseJson(text ?? ''));
+  if (status === 401 || status === 403)
+    return upstream.failed(
+      upstream.hasKey
+        ? `refused this node’s key (${status}); correct api_key or bearer_token in model_backend.yaml`
+        : `asks for a key (${status}); set api_key or bearer_token in model_backend.yaml`,
+    );
+  if (status === 429 || status === 503) {
+    const given = Number(response.headers.get('retry-after') ?? Number.NaN);
+    return upstream.failed(
+      'is busy, its queue is full; try again, or raise OLLAMA_MAX_QUEUE or OLLAMA_NUM_PARALLEL there',
+      { code: 'OVERLOADED', retryAfterSeconds: given > 0 ? given : RETRY_AFTER_SECONDS },
+    );
+  }
+  if (!parsed.success)
+    return upstream.failed(
+      `answered ${status} without an Ollama error; check that url in model_backend.yaml is an Ollama`,
+    );
+  return saidError(upstream, status, parsed.data.error, asked);
+}
+
+/** @param status of the answer; 500 for an error in the middle of a stream */
+export function saidError(upstream: Upstream, status: number, said: string, asked: Asked): ShoalError {
+  const message = bounded(upstream, said, asked);
+  if (/\bmodel\b.*\bnot found\b/is.test(said)) return modelMissing(upstream, asked.theirs);
+  const missing = /does not support ((?:(?:tools|thinking|insert|vision|chat|generate)\s*)+)/i.exec(
+    said,
+  )?.[1];
+  if (missing !== undefined) return cannot(missing.trim().split(/\s+/), message, asked);
+  if (
+    /longer than the context|exceeds? (?:the |maximum )?(?:available )?context|input length exceeds/i.test(
+      said,
+    )
+  )
+    return new ShoalError(
+      'CONTEXT_LENGTH_EXCEEDED',
+      `${message}; send less, or ask for a longer context with num_ctx (Ollama’s default is short)`,
+      { param: asked.textParameter },
+    );
+  if (status === 400 || status === 422)
+    return new ShoalError('INVALID_REQUEST', `Ollama refused the request: ${message}`);
+  return upstream.failed(status === 404 ? `has no such API: ${message}` : `failed: ${message}`);
+}
+
+/** @param model Ollama's name for it */
+export function modelMissing(upstream: Upstream, model: string): ShoalError {
+  return upstream.failed(`has no model "${model}"; ${pullCommand(model)}`, {
+    code: 'MODEL_NOT_FOUND',
+    param: 'model',
+  });
+}
+
+/** A name that is none of Ollama's stays out of what a person may paste into a shell. */
+export function pullCommand(model: string): string {
+  return /^[\w./:@-]+$/.test(model) && !model.startsWith('-')
+    ? `on its machine run: ollama pull ${model}`
+    : 'on its machine run ollama list, and ask for one of those';
+}
+
+/** The parameter that a capability of Ollama's is asked for with. */
+function cannot(capabilities: readonly string[], message: string, { thinkParameter }: Asked): ShoalError {
+  const params: Record<string, string> = {
+    tools: 'tools',
+    thinking: thinkParameter,
+    insert: 'suffix',
+    vision: 'messages',
+    chat: 'messages',
+    generate: 'prompt',
+  };
+  const param = params[capabilities[0]?.toLowerCase() ?? ''] ?? 'model';
+  return new ShoalError(
+    'UNSUPPORTED_PARAMETER',
+    `${param} is not supported: ${message}; leave it out, or ask for another model`,
+    { param },
+  );
+}
