@@ -93,6 +93,7 @@ export async function* reported(
       completionTokens: isKnown ? usage.completionTokens : null,
       timeToFirstTokenMs: tally.isComplete ? tally.combined().timeToFirstTokenMs : firstMs,
       durationMs: clock.now() - startMs,
+      ...(tally.isComplete && { restarts: tally.combined().restarts }),
     });
   }
 }

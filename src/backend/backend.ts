@@ -37,6 +37,8 @@ export interface AnswerReport {
   /** From the request's arrival at the backend; null where no token came. */
   readonly timeToFirstTokenMs: number | null;
   readonly durationMs: number;
+  /** How often it went on elsewhere because its pipeline was lost; where the backend is a mesh. */
+  readonly restarts?: number;
 }
 
 export interface ModelInfo {

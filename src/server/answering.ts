@@ -4,6 +4,7 @@ import { bodyLimit } from 'hono/body-limit';
 import type { AnswerReport, Backend, RequestContext } from '../backend/backend.ts';
 import { ShoalError } from '../config/errors.ts';
 import { MAX_BODY_BYTES, MAX_PROXY_BODY_BYTES } from '../config/limits.ts';
+import { generationOf } from './access/generation.ts';
 import type { RequestsInFlight } from './requests-in-flight.ts';
 
 export type Answering = (
@@ -28,9 +29,8 @@ export function createAnswering(backend: Backend, requests: RequestsInFlight): A
       request.end();
       release();
     };
-    const onAnswered = (report: AnswerReport) => {
-      exchange.report = report;
-    };
+    exchange.generation = generationOf(c.req.path, body);
+    const onAnswered = (report: AnswerReport) => exchange.answered(report);
     try {
       return untilRead(await call(body, { signal: request.signal, onAnswered }), ended);
     } catch (error) {
@@ -81,8 +81,8 @@ function untilRead(response: Response, ended: () => void): Response {
       }
     },
     cancel(reason) {
-      ended();
-      return reader.cancel(reason);
+      // Afterwards: the backend then has said what became of it.
+      return reader.cancel(reason).finally(ended);
     },
   });
   return new Response(body, response);

@@ -92,6 +92,11 @@ export class Mesh {
     }
   }
 
+  /** Generations that have no place on a pipeline yet, or not again. */
+  get waiting(): number {
+    return Math.max(0, this.coordinator.inFlight - this.pipelines.sequences);
+  }
+
   readiness(): Readiness {
     return { ready: this.pipelines.live !== null, detail: this.pipelines.detail };
   }

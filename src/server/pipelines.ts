@@ -78,6 +78,11 @@ export class Pipelines {
     return this.#loading;
   }
 
+  /** Sequences on all pipelines. */
+  get sequences(): number {
+    return this.#all().reduce((sum, pipeline) => sum + pipeline.sequences, 0);
+  }
+
   /** Whether a pipeline may be expected without anyone joining: it loads, or is about to be placed. */
   get isComing(): boolean {
     return this.#loading !== null || this.#placeAt !== Number.POSITIVE_INFINITY;

@@ -12,6 +12,7 @@ import { createAccess } from '../../src/server/access/access.ts';
 import { type App, createApp } from '../../src/server/app.ts';
 import { createHostGuard } from '../../src/server/host-guard.ts';
 import { Mesh } from '../../src/server/mesh.ts';
+import { Metrics } from '../../src/server/metrics/metrics.ts';
 import type { ServedFiles } from '../../src/server/model-routes.ts';
 import { readPageFiles } from '../../src/server/page-files.ts';
 import { RequestsInFlight } from '../../src/server/requests-in-flight.ts';
@@ -81,6 +82,8 @@ beforeAll(async () => {
     page: await readPageFiles(join(directory, 'dist')),
     guard: createHostGuard({ boundHost: '127.0.0.1', allowedOrigins: ['https://friend.example'] }),
     access: createAccess({ now: () => performance.now() }),
+    metrics: new Metrics({ models: async () => ['org/fake'], provider: () => 'fxn', now: () => 0 }),
+    nodes: () => [],
     log,
   });
 });
@@ -381,6 +384,8 @@ describe('the page', () => {
       page: await readPageFiles(join(directory, 'none')),
       guard: createHostGuard({ boundHost: '127.0.0.1' }),
       access: createAccess({ now: () => performance.now() }),
+      metrics: new Metrics({ models: async () => ['org/fake'], provider: () => 'fxn', now: () => 0 }),
+      nodes: () => [],
       log,
     });
     const response = await unbuilt.fetch(new Request('http://localhost/'));

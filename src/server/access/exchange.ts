@@ -9,6 +9,12 @@ declare module 'hono' {
   }
 }
 
+export interface Generation {
+  readonly operation: 'chat' | 'text_completion';
+  /** As the client wrote it: unchecked. */
+  readonly model: string | undefined;
+}
+
 /** One request and its answer, from the headers' arrival to the last byte of the body or the client's hang-up. */
 export class Exchange {
   /** Ours, or the client's own. */
@@ -19,10 +25,13 @@ export class Exchange {
   status = 0;
   /** Of the error that it was answered with. */
   errorCode: ErrorCode | null = null;
+  /** What was asked for, where an answer is to be generated. */
+  generation: Generation | null = null;
   /** What the backend says became of it. */
   report: AnswerReport | null = null;
   #holds = 0;
   readonly #ended: (() => void)[] = [];
+  readonly #reported: ((report: AnswerReport) => void)[] = [];
 
   constructor(id: string, startedAtMs: number) {
     this.id = id;
@@ -32,6 +41,16 @@ export class Exchange {
   /** Called once, when it has ended. */
   onEnd(listener: () => void): void {
     this.#ended.push(listener);
+  }
+
+  onReport(listener: (report: AnswerReport) => void): void {
+    this.#reported.push(listener);
+  }
+
+  /** For the backend, once; perhaps after the end, where the client hung up. */
+  answered(report: AnswerReport): void {
+    this.report = report;
+    for (const listener of this.#reported) listener(report);
   }
 
   /** Keeps it open. @returns lets go, the last one ends it; harmless when called again */

@@ -3,6 +3,7 @@ import type { AnswerReport, Backend, RequestContext } from '../../../src/backend
 import { type Access, type AccessOptions, createAccess } from '../../../src/server/access/access.ts';
 import { type App, createApp } from '../../../src/server/app.ts';
 import { createHostGuard, type HostGuardOptions } from '../../../src/server/host-guard.ts';
+import { Metrics } from '../../../src/server/metrics/metrics.ts';
 import { RequestsInFlight } from '../../../src/server/requests-in-flight.ts';
 
 /** Streams that end when the test says so, and answers that are there at once. */
@@ -70,13 +71,20 @@ export function openApp(
       },
     },
   );
-  const access = createAccess(options);
+  const metrics = new Metrics({
+    models: async () => (await backend.models()).map(({ id }) => id),
+    provider: () => backend.provider,
+    now: options.now,
+  });
+  const access = createAccess({ onRefused: (reason) => metrics.refused(reason), ...options });
   const app = createApp({
     serving: { backend, mesh: null, served: null, files: () => null },
     requests: new RequestsInFlight(),
     page: new Map(),
     guard: createHostGuard({ boundHost: '127.0.0.1', ...guardOptions }),
     access,
+    metrics,
+    nodes: () => [],
     log,
   });
   const send = async (path: string, init: RequestInit = {}, address = '127.0.0.1') => {
