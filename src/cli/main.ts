@@ -24,6 +24,10 @@ const program = createProgram({
     const { chat } = await import('./chat.ts');
     await runInScope((scope) => chat(question, flags, scope), question === undefined ? 0 : INTERRUPTED);
   },
+  async pull(id) {
+    const { listModels, pull } = await import('./pull.ts');
+    await runInScope(async ({ signal }) => (id === undefined ? listModels() : pull(id, signal)), INTERRUPTED);
+  },
   async configCheck(file) {
     const { configCheck } = await import('./config-check.ts');
     await runInScope(() => configCheck(file));

@@ -98,6 +98,7 @@ export interface Actions {
   serve(flags: ServerFlags, fail: (message: string) => never): Promise<void>;
   worker(flags: WorkerFlags): Promise<void>;
   chat(question: string | undefined, flags: ChatFlags): Promise<void>;
+  pull(id: string | undefined): Promise<void>;
   configCheck(file: string): Promise<void>;
   keysAdd(name: string, flags: KeysAddFlags): Promise<void>;
   keysList(flags: KeysFlags): Promise<void>;
@@ -139,6 +140,11 @@ export function createProgram(actions: Actions): Command {
     .description('ask a running server; without a question, a conversation')
     .option('--server <url>', 'the server to ask', serverAddress, DEFAULT_SERVER)
     .action((question: string | undefined, flags: ChatFlags) => actions.chat(question, flags));
+
+  program
+    .command('pull [id]')
+    .description('fetch a model of the catalogue; without an id, list them')
+    .action((id: string | undefined) => actions.pull(id));
 
   program
     .command('config')

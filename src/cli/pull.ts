@@ -1,0 +1,102 @@
+import { join } from 'node:path';
+import { step } from '../../scripts/progress.mjs';
+import { type Catalogue, catalogueEntry, loadCatalogue, resolveModel } from '../config/catalogue.ts';
+import { ShoalError } from '../config/errors.ts';
+import { modelsFolder } from '../config/model-folders.ts';
+import { Secret } from '../config/secret.ts';
+import { HubClient } from '../model/hub-client.ts';
+import { pullModel } from '../model/pull-model.ts';
+
+const HUB = 'https://huggingface.co';
+
+export interface PullCommandOptions {
+  readonly env: NodeJS.ProcessEnv;
+  readonly fetch: typeof fetch;
+  readonly write: (text: string) => void;
+}
+
+/** `shoal pull`: the catalogue, and what of it is on this machine. */
+export function listModels(
+  catalogue: Catalogue = loadCatalogue(),
+  write = (text: string) => void process.stdout.write(text),
+): void {
+  const width = Math.max(...catalogue.entries.map(({ id }) => id.length));
+  for (const { id, name, description, license, gated } of catalogue.entries) {
+    const mark = isHere(id, catalogue) ? '✓' : ' ';
+    write(
+      `${mark} ${id.padEnd(width)}  ${name}: ${description} (${license ?? 'no license named'}${gated ? ', gated' : ''})\n`,
+    );
+  }
+  write('✓ is on this machine; the others: shoal pull <id>\n');
+}
+
+function isHere(id: string, catalogue: Catalogue): boolean {
+  try {
+    resolveModel(id, catalogue);
+    return true;
+  } catch (error) {
+    if (ShoalError.from(error).code === 'MODEL_NOT_FOUND') return false;
+    throw error;
+  }
+}
+
+/**
+ * `shoal pull ID`: the files of a catalogue model, into SHOAL_HOME/models/ID. HF_ENDPOINT names a mirror, HF_TOKEN opens gated ones.
+ * @throws MODEL_NOT_FOUND, and what `pullModel` throws
+ */
+export async function pull(
+  id: string,
+  signal: AbortSignal,
+  { env, fetch, write }: PullCommandOptions = {
+    env: process.env,
+    fetch: globalThis.fetch,
+    write: (text) => void process.stdout.write(text),
+  },
+): Promise<void> {
+  const { source, gated } = catalogueEntry(id, loadCatalogue(env));
+  if (source.kind === 'path') {
+    write(`${id} comes with Shoal; there is nothing to fetch\n`);
+    return;
+  }
+  const directory = join(modelsFolder(env), id);
+  const hub = new HubClient({
+    endpoint: endpointOf(env),
+    ...(env.HF_TOKEN && { token: new Secret(env.HF_TOKEN.trim()) }),
+    fetch,
+  });
+  if (gated && !env.HF_TOKEN) {
+    process.stderr.write(`${source.repo} is gated: its owner wants an agreement, and HF_TOKEN is not set\n`);
+  }
+  const { commit, isNew } = await pullModel({
+    hub,
+    source,
+    directory,
+    signal,
+    onFile: (name, bytes, work) =>
+      step(`${name}, ${megabytes(bytes)}`, (show) =>
+        work((here) => show(`${Math.floor((100 * here) / Math.max(1, bytes))} %`)),
+      ),
+  });
+  const at = commit === source.revision ? commit : `${source.revision} (${commit})`;
+  write(`${id}: ${source.repo} at ${at} ${isNew ? 'is in' : 'was already in'} ${directory}\n`);
+  if (isNew) write(`serve it with: shoal serve --model ${id}\n`);
+}
+
+function endpointOf({ HF_ENDPOINT }: NodeJS.ProcessEnv): string {
+  if (!HF_ENDPOINT) return HUB;
+  const url = URL.canParse(HF_ENDPOINT) ? new URL(HF_ENDPOINT) : null;
+  if (url === null || !/^https?:$/.test(url.protocol) || url.username !== '') {
+    throw new ShoalError(
+      'CONFIG_INVALID',
+      'HF_ENDPOINT must be an http:// or https:// address without a user name',
+    );
+  }
+  return url.href.replace(/\/+$/, '');
+}
+
+const megabytes = (bytes: number) =>
+  bytes >= 1e9
+    ? `${(bytes / 1e9).toFixed(2)} GB`
+    : bytes >= 1e6
+      ? `${(bytes / 1e6).toFixed(1)} MB`
+      : `${Math.ceil(bytes / 1e3)} kB`;
