@@ -2,6 +2,7 @@
  * What becomes of each request parameter that this engine does not act on. Nothing is dropped in silence unless dropping
  * it cannot change the answer.
  */
+import { z } from 'zod';
 import { ShoalError } from '../config/errors.ts';
 import { didYouMean } from '../config/nearest.ts';
 
@@ -17,54 +18,55 @@ const HARMLESS = new Set([
   'user',
 ]);
 
-const isEmpty = (value: unknown) =>
-  typeof value === 'object' && value !== null && Object.keys(value).length === 0;
-const is =
-  (...neutral: readonly unknown[]) =>
-  (value: unknown) =>
-    neutral.includes(value);
-const never = () => false;
-
 interface Refusal {
   /** Values that ask for nothing; clients that fill in defaults send them. */
   readonly neutral: (value: unknown) => boolean;
   readonly reason: string;
 }
 
-const refusal = (neutral: Refusal['neutral'], reason: string): Refusal => ({ neutral, reason });
+/** A refusal that can be published: `neutral` is the schema of the values that ask for nothing. */
+interface PublishedRefusal extends Refusal {
+  readonly schema: z.ZodType;
+}
+
+const refusal = (schema: z.ZodType, reason: string): PublishedRefusal => ({
+  schema,
+  neutral: (value) => schema.safeParse(value).success,
+  reason,
+});
 
 const NO_TOOLS = 'tool calls are not offered; describe the tool in the prompt and parse the text';
 const TEXT_ONLY = 'only text goes in and out';
 
-const CHAT: Record<string, Refusal> = {
+const never = z.never();
+const nothing = z.union([z.array(z.unknown()).max(0), z.strictObject({})]);
+
+const CHAT: Record<string, PublishedRefusal> = {
   audio: refusal(never, TEXT_ONLY),
-  modalities: refusal(
-    (value) => Array.isArray(value) && value.length === 1 && value[0] === 'text',
-    TEXT_ONLY,
-  ),
-  tools: refusal(isEmpty, NO_TOOLS),
-  tool_choice: refusal(is('none', 'auto'), NO_TOOLS),
-  parallel_tool_calls: refusal(is(true, false), NO_TOOLS),
-  functions: refusal(isEmpty, NO_TOOLS),
-  function_call: refusal(is('none', 'auto'), NO_TOOLS),
+  modalities: refusal(z.tuple([z.literal('text')]), TEXT_ONLY),
+  tools: refusal(nothing, NO_TOOLS),
+  tool_choice: refusal(z.enum(['none', 'auto']), NO_TOOLS),
+  parallel_tool_calls: refusal(z.boolean(), NO_TOOLS),
+  functions: refusal(nothing, NO_TOOLS),
+  function_call: refusal(z.enum(['none', 'auto']), NO_TOOLS),
   response_format: refusal(
-    (value) => typeof value === 'object' && value !== null && 'type' in value && value.type === 'text',
+    z.object({ type: z.literal('text') }),
     'the sampler is not constrained by a grammar; ask for JSON in the prompt and check it',
   ),
   prediction: refusal(never, 'predicted outputs are not used'),
-  reasoning_effort: refusal(is('none'), 'the model has no reasoning mode'),
+  reasoning_effort: refusal(z.literal('none'), 'the model has no reasoning mode'),
   verbosity: refusal(
-    is('medium'),
+    z.literal('medium'),
     'the model has no verbosity control; ask for a short answer in the prompt',
   ),
   web_search_options: refusal(never, 'nothing is searched'),
   moderation: refusal(never, 'nothing is moderated'),
 };
 
-const COMPLETION: Record<string, Refusal> = {
-  best_of: refusal(is(1), 'every answer that is generated is sent; ask for them with n'),
-  echo: refusal(is(false), 'the prompt is not repeated; put it before the text yourself'),
-  suffix: refusal(is(''), 'text is generated after the prompt only'),
+const COMPLETION: Record<string, PublishedRefusal> = {
+  best_of: refusal(z.literal(1), 'every answer that is generated is sent; ask for them with n'),
+  echo: refusal(z.literal(false), 'the prompt is not repeated; put it before the text yourself'),
+  suffix: refusal(z.literal(''), 'text is generated after the prompt only'),
 };
 
 export interface ParameterTable {
@@ -77,6 +79,21 @@ export const completionTable = (supported: readonly string[]): ParameterTable =>
   supported,
   refused: COMPLETION,
 });
+
+/** What the native engine takes besides the parameters it acts on, for the published description. */
+export function publishedParameters(endpoint: 'chat' | 'completion'): Record<string, z.ZodType> {
+  const refused = Object.entries(endpoint === 'chat' ? CHAT : COMPLETION).map(
+    ([name, { schema, reason }]) => {
+      const description = `Not supported: ${reason}. Only values that ask for nothing are taken.`;
+      return [name, schema.optional().meta({ description })] as const;
+    },
+  );
+  const harmless = [...HARMLESS].map((name) => {
+    const description = 'Accepted and not read: it cannot change the answer.';
+    return [name, z.unknown().optional().meta({ description })] as const;
+  });
+  return Object.fromEntries([...refused, ...harmless]);
+}
 
 /**
  * @param body the request with its nulls already taken out (OpenAI: null means absent)

@@ -16,7 +16,13 @@ import {
   MAX_TOP_LOGPROBS,
   MAX_VOCAB,
 } from '../config/limits.ts';
-import { actOnParameters, chatTable, completionTable, type ParameterTable } from './openai-parameters.ts';
+import {
+  actOnParameters,
+  chatTable,
+  completionTable,
+  type ParameterTable,
+  publishedParameters,
+} from './openai-parameters.ts';
 
 const stopString = z.string().min(1).max(MAX_STOP_CHARS);
 
@@ -92,6 +98,9 @@ const message = z.discriminatedUnion('role', [
   }),
 ]);
 
+/** OpenAI's newer word for system, read as that. */
+const developer = z.object({ role: z.literal('developer'), content, name });
+
 const chatShape = {
   ...generation,
   messages: z.array(message).min(1).max(MAX_CHAT_MESSAGES),
@@ -121,6 +130,22 @@ const completionSchema = z.object(completionShape);
 export type ChatRequest = z.infer<typeof chatSchema>;
 export type ChatMessage = ChatRequest['messages'][number];
 export type CompletionRequest = z.infer<typeof completionSchema>;
+
+/**
+ * The requests as they may be sent, refused parameters with the values that ask for nothing; null is the same as absent
+ * everywhere. For the published description; requests are read by `parseChatRequest` and `parseCompletionRequest`.
+ */
+export const publishedRequests = {
+  chat: z.strictObject({
+    ...chatShape,
+    messages: z
+      .array(z.discriminatedUnion('role', [...message.options, developer]))
+      .min(1)
+      .max(MAX_CHAT_MESSAGES),
+    ...publishedParameters('chat'),
+  }),
+  completion: z.strictObject({ ...completionShape, ...publishedParameters('completion') }),
+};
 
 const CHAT_PARAMETERS = chatTable(Object.keys(chatShape));
 const COMPLETION_PARAMETERS = completionTable(Object.keys(completionShape));
@@ -203,7 +228,7 @@ function checkedMessage(raw: unknown, index: number): unknown {
     throw unsupported(`${path}.role`, 'the role "function" is not supported; use "tool"', true);
   }
   if (given.content === undefined && given.role === 'assistant') given.content = '';
-  // OpenAI's newer word for system, which chat templates do not know.
+  // Which chat templates do not know.
   if (given.role === 'developer') given.role = 'system';
   if (Array.isArray(given.content)) {
     for (const [at, part] of given.content.entries()) checkPart(part, `${path}.content.${at}`);

@@ -12,6 +12,7 @@ export const ERROR_CODES = {
   FORBIDDEN: [403, 'permission_error'],
   MODEL_NOT_FOUND: [404, 'invalid_request_error'],
   NOT_FOUND: [404, 'invalid_request_error'],
+  METHOD_NOT_ALLOWED: [405, 'invalid_request_error'],
   BODY_TOO_LARGE: [413, 'invalid_request_error'],
   OVERLOADED: [429, 'rate_limit_error'],
   RATE_LIMITED: [429, 'rate_limit_error'],

@@ -3,6 +3,7 @@ import { type Context, Hono } from 'hono';
 import { cors } from 'hono/cors';
 import type { Logger } from 'pino';
 import type { Readiness } from '../backend/backend.ts';
+import type { NodeStatus } from '../backend/node-pool.ts';
 import { openAiErrorResponse } from '../backend/openai-error.ts';
 import { ShoalError } from '../config/errors.ts';
 import { CORS_MAX_AGE_SECONDS } from '../config/limits.ts';
@@ -10,12 +11,15 @@ import type { Status } from '../mesh/protocol/status.ts';
 import type { Access } from './access/access.ts';
 import { exchanges } from './access/exchange.ts';
 import { logExchange } from './access/request-log.ts';
+import { allowedMethods } from './allowed-methods.ts';
 import { createAnswering } from './answering.ts';
 import { closeWhileDraining } from './draining.ts';
 import type { HostGuard } from './host-guard.ts';
+import type { Metrics } from './metrics/metrics.ts';
 import { modelRoutes } from './model-routes.ts';
 import { ollamaErrorResponse, ollamaRoutes } from './ollama-api/routes.ts';
 import { openAiRoutes } from './openai-routes.ts';
+import { openApiDocument } from './openapi.ts';
 import { type PageFiles, pageResponse } from './page-files.ts';
 import type { RequestsInFlight } from './requests-in-flight.ts';
 import { securityHeaders } from './security-headers.ts';
@@ -28,6 +32,9 @@ export interface AppOptions {
   readonly page: PageFiles;
   readonly guard: HostGuard;
   readonly access: Access;
+  readonly metrics: Metrics;
+  /** What requests are routed to now. */
+  readonly nodes: () => readonly NodeStatus[];
   readonly log: Logger;
 }
 
@@ -40,7 +47,7 @@ const OLLAMA_API = '/api';
 /** What needs a key where there are keys, counts against limits, and is open to listed sites. */
 const API_PATHS = ['/v1/*', `${OLLAMA_API}/*`];
 
-export function createApp({ serving, requests, page, guard, access, log }: AppOptions): App {
+export function createApp({ serving, requests, page, guard, access, metrics, nodes, log }: AppOptions): App {
   const app = new Hono();
   const { backend } = serving;
 
@@ -114,6 +121,11 @@ export function createApp({ serving, requests, page, guard, access, log }: AppOp
         maxAge: CORS_MAX_AGE_SECONDS,
       }),
     );
+  for (const path of API_PATHS)
+    app.use(path, (c, next) => {
+      metrics.watch(c.get('exchange'), c.req.path);
+      return next();
+    });
   // After CORS, which answers preflights itself: a browser sends no key with them.
   for (const path of API_PATHS) app.use(path, access.requireKey, access.limitUse);
   app.route('/v1', openAiRoutes(backend, answering));
@@ -124,6 +136,21 @@ export function createApp({ serving, requests, page, guard, access, log }: AppOp
     const answer = await readiness(c.req.raw.signal);
     return c.json(answer, answer.ready ? 200 : 503, { 'cache-control': 'no-store' });
   });
+  app.get('/metrics', access.requireKey, async (c) => {
+    const { mesh, served } = serving;
+    const text = await metrics.render({
+      status: await status(c.req.raw.signal),
+      nodes: nodes(),
+      isDraining: !requests.isTaking,
+      mesh: mesh && served && { model: served.model, waiting: mesh.waiting },
+    });
+    return c.text(text, 200, { 'content-type': metrics.contentType, 'cache-control': 'no-store' });
+  });
+  app.get('/openapi.json', (c) =>
+    c.json(openApiDocument(backend.provider, serving.served?.model ?? 'model'), 200, {
+      'cache-control': 'no-cache',
+    }),
+  );
   app.get('*', (c) => pageResponse(page, c.req.path, c.req.header('if-none-match')) ?? notFound(c, page));
   app.notFound((c) => notFound(c, page));
   app.onError((thrown, c) => {
@@ -136,11 +163,20 @@ export function createApp({ serving, requests, page, guard, access, log }: AppOp
 }
 
 function notFound(c: Context, page: PageFiles): Response {
-  const isUnbuilt = c.req.path === '/' && page.size === 0;
+  const { method, path } = c.req;
+  const allow = allowedMethods(path);
+  if (allow !== null && !allow.split(', ').includes(method)) {
+    const refusal = openAiErrorResponse(
+      new ShoalError('METHOD_NOT_ALLOWED', `${path.slice(0, 200)} does not take ${method}; use ${allow}`),
+    );
+    refusal.headers.set('allow', allow);
+    return refusal;
+  }
+  const isUnbuilt = path === '/' && page.size === 0;
   return openAiErrorResponse(
     isUnbuilt
       ? new ShoalError('NOT_FOUND', 'the page is not built; run npm run build and start again')
-      : new ShoalError('NOT_FOUND', `there is no ${c.req.method} ${c.req.path.slice(0, 200)} here`),
+      : new ShoalError('NOT_FOUND', `there is no ${method} ${path.slice(0, 200)} here`),
   );
 }
 

@@ -184,6 +184,7 @@ describe('what is reported of an answer', () => {
         completionTokens: 34,
         timeToFirstTokenMs: expect.any(Number),
         durationMs: expect.any(Number),
+        restarts: 0,
       },
     ]);
     await (await call({ stream, max_tokens: 4 })).text();

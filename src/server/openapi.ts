@@ -1,0 +1,219 @@
+/** `GET /openapi.json`: the HTTP API in OpenAPI 3.1 (https://spec.openapis.org/oas/v3.1.0), made from the schemas that requests are read with. */
+import { z } from 'zod';
+import {
+  chatChunkSchema,
+  chatCompletionSchema,
+  completionAnswerSchema,
+  completionChunkSchema,
+  errorBodySchema,
+  modelListSchema,
+  modelSchema,
+} from '../backend/answer-schema.ts';
+import { publishedRequests } from '../backend/openai-schema.ts';
+import type { Provider } from '../config/backend-config.ts';
+import { statusSchema } from '../mesh/protocol/status.ts';
+
+type Json = Record<string, unknown>;
+
+/** What is refused, and where clients learn what to do. 500 is not among them: it is a bug. */
+const ERRORS: Record<number, string> = {
+  400: 'The request is malformed (`invalid_request`), asks for what this backend cannot do (`unsupported_parameter`), or does not fit the context (`context_length_exceeded`). `param` names the parameter.',
+  401: 'The server asks for a key, and none or a wrong one came.',
+  403: 'The Host or Origin header is not allowed.',
+  404: 'No such model, or no such path.',
+  413: 'The body is too large.',
+  429: 'Too many requests, of this client or of all. `Retry-After` says when to come again.',
+  502: 'The backend failed, or answered what cannot be passed on.',
+  503: 'Nothing can answer now: no pipeline, no healthy backend, or the server is ending.',
+  504: 'The backend did not answer in time.',
+};
+
+const retryAfter = {
+  'Retry-After': { description: 'Seconds to wait.', schema: { type: 'integer', minimum: 0 } },
+};
+
+const ref = (name: string) => ({ $ref: `#/components/schemas/${name}` });
+const json = (name: string, description: string, example?: Json) => ({
+  description,
+  content: { 'application/json': { schema: ref(name), ...(example && { example }) } },
+});
+
+function errors(...statuses: readonly number[]): Json {
+  return Object.fromEntries(
+    statuses.map((status) => [
+      status,
+      { ...json('Error', ERRORS[status]!), ...([429, 503].includes(status) && { headers: retryAfter }) },
+    ]),
+  );
+}
+
+const ASKING = [400, 401, 403, 404, 413, 429, 502, 503, 504];
+const READING = [401, 403, 429, 502, 503, 504];
+
+const input = (schema: z.ZodType): Json => plain(z.toJSONSchema(schema, { io: 'input' }));
+const output = (schema: z.ZodType): Json => plain(z.toJSONSchema(schema));
+
+function plain({ $schema: _, ...schema }: Json): Json {
+  return schema;
+}
+
+const open = (description: string, required: readonly string[]): Json => ({
+  type: 'object',
+  description,
+  required,
+  properties: { model: { type: 'string' }, stream: { type: 'boolean' } },
+});
+
+function schemas(provider: Provider): Record<string, Json> {
+  const shared = {
+    Error: plain(z.toJSONSchema(errorBodySchema)),
+    Model: output(modelSchema),
+    ModelList: output(modelListSchema),
+    Readiness: output(z.object({ ready: z.boolean(), detail: z.string() })),
+    Liveness: output(z.object({ live: z.literal(true) })),
+    Status: output(statusSchema),
+  };
+  if (provider !== 'fxn') {
+    const takes = `What the ${provider} backend takes: OpenAI's parameters and its own extensions.`;
+    const gives = { type: 'object', description: 'As the backend answers.' };
+    return {
+      ...shared,
+      ChatRequest: open(takes, ['model', 'messages']),
+      ChatCompletion: gives,
+      ChatCompletionChunk: gives,
+      CompletionRequest: open(takes, ['model', 'prompt']),
+      Completion: gives,
+      CompletionChunk: gives,
+    };
+  }
+  return {
+    ...shared,
+    ChatRequest: input(publishedRequests.chat),
+    ChatCompletion: output(chatCompletionSchema),
+    ChatCompletionChunk: output(chatChunkSchema),
+    CompletionRequest: input(publishedRequests.completion),
+    Completion: output(completionAnswerSchema),
+    CompletionChunk: output(completionChunkSchema),
+  };
+}
+
+function answering(options: {
+  readonly summary: string;
+  readonly request: string;
+  readonly answer: string;
+  readonly chunk: string;
+  readonly example: Json;
+}): Json {
+  const { summary, request, answer, chunk, example } = options;
+  return {
+    summary,
+    operationId: request.replace(/Request$/, ''),
+    security: KEY_IF_ASKED,
+    requestBody: {
+      required: true,
+      content: { 'application/json': { schema: ref(request), example } },
+    },
+    responses: {
+      200: {
+        description: 'The answer; with `stream: true` as server-sent events.',
+        content: {
+          'application/json': { schema: ref(answer) },
+          'text/event-stream': {
+            schema: {
+              type: 'string',
+              description: `Each event's data is a ${chunk}; the last is \`[DONE]\`. A failure after the stream has begun is an event with an Error, and the stream ends without \`[DONE]\`. Comments (\`: waiting\`) keep the connection alive.`,
+            },
+            'x-event-schema': ref(chunk),
+          },
+        },
+      },
+      ...errors(...ASKING),
+    },
+  };
+}
+
+const KEY_IF_ASKED = [{ bearer: [] }, {}];
+
+function reading(summary: string, operationId: string, ok: Json, more: Json = {}): Json {
+  return { summary, operationId, responses: { 200: ok, ...errors(403), ...more } };
+}
+
+/** @param model an id for the examples */
+export function openApiDocument(provider: Provider, model: string): Json {
+  const say = (content: string) => [{ role: 'user', content }];
+  return {
+    openapi: '3.1.0',
+    info: {
+      title: 'Shoal',
+      version: '1',
+      description:
+        'A language model that runs across browser tabs, behind OpenAI’s API. A parameter that the backend cannot act on is refused with its name, never ignored. The same server speaks Ollama’s API below /api.',
+      license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+    },
+    paths: {
+      '/v1/chat/completions': {
+        post: answering({
+          summary: 'Answer a conversation',
+          request: 'ChatRequest',
+          answer: 'ChatCompletion',
+          chunk: 'ChatCompletionChunk',
+          example: { model, messages: say('Say hello.'), max_tokens: 16, temperature: 0 },
+        }),
+      },
+      '/v1/completions': {
+        post: answering({
+          summary: 'Go on with a raw text',
+          request: 'CompletionRequest',
+          answer: 'Completion',
+          chunk: 'CompletionChunk',
+          example: { model, prompt: 'Once upon a time', max_tokens: 16, seed: 1 },
+        }),
+      },
+      '/v1/models': {
+        get: {
+          summary: 'What is served',
+          operationId: 'Models',
+          security: KEY_IF_ASKED,
+          responses: { 200: json('ModelList', 'The models.'), ...errors(...READING) },
+        },
+      },
+      '/v1/models/{id}': {
+        get: {
+          summary: 'One of them',
+          operationId: 'Model',
+          security: KEY_IF_ASKED,
+          parameters: [
+            {
+              name: 'id',
+              in: 'path',
+              required: true,
+              description: 'May hold slashes (`org/name`), escaped or not.',
+              schema: { type: 'string', minLength: 1 },
+              example: model,
+            },
+          ],
+          responses: { 200: json('Model', 'The model.'), ...errors(400, 404, ...READING) },
+        },
+      },
+      '/health/live': { get: reading('The process runs', 'Live', json('Liveness', 'It does.')) },
+      '/health/ready': {
+        get: reading('Whether a request would be answered', 'Ready', json('Readiness', 'It would.'), {
+          503: json('Readiness', 'It would not; `detail` says why.'),
+        }),
+      },
+      '/api/status': {
+        get: reading('The mesh: pipeline, workers, load', 'Status', json('Status', 'What the page shows.')),
+      },
+    },
+    components: {
+      schemas: schemas(provider),
+      securitySchemes: {
+        bearer: {
+          type: 'http',
+          scheme: 'bearer',
+          description: 'Where the operator has set keys.',
+        },
+      },
+    },
+  };
+}
