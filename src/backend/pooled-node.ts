@@ -140,8 +140,9 @@ export class PooledNode {
           this.#speed = measured(this.#speed, report, this.#clock.now());
           succeeded();
         }),
-      failed: ({ verdict, message, retryAfterSeconds }) =>
+      failed: ({ verdict, message, retryAfterSeconds, lacksModel }) =>
         end(() => {
+          if (lacksModel) this.models.expire();
           if (verdict === 'failed') return failed(message);
           if (verdict === 'answered') return succeeded();
           if (verdict === 'unready' && !this.node.isReady) return failed(message);

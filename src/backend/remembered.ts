@@ -57,7 +57,6 @@ export class Remembered<T> {
   /** The answer stays known and counts as old. */
   expire(): void {
     this.#answeredAtMs = Number.NEGATIVE_INFINITY;
-    this.#askedAtMs = Number.NEGATIVE_INFINITY;
   }
 
   /** Resolves when the question is answered, or after UPSTREAM_PROBE_MS; look at `value` and `error`. */

@@ -15,6 +15,8 @@ export interface RouteFailure {
   readonly telling: number;
   /** For the node's status. */
   readonly message: string;
+  /** The node does not have the model that it listed. */
+  readonly lacksModel: boolean;
   /** When the node has room again, as far as it said so. */
   readonly retryAfterSeconds: number | null;
   /** What the client would see: a thrown error, or an answer in OpenAI's shape. */
@@ -54,7 +56,8 @@ const ELSEWHERE: ReadonlySet<ErrorCode> = new Set([
 export function thrownFailure(thrown: unknown): RouteFailure {
   const error = ShoalError.from(thrown, 'INTERNAL');
   const { code, message, retryAfterSeconds } = error;
-  const about = { message, retryAfterSeconds: retryAfterSeconds ?? null, outcome: error };
+  const lacksModel = code === 'MODEL_NOT_FOUND';
+  const about = { message, lacksModel, retryAfterSeconds: retryAfterSeconds ?? null, outcome: error };
   // A 503 that names a time is a full queue; taking it for a failure would shut out a node for being in demand.
   if (NODE_BUSY.has(code) || (code === 'BACKEND_UNAVAILABLE' && retryAfterSeconds !== undefined))
     return { ...about, verdict: 'busy', tryAnother: true, telling: ABOUT_LOAD };
@@ -69,7 +72,8 @@ export function thrownFailure(thrown: unknown): RouteFailure {
 export function responseFailure(response: Response): RouteFailure {
   const { status } = response;
   const retryAfterSeconds = secondsOf(response.headers.get('retry-after'));
-  const about = { message: `answered with status ${status}`, retryAfterSeconds, outcome: response };
+  const message = `answered with status ${status}`;
+  const about = { message, lacksModel: status === 404, retryAfterSeconds, outcome: response };
   if (status === 429 || (status === 503 && retryAfterSeconds !== null))
     return { ...about, verdict: 'busy', tryAnother: true, telling: ABOUT_LOAD };
   if (status >= 500 || status === 401 || status === 408)

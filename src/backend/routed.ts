@@ -66,7 +66,7 @@ export function createRoutedBackend({
     const all = nodesWith(pool, data?.model, clock);
     const candidates = Array.isArray(all) ? all : await all;
     for (;;) {
-      if (context.signal.aborted) throw new ShoalError('ABORTED', 'the client hung up');
+      if (context.signal.aborted) throw hungUp(context.signal.reason);
       const untried = candidates.filter((node) => !tried.has(node) && pool.has(node));
       const chosen = pool.begin(untried);
       if (chosen === undefined) {
@@ -96,6 +96,9 @@ export function createRoutedBackend({
     close: () => pool.close(),
   };
 }
+
+const hungUp = (reason: unknown) =>
+  reason instanceof ShoalError ? reason : new ShoalError('ABORTED', 'the client hung up');
 
 /**
  * The node's answer, or why it has none. Its place is held until the node's backend reports the end of the answer, or the
