@@ -1,19 +1,39 @@
+import type { Writable } from 'node:stream';
 import pino, { type Logger } from 'pino';
 import pretty from 'pino-pretty';
+import { redaction } from './log-redaction.ts';
 
 /**
- * People read it, so it goes to stderr as plain lines, coloured on a terminal; stdout belongs to answers.
- * SHOAL_LOG_LEVEL changes the level, SHOAL_LOG=json the format.
+ * To stderr, for stdout belongs to answers: plain coloured lines where a terminal shows them, else one JSON object a
+ * line for what collects them. SHOAL_LOG=pretty or json says otherwise, SHOAL_LOG_LEVEL how much.
  */
 export function createLogger(level = 'info'): Logger {
-  const options = { level: process.env.SHOAL_LOG_LEVEL ?? level, base: null };
-  if (process.env.SHOAL_LOG === 'json') return pino(options, pino.destination({ fd: 2, sync: true }));
+  return loggerTo(formatOf(process.env.SHOAL_LOG, process.stderr.isTTY), {
+    level: process.env.SHOAL_LOG_LEVEL ?? level,
+  });
+}
+
+export type LogFormat = 'pretty' | 'json';
+
+/** @param wanted SHOAL_LOG */
+export function formatOf(wanted: string | undefined, isTerminal: boolean | undefined): LogFormat {
+  if (wanted === 'pretty' || wanted === 'json') return wanted;
+  return isTerminal ? 'pretty' : 'json';
+}
+
+/** @param destination default: stderr, at once, so that nothing is lost when the process ends */
+export function loggerTo(
+  format: LogFormat,
+  { level, destination }: { readonly level: string; readonly destination?: Writable },
+): Logger {
+  const options = { ...redaction, level, base: null };
+  if (format === 'json') return pino(options, destination ?? pino.destination({ fd: 2, sync: true }));
   return pino(
     options,
     pretty({
-      destination: 2,
+      destination: destination ?? 2,
       sync: true,
-      colorize: process.stderr.isTTY,
+      colorize: destination === undefined && process.stderr.isTTY,
       translateTime: 'SYS:HH:MM:ss',
       ignore: 'pid,hostname',
       singleLine: true,
