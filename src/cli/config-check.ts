@@ -1,23 +1,83 @@
-import { chooseBackend } from '../backend/choose.ts';
-import { DEFAULT_MODEL_ID, resolveModel } from '../config/catalogue.ts';
-import { ShoalError } from '../config/errors.ts';
-import { parseModelBackend } from '../config/model-backend.ts';
-import { readSource } from './read-source.ts';
+import type { FxnConfig, NodeConfig, ProxyConfig } from '../config/backend-config.ts';
+import { DEFAULT_MODEL_ID } from '../config/catalogue.ts';
+import { openModel } from './open-model.ts';
+import { readConfigFile } from './read-config.ts';
 
 /**
  * `shoal config check FILE`: what a server with this file would run, or all that is wrong with it. Prints no secret.
  * @throws CONFIG_INVALID, MODEL_NOT_FOUND: what `serve` would refuse
  */
-export async function configCheck(file: string): Promise<void> {
-  const config = parseModelBackend(await readSource(file), file);
-  if (config.provider === 'fxn') {
-    const { id, directory } = resolveModel(config.fxnId ?? DEFAULT_MODEL_ID);
-    process.stdout.write(`${file}: fxn, model ${id} in ${directory}\n`);
-    return;
-  }
-  const backend = await chooseBackend(config, () => {
-    throw new ShoalError('INTERNAL', `provider ${config.provider} opened the native engine`);
-  });
-  await backend.close();
-  process.stdout.write(`${file}: ${config.provider} at ${config.nodes.map(({ url }) => url).join(', ')}\n`);
+export async function configCheck(
+  file: string,
+  write = (text: string) => void process.stdout.write(text),
+): Promise<void> {
+  const { config, warnings } = await readConfigFile(file);
+  const rows = config.provider === 'fxn' ? await fxnRows(config) : proxyRows(config);
+  write(`${file}: backend_provider ${config.provider}\n\n`);
+  const width = Math.max(...rows.map(([title]) => title.length));
+  for (const [title, text] of rows) write(`  ${title.padEnd(width)}  ${text}\n`);
+  write('\n');
+  for (const warning of warnings) write(`! ${warning}\n`);
+  write(warnings.length === 0 ? '✓ no fault\n' : `✓ no fault, ${plural(warnings.length, 'warning')}\n`);
 }
+
+type Row = readonly [title: string, text: string];
+
+async function fxnRows({ fxnId = DEFAULT_MODEL_ID }: FxnConfig): Promise<Row[]> {
+  const { model, quantization } = await openModel(fxnId);
+  const { layers, contextLength } = model.spec;
+  return [
+    ['model', model.model],
+    ['files', model.path],
+    ['weights', quantization === 'native' ? `native (${model.dtype})` : quantization],
+    ['layers', `${layers}, to be shared by the workers that join`],
+    ['context', `${contextLength} tokens`],
+  ];
+}
+
+function proxyRows({ fxnId, nodes, allowAddresses, timeouts }: ProxyConfig): Row[] {
+  const alias = nodes.some(({ modelNameAlias }) => modelNameAlias !== undefined);
+  return [
+    [
+      'clients say',
+      alias
+        ? (fxnId ?? 'any name: the alias goes to the backend')
+        : 'the name that the backend has for its model',
+    ],
+    ...titled(nodes.length === 1 ? 'node' : `${nodes.length} nodes`, table(nodes.map(nodeCells))),
+    ['addresses', ['this machine where a url says so, public ones', ...allowAddresses].join(', ')],
+    [
+      'time limits',
+      `connect ${seconds(timeouts.connect)}, first byte ${seconds(timeouts.firstByte)}, silence ${seconds(timeouts.idle)}`,
+    ],
+  ];
+}
+
+function nodeCells({ url, apiKey, bearerToken, modelNameAlias, maxConcurrent }: NodeConfig): string[] {
+  const keys = [
+    ...(apiKey === undefined ? [] : [`api_key ${apiKey}`]),
+    ...(bearerToken === undefined ? [] : [`bearer_token ${bearerToken}`]),
+  ];
+  return [
+    url,
+    modelNameAlias === undefined ? '' : `hears ${modelNameAlias}`,
+    keys.length === 0 ? 'no key' : keys.join(', '),
+    `${maxConcurrent} requests at once`,
+  ];
+}
+
+/** Cells in columns; columns without any text vanish. */
+function table(rows: readonly (readonly string[])[]): string[] {
+  const columns = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]!.length))) ?? [];
+  return rows.map((row) =>
+    row
+      .flatMap((cell, column) => (columns[column] === 0 ? [] : [cell.padEnd(columns[column]!)]))
+      .join('  ')
+      .trimEnd(),
+  );
+}
+
+const titled = (title: string, lines: readonly string[]): Row[] =>
+  lines.map((line, index) => [index === 0 ? title : '', line]);
+const seconds = (ms: number) => `${ms / 1_000} s`;
+const plural = (count: number, noun: string) => `${count} ${noun}${count === 1 ? '' : 's'}`;

@@ -89,6 +89,8 @@ function hasTerminal(): boolean {
 /** One line for people; the stack only with SHOAL_DEBUG. */
 export function printError(thrown: unknown): void {
   const error = ShoalError.from(thrown);
-  process.stderr.write(`shoal: ${error.toString()}\n`);
+  // Several faults of a file: each on a line of its own, as editors take them.
+  const space = error.message.includes('\n') ? '\n' : ' ';
+  process.stderr.write(`shoal: ${error.code}:${space}${error.message}\n`);
   if (process.env.SHOAL_DEBUG) process.stderr.write(`${(error.cause as Error)?.stack ?? error.stack}\n`);
 }

@@ -3,17 +3,18 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { expect, it, vi } from 'vitest';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 
 // Each case starts Node; on a busy machine that takes seconds.
 vi.setConfig({ testTimeout: 60_000 });
 
 const SHOAL = fileURLToPath(new URL('../../bin/shoal.mjs', import.meta.url));
 
-function shoal(...args: string[]) {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [SHOAL, ...args], { encoding: 'utf8' });
+function shoalIn(env: NodeJS.ProcessEnv, ...args: string[]) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [SHOAL, ...args], { encoding: 'utf8', env });
   return { status, stdout, stderr };
 }
+const shoal = (...args: string[]) => shoalIn(process.env, ...args);
 
 it.each([
   [['up', '--workers', '0'], /--workers.*whole number from 1/],
@@ -42,29 +43,69 @@ it('tells an unreachable server in one line, without a stack', () => {
   expect(status).toBe(1);
 });
 
-it('checks a configuration file', () => {
+describe('config check', () => {
   const folder = mkdtempSync(join(tmpdir(), 'shoal-config-'));
-  try {
-    const file = join(folder, 'model_backend.yaml');
-    writeFileSync(file, 'backend_provider: custom\nurl: "http://127.0.0.1:8082"\napi_key: "secret-key"\n');
-    expect(shoal('config', 'check', file)).toEqual({
-      status: 0,
-      stdout: `${file}: custom at http://127.0.0.1:8082\n`,
-      stderr: '',
-    });
-    writeFileSync(file, 'backend_provider: fxn\n');
-    expect(shoal('config', 'check', file).stdout).toMatch(/: fxn, model minnow in .*minnow\n$/);
-    writeFileSync(file, 'fxn_id: minow\n');
-    expect(shoal('config', 'check', file).stderr).toMatch(/MODEL_NOT_FOUND: .*minnow/);
-    writeFileSync(file, 'backend_provider: vllm\n');
-    expect(shoal('config', 'check', file).stderr).toMatch(/CONFIG_INVALID: .*vllm/);
-    writeFileSync(file, 'backend_provider: custom\n');
-    const { status, stderr } = shoal('config', 'check', file);
-    expect(status).toBe(1);
-    expect(stderr).toContain(`CONFIG_INVALID: ${file}:1:`);
-  } finally {
-    rmSync(folder, { recursive: true });
+  const file = join(folder, 'model_backend.yaml');
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  function check(content: string, env: NodeJS.ProcessEnv = {}) {
+    writeFileSync(file, content);
+    const { status, stdout, stderr } = shoalIn({ ...process.env, ...env }, 'config', 'check', file);
+    return { status, stdout, stderr };
   }
+
+  it('prints what would run, with secrets masked, and warnings', () => {
+    const { status, stdout, stderr } = check(
+      'backend_provider: custom\nfxn_id: big\nmodel_name_alias: llama3\napi_key: "secret-key"\nallow_addresses: ["10.0.0.0/8"]\n' +
+        // biome-ignore lint/suspicious/noTemplateCurlyInString: the notation for a variable
+        'nodes:\n  - { url: "http://127.0.0.1:8082", max_concurrent: 4 }\n  - { url: "http://gpu.example/v1/", bearer_token: "${TOKEN}" }\n',
+      { TOKEN: 'secret-token' },
+    );
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    expect(stdout.split('\n')).toEqual([
+      `${file}: backend_provider custom`,
+      '',
+      '  clients say  big',
+      '  2 nodes      http://127.0.0.1:8082  hears llama3  api_key ***                    4 requests at once',
+      '               http://gpu.example/v1  hears llama3  api_key ***, bearer_token ***  1024 requests at once',
+      '  addresses    this machine where a url says so, public ones, 10.0.0.0/8',
+      '  time limits  connect 10 s, first byte 120 s, silence 60 s',
+      '',
+      expect.stringMatching(/^! .*:8:12: nodes\[1\]\.url: is http, so the key/),
+      '✓ no fault, 1 warning',
+      '',
+    ]);
+  });
+
+  it('opens the model of fxn', () => {
+    const { status, stdout } = check('backend_provider: fxn\n');
+    expect(status).toBe(0);
+    expect(stdout).toMatch(
+      /model {4}minnow\n {2}files .*minnow\n {2}weights {2}native.*\n {2}layers {3}\d+, /,
+    );
+    expect(check('fxn_id: minow\n')).toMatchObject({
+      status: 1,
+      stdout: '',
+      stderr: expect.stringMatching(/MODEL_NOT_FOUND: .*minnow/),
+    });
+  });
+
+  it('prints all faults at once, each on its line, and exits with 1', () => {
+    expect(check('backend_provider: custom\napi_kee: x\nurl: "http://10.0.0.5"\n')).toEqual({
+      status: 1,
+      stdout: '',
+      stderr: expect.stringMatching(
+        /^shoal: CONFIG_INVALID:\n\S+:2:1: api_kee: .*\n\S+:3:6: url: .*allow_addresses: \["10\.0\.0\.5"\]\n$/,
+      ),
+    });
+  });
+});
+
+it('lists the catalogue, and says what of it is here', () => {
+  const { status, stdout } = shoal('pull');
+  expect(status).toBe(0);
+  expect(stdout).toMatch(/^✓ minnow .*apache-2\.0/);
+  expect(stdout).toContain('llama-3.1-8b');
 });
 
 it('makes, lists and removes API keys; only the key itself is on stdout', () => {
