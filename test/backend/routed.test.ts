@@ -164,6 +164,15 @@ describe('which node', () => {
     expect(setup.nodes[1]!.modelRequests).toBe(asked + 1);
   });
 
+  it('asks a node that gives no list once a while, not with every wrong name', async () => {
+    const setup = await Setup.of(2);
+    for (const node of setup.nodes) node.listed = failed();
+    await setup.pass(NODE_FRESH_MS + 1);
+    const asked = setup.nodes[0]!.modelRequests;
+    for (let i = 0; i < 10; i++) await setup.send('wrong').answer.catch(() => {});
+    expect(setup.nodes[0]!.modelRequests).toBe(asked + 1);
+  });
+
   it('uses an old list while it is refreshed in the background', async () => {
     const setup = await Setup.of(2);
     await setup.pass(NODE_MODELS_MS + 1);
@@ -464,6 +473,21 @@ describe('a node that fails', () => {
     const asked = setup.nodes[0]!.probes;
     await setup.pass(10 * NODE_PROBE_MS);
     expect(setup.nodes[0]!.probes).toBe(asked);
+  });
+
+  it('need not wait for the end of a long back-off once it is ready again', async () => {
+    const setup = await Setup.of(1);
+    setup.nodes[0]!.ready = { ready: false, detail: 'connection refused' };
+    setup.nodes[0]!.answer = (call) => call.throws(failed());
+    for (let i = 0; i < BREAKER_FAILURES + 4; i++) {
+      await setup.send().answer.catch(() => {});
+      if (i < BREAKER_FAILURES + 3) await setup.pass(setup.status().state === 'failing' ? 2 ** 5 * 1_000 : 0);
+    }
+    await settled();
+    expect(setup.status().state).toBe('failing');
+    setup.nodes[0]!.ready = { ready: true, detail: 'well' };
+    await setup.pass(NODE_PROBE_MS);
+    expect(setup.status().state).toBe('probing');
   });
 
   it('that says it is ready has to wait for its back-off all the same', async () => {
