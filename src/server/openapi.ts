@@ -50,11 +50,21 @@ function errors(...statuses: readonly number[]): Json {
 const ASKING = [400, 401, 403, 404, 413, 429, 502, 503, 504];
 const READING = [401, 403, 429, 502, 503, 504];
 
-const input = (schema: z.ZodType): Json => plain(z.toJSONSchema(schema, { io: 'input' }));
-const output = (schema: z.ZodType): Json => plain(z.toJSONSchema(schema));
+const input = (schema: z.ZodType) => jsonSchema(schema, 'input');
+const output = (schema: z.ZodType) => jsonSchema(schema, 'output');
 
-function plain({ $schema: _, ...schema }: Json): Json {
-  return schema;
+function jsonSchema(schema: z.ZodType, io: 'input' | 'output'): Json {
+  const { $schema: _, ...published } = z.toJSONSchema(schema, {
+    io,
+    override({ jsonSchema: node }) {
+      // Tools that began with older drafts misread `prefixItems`; a tuple of one type needs none.
+      const [first, ...rest] = node.prefixItems ?? [];
+      if (first === undefined || rest.some((item) => JSON.stringify(item) !== JSON.stringify(first))) return;
+      delete node.prefixItems;
+      node.items = first;
+    },
+  });
+  return published;
 }
 
 const open = (description: string, required: readonly string[]): Json => ({
@@ -66,7 +76,7 @@ const open = (description: string, required: readonly string[]): Json => ({
 
 function schemas(provider: Provider): Record<string, Json> {
   const shared = {
-    Error: plain(z.toJSONSchema(errorBodySchema)),
+    Error: output(errorBodySchema),
     Model: output(modelSchema),
     ModelList: output(modelListSchema),
     Readiness: output(z.object({ ready: z.boolean(), detail: z.string() })),
@@ -200,6 +210,20 @@ export function openApiDocument(provider: Provider, model: string): Json {
         get: reading('Whether a request would be answered', 'Ready', json('Readiness', 'It would.'), {
           503: json('Readiness', 'It would not; `detail` says why.'),
         }),
+      },
+      '/metrics': {
+        get: {
+          summary: 'Prometheus metrics',
+          operationId: 'Metrics',
+          security: KEY_IF_ASKED,
+          responses: {
+            200: {
+              description: 'Text exposition format 0.0.4.',
+              content: { 'text/plain': { schema: { type: 'string' } } },
+            },
+            ...errors(401, 403),
+          },
+        },
       },
       '/api/status': {
         get: reading('The mesh: pipeline, workers, load', 'Status', json('Status', 'What the page shows.')),
