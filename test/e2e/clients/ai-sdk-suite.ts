@@ -79,7 +79,7 @@ export function aiSdkSuite(target: () => Target): void {
         (error) => APICallError.isInstance(error) && error.statusCode === 404 && !error.isRetryable,
       );
     }
-    const long = generateText({ model, prompt: 'word '.repeat(3_000), ...greedy });
+    const long = generateText({ model, prompt: 'word '.repeat(9_000), ...greedy });
     await expect(long).rejects.toSatisfy(
       (error) => APICallError.isInstance(error) && error.statusCode === 400 && !error.isRetryable,
     );
