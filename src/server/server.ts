@@ -101,7 +101,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const nodes = () => serving.pool.statuses();
   const app = createApp({ serving, requests, page, guard, access, metrics, nodes, log });
   const server = createHttpServer(app, certificate);
-  endAfterAnswers(server, requests);
+  const allSent = endAfterAnswers(server, requests);
   const providers = new ProvideSockets({
     pool: serving.pool,
     guard,
@@ -143,10 +143,12 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const close = async () => {
     await serving.close();
     await providers.close();
-    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-    // What was written last may still be on its way to a slow client.
-    if (requests.isTaking || !(await within(LAST_WORDS_MS, closed))) server.closeAllConnections();
-    await closed;
+    // After a drain what was written last may still be on its way to a slow client.
+    if (!requests.isTaking) await within(LAST_WORDS_MS, allSent());
+    await new Promise<void>((resolve) => {
+      server.close(() => resolve());
+      server.closeAllConnections();
+    });
   };
   try {
     await listen(server, options.port, host);

@@ -70,6 +70,8 @@ export class FakeWorker {
   /** Key: epoch/sequence. */
   readonly sequences = new Map<string, OpenSequence>();
   id = '';
+  /** RFC 6455's; null while the socket is open. */
+  closeCode: number | null = null;
   misbehaviour: Misbehaviour;
   readonly #socket: WebSocket;
   readonly #capability: Capability;
@@ -81,7 +83,10 @@ export class FakeWorker {
     this.misbehaviour = misbehaviour;
     socket.on('message', (data) => this.#receive(parseServerMessage(String(data))));
     socket.on('error', () => {});
-    socket.on('close', () => FakeWorker.#byId.delete(this.id));
+    socket.on('close', (code) => {
+      this.closeCode = code;
+      FakeWorker.#byId.delete(this.id);
+    });
   }
 
   /** Connects, says hello and joins; resolves when the server has welcomed it. */

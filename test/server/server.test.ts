@@ -6,9 +6,9 @@ import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import type { Backend } from '../../src/backend/backend.ts';
 import { type ModelDirectory, openModelDirectory } from '../../src/model/directory.ts';
-import type { ServedNode } from '../../src/server/node.ts';
 import { type RunningServer, type ServerOptions, startServer } from '../../src/server/server.ts';
 import { FakeWorker } from './fake-worker.ts';
+import { proxyNode } from './scripted-backend.ts';
 import { TestTimers, until } from './test-timers.ts';
 
 const log = pino({ level: 'silent' });
@@ -31,12 +31,6 @@ async function start(options: Partial<ServerOptions> = {}): Promise<RunningServe
   server = await startServer({ node, port: 0, pageDirectory, log, timers, ...options });
   return server;
 }
-
-const proxyNode = (backend: Backend): ServedNode => ({
-  kind: 'proxy',
-  provider: backend.provider,
-  open: () => [{ id: 'proxy-1', name: 'scripted', backend, maxConcurrent: 8, anyModel: true }],
-});
 
 const joinAll = (running: RunningServer, names: readonly string[]) =>
   Promise.all(names.map((name) => FakeWorker.join(`${running.url.replace('http', 'ws')}/signal`, name)));
