@@ -63,6 +63,8 @@ export interface FakeOllamaOptions {
 
 export interface FakeOllama {
   readonly url: string;
+  /** The first model, by its short name. */
+  readonly model: string;
   readonly requests: readonly FakeRequest[];
   /** Answers whose client hung up before their end. */
   readonly hangUps: number;
@@ -72,7 +74,7 @@ export interface FakeOllama {
 }
 
 export const DEFAULT_MODELS: readonly FakeModel[] = [
-  { name: 'llama3.2:latest', capabilities: ['completion', 'tools'], contextLength: 4096 },
+  { name: 'llama3.2:latest', capabilities: ['completion', 'tools'], contextLength: 2048 },
   { name: 'tiny:1b', capabilities: ['completion'], contextLength: 32 },
   { name: 'qwen3:latest', capabilities: ['completion', 'tools', 'thinking'], contextLength: 4096 },
   { name: 'llava:7b', capabilities: ['completion', 'vision'], contextLength: 4096 },
@@ -311,6 +313,7 @@ export async function startFakeOllama(options: FakeOllamaOptions = {}): Promise<
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    model: (models[0]?.name ?? '').replace(/:latest$/, ''),
     requests,
     get hangUps() {
       return hangUps;
