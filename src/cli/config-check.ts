@@ -2,6 +2,7 @@ import type { FxnConfig, NodeConfig, ProxyConfig } from '../config/backend-confi
 import { DEFAULT_MODEL_ID } from '../config/catalogue.ts';
 import { openModel } from './open-model.ts';
 import { readConfigFile } from './read-config.ts';
+import { textTable } from './text-table.ts';
 
 /**
  * `shoal config check FILE`: what a server with this file would run, or all that is wrong with it. Prints no secret.
@@ -44,7 +45,7 @@ function proxyRows({ fxnId, nodes, allowAddresses, timeouts }: ProxyConfig): Row
         ? (fxnId ?? 'any name: the alias goes to the backend')
         : 'the name that the backend has for its model',
     ],
-    ...titled(nodes.length === 1 ? 'node' : `${nodes.length} nodes`, table(nodes.map(nodeCells))),
+    ...titled(nodes.length === 1 ? 'node' : `${nodes.length} nodes`, textTable(nodes.map(nodeCells))),
     ['addresses', ['this machine where a url says so, public ones', ...allowAddresses].join(', ')],
     [
       'time limits',
@@ -64,17 +65,6 @@ function nodeCells({ url, apiKey, bearerToken, modelNameAlias, maxConcurrent }: 
     keys.length === 0 ? 'no key' : keys.join(', '),
     `${maxConcurrent} requests at once`,
   ];
-}
-
-/** Cells in columns; columns without any text vanish. */
-function table(rows: readonly (readonly string[])[]): string[] {
-  const columns = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]!.length))) ?? [];
-  return rows.map((row) =>
-    row
-      .flatMap((cell, column) => (columns[column] === 0 ? [] : [cell.padEnd(columns[column]!)]))
-      .join('  ')
-      .trimEnd(),
-  );
 }
 
 const titled = (title: string, lines: readonly string[]): Row[] =>

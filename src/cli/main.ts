@@ -24,6 +24,14 @@ const program = createProgram({
     const { chat } = await import('./chat.ts');
     await runInScope((scope) => chat(question, flags, scope), question === undefined ? 0 : INTERRUPTED);
   },
+  async status(flags) {
+    const { status } = await import('./status.ts');
+    await runInScope(({ signal }) => status(flags, signal), INTERRUPTED);
+  },
+  async doctor(flags) {
+    const { doctor } = await import('./doctor.ts');
+    await runInScope(({ signal }) => doctor(flags, signal), INTERRUPTED);
+  },
   async pull(id) {
     const { listModels, pull } = await import('./pull.ts');
     await runInScope(async ({ signal }) => (id === undefined ? listModels() : pull(id, signal)), INTERRUPTED);

@@ -83,6 +83,17 @@ export interface ChatFlags {
   readonly seed?: number;
 }
 
+export interface StatusFlags {
+  readonly server: string;
+  readonly json?: boolean;
+}
+
+export interface DoctorFlags {
+  readonly config?: string;
+  readonly server?: string;
+  readonly json?: boolean;
+}
+
 export interface KeysFlags {
   readonly file: string;
 }
@@ -98,6 +109,8 @@ export interface Actions {
   serve(flags: ServerFlags, fail: (message: string) => never): Promise<void>;
   worker(flags: WorkerFlags): Promise<void>;
   chat(question: string | undefined, flags: ChatFlags): Promise<void>;
+  status(flags: StatusFlags): Promise<void>;
+  doctor(flags: DoctorFlags): Promise<void>;
   pull(id: string | undefined): Promise<void>;
   configCheck(file: string): Promise<void>;
   keysAdd(name: string, flags: KeysAddFlags): Promise<void>;
@@ -140,6 +153,21 @@ export function createProgram(actions: Actions): Command {
     .description('ask a running server; without a question, a conversation')
     .option('--server <url>', 'the server to ask', serverAddress, DEFAULT_SERVER)
     .action((question: string | undefined, flags: ChatFlags) => actions.chat(question, flags));
+
+  program
+    .command('status')
+    .description('what a running server serves, with whom')
+    .option('--server <url>', 'the server to ask', serverAddress, DEFAULT_SERVER)
+    .option('--json', 'for programs')
+    .action((flags: StatusFlags) => actions.status(flags));
+
+  program
+    .command('doctor')
+    .description('check what a node needs: Node, browser, adapter, port, model or backend')
+    .option('--config <file>', 'model_backend.yaml (default: the one in the working directory, if any)')
+    .option('--server <url>', 'check that this server answers, instead of the port for one', serverAddress)
+    .option('--json', 'for programs')
+    .action((flags: DoctorFlags) => actions.doctor(flags));
 
   program
     .command('pull [id]')

@@ -61,6 +61,8 @@ export const ERROR_CODES = {
   CONFIG_INVALID: [400, 'invalid_request_error'],
   PORT_IN_USE: [500, 'server_error'],
   NO_BROWSER: [500, 'server_error'],
+  /** `shoal doctor` found something that does not work. */
+  CHECK_FAILED: [500, 'server_error'],
 } as const satisfies Record<string, readonly [number, string]>;
 
 export type ErrorCode = keyof typeof ERROR_CODES;

@@ -1,9 +1,10 @@
 import { existsSync, readdirSync } from 'node:fs';
-import puppeteer, { type Browser, type Page } from 'puppeteer';
+import puppeteer, { type Browser } from 'puppeteer';
 import { findChrome, NO_BROWSER_SENTENCE } from '../../../scripts/find-chrome.mjs';
 import { ShoalError } from '../../config/errors.ts';
 import { BROWSER_START_MS } from '../../config/limits.ts';
 import { chromeArguments, type GpuMode } from './chrome-arguments.ts';
+import { probeAdapter } from './probe-adapter.ts';
 
 export interface BrowserOptions {
   readonly tabs: number;
@@ -68,7 +69,8 @@ async function bestGpu(executablePath: string, options: BrowserOptions): Promise
   let browser: Browser | undefined;
   try {
     browser = await start(executablePath, { ...options, gpu: 'vulkan' });
-    return (await offersHardware(await browser.newPage())) ? 'vulkan' : 'software';
+    const adapter = await probeAdapter(await browser.newPage());
+    return adapter !== null && !adapter.isSoftware ? 'vulkan' : 'software';
   } catch {
     return 'software';
   } finally {
@@ -79,18 +81,4 @@ async function bestGpu(executablePath: string, options: BrowserOptions): Promise
 function hasGpuDevice(): boolean {
   if (existsSync('/dev/nvidia0')) return true;
   return existsSync('/dev/dri') && readdirSync('/dev/dri').some((name) => name.startsWith('renderD'));
-}
-
-/** WebGPU exists only in a secure context, so the probe answers a request to an https address of its own itself. */
-async function offersHardware(page: Page): Promise<boolean> {
-  await page.setRequestInterception(true);
-  page.on(
-    'request',
-    (request) => void request.respond({ contentType: 'text/html', body: '<title>probe</title>' }),
-  );
-  await page.goto('https://adapter-probe.localhost/', { timeout: BROWSER_START_MS });
-  return page.evaluate(async () => {
-    const adapter = await navigator.gpu?.requestAdapter();
-    return adapter != null && !adapter.info.isFallbackAdapter;
-  });
 }

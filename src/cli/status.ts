@@ -1,0 +1,110 @@
+import type { Status, WorkerStatus } from '../mesh/protocol/status.ts';
+import { type ApiClient, fetchStatus } from './api-client.ts';
+import type { StatusFlags } from './program.ts';
+import { printable, textTable } from './text-table.ts';
+
+/** `shoal status`: what a server serves and with whom. @throws BACKEND_FAILED where there is none */
+export async function status(
+  { server, json }: StatusFlags,
+  signal: AbortSignal,
+  client: ApiClient = { baseUrl: server, fetch },
+  write = (text: string) => void process.stdout.write(text),
+): Promise<void> {
+  const found = await fetchStatus(client, signal);
+  write(json ? `${JSON.stringify(found, null, 2)}\n` : statusText(server, found));
+}
+
+export function statusText(server: string, found: Status): string {
+  const { provider, ready, detail, model, pipeline, requestsInFlight, workers, nodes } = found;
+  const head = textTable([
+    ...(model === null
+      ? []
+      : [['model', `${model.id}: ${model.layers} layers, context ${model.contextLength}`]]),
+    ...(pipeline === null
+      ? []
+      : [['pipeline', pipeline.stages.map(({ name, shard }) => `${name} ${range(shard)}`).join(' → ')]]),
+    ['requests', `${requestsInFlight} in flight`],
+  ]);
+  return [
+    `${ready ? '✓' : '!'} ${server} (${provider}): ${printable(detail)}`,
+    ...section([], head),
+    ...section(WORKER_TITLES, workers.map(workerCells)),
+    ...section(NODE_TITLES, nodes.map(nodeCells)),
+    ...[
+      ...workers.map((w) => [w.name, w.problem] as const),
+      ...nodes.map((n) => [n.name, n.lastError] as const),
+    ]
+      .filter(([, problem]) => problem !== null)
+      .map(([name, problem], index) => `${index === 0 ? '\n' : ''}! ${printable(`${name}: ${problem}`)}`),
+    '',
+  ].join('\n');
+}
+
+function section(
+  titles: readonly string[],
+  rows: readonly (readonly string[])[] | readonly string[],
+): string[] {
+  if (rows.length === 0) return [];
+  const lines =
+    titles.length === 0 ? (rows as readonly string[]) : textTable([titles, ...(rows as readonly string[][])]);
+  return ['', ...lines.map((line) => `  ${line}`)];
+}
+
+const WORKER_TITLES = ['worker', 'state', 'layers', 'adapter', 'tokens/s', 'downloaded', 'hop'];
+
+function workerCells({
+  name,
+  state,
+  layers,
+  adapter,
+  tokensPerSecond,
+  downloadedBytes,
+  hop,
+}: WorkerStatus): string[] {
+  return [
+    name,
+    state,
+    layers === null ? '–' : range({ start: layers[0], end: layers[1] }),
+    adapter === null ? '–' : adapterName(adapter),
+    tokensPerSecond.toFixed(1),
+    megabytes(downloadedBytes),
+    hop === null
+      ? '–'
+      : `${(hop.uploadMs + hop.computeMs + hop.readbackMs).toFixed(1)} ms, link ${hop.wireRttMs.toFixed(1)} ms`,
+  ];
+}
+
+const NODE_TITLES = ['node', 'provider', 'state', 'in flight', 'first token', 'tokens/s', 'models'];
+
+function nodeCells(node: Status['nodes'][number]): string[] {
+  const { name, provider, state, inFlight, maxConcurrent, timeToFirstTokenMs, tokensPerSecond, models } =
+    node;
+  return [
+    name,
+    provider,
+    state,
+    `${inFlight} of ${maxConcurrent}`,
+    timeToFirstTokenMs === null ? '–' : `${timeToFirstTokenMs.toFixed(0)} ms`,
+    tokensPerSecond === null ? '–' : tokensPerSecond.toFixed(1),
+    few(models),
+  ];
+}
+
+type Adapter = NonNullable<WorkerStatus['adapter']>;
+
+function adapterName({ vendor, architecture, description, isFallback }: Adapter): string {
+  const name = description || `${vendor} ${architecture}`.trim() || 'unnamed';
+  return isFallback ? `${name} (software)` : name;
+}
+
+/** Layers [start, end) as people count them off: `0–3` holds 0, 1, 2 and 3. */
+function range({ start, end }: { readonly start: number; readonly end: number }): string {
+  return end - start === 1 ? `${start}` : `${start}–${end - 1}`;
+}
+
+const SHOWN_MODELS = 3;
+const few = (models: readonly string[]) =>
+  models.length <= SHOWN_MODELS
+    ? models.join(', ')
+    : `${models.slice(0, SHOWN_MODELS).join(', ')} and ${models.length - SHOWN_MODELS} more`;
+const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`;
