@@ -134,7 +134,11 @@ export function createOpenAiProxy(
     if (first.done) throw upstream.failed('ended its stream before the first event; look at its log');
     const told = toldToTheEnd(upstream, first.value, events, progress, names);
     return new Response(
-      sseBody(told, clock, () => answer.discard()),
+      sseBody(told, clock, () => {
+        // Cancelled before the first read, `told` never starts and reports nothing.
+        progress.report(progress.isFinished ? undefined : 'aborted');
+        answer.discard();
+      }),
       {
         headers: { ...kept(answer), ...SSE_HEADERS },
       },

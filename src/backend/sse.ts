@@ -1,6 +1,7 @@
 /** Server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html) as OpenAI's API uses them. */
 import { SSE_KEEPALIVE_MS } from '../config/limits.ts';
 import type { Clock } from './clock.ts';
+import { Watchdog } from './watchdog.ts';
 
 const encoder = new TextEncoder();
 
@@ -32,16 +33,25 @@ export function sseBody(
   hangUp: (reason: unknown) => void,
 ): ReadableStream<Uint8Array> {
   let pending: Promise<IteratorResult<Uint8Array>> | undefined;
+  let onSilent = () => {};
+  const watchdog = new Watchdog(clock, () => onSilent());
   return new ReadableStream({
     async pull(controller) {
       pending ??= events.next();
-      const result = await unlessSilent(pending, clock);
+      const silent = new Promise<'silent'>((resolve) => {
+        onSilent = () => resolve('silent');
+      });
+      watchdog.arm(SSE_KEEPALIVE_MS);
+      const result = await Promise.race([pending, silent]);
       if (result === 'silent') return controller.enqueue(KEEPALIVE);
+      watchdog.rest();
       pending = undefined;
-      if (result.done) controller.close();
-      else controller.enqueue(result.value);
+      if (!result.done) return controller.enqueue(result.value);
+      watchdog.stop();
+      controller.close();
     },
     async cancel(reason) {
+      watchdog.stop();
       hangUp(reason);
       await events.return(undefined);
     },
@@ -49,15 +59,11 @@ export function sseBody(
 }
 
 /** What `pending` gives, or `silent` when it takes longer than `ms`. */
-export async function unlessSilent<T>(
-  pending: Promise<T>,
-  clock: Clock,
-  ms = SSE_KEEPALIVE_MS,
-): Promise<T | 'silent'> {
+export async function unlessSilent<T>(pending: Promise<T>, clock: Clock, ms: number): Promise<T | 'silent'> {
   const settled = new AbortController();
   try {
     return await Promise.race([pending, clock.sleep(ms, settled.signal).then(() => 'silent' as const)]);
   } finally {
-    settled.abort();
+    settled.abort('settled');
   }
 }

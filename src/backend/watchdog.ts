@@ -1,5 +1,8 @@
 import type { Clock } from './clock.ts';
 
+/** Without one, abort() makes an exception and its stack trace, which costs as much as a small request. */
+const NO_REASON = 'no longer needed';
+
 /**
  * A deadline that is moved on with every sign of life. Moving it later costs no timer: the one that runs looks again when it
  * fires. A stream of a hundred events a second would otherwise make and drop a timer for each.
@@ -27,7 +30,7 @@ export class Watchdog {
     this.#ms = ms;
     this.#dueAt = this.#clock.now() + ms;
     if (this.#dueAt >= this.#wakesAt) return;
-    this.#sleeping?.abort();
+    this.#sleeping?.abort(NO_REASON);
     void this.#watch();
   }
 
@@ -40,7 +43,7 @@ export class Watchdog {
   stop(): void {
     this.rest();
     this.#wakesAt = Number.POSITIVE_INFINITY;
-    this.#sleeping?.abort();
+    this.#sleeping?.abort(NO_REASON);
     this.#sleeping = undefined;
   }
 
