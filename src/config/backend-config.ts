@@ -39,7 +39,7 @@ export interface NodeConfig {
 /** Milliseconds. */
 export interface Timeouts {
   readonly connect: number;
-  /** From sending the request to the first event of a stream, or to the headers of a whole answer. */
+  /** From sending the request to the first event of a stream; a whole answer, whose headers come last, may take UPSTREAM_ANSWER_MS. */
   readonly firstByte: number;
   /** Silence within a body. */
   readonly idle: number;

@@ -3,8 +3,8 @@ import OpenAI from 'openai';
 import type { Browser } from 'puppeteer';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { launchChromium } from '../support/chromium.ts';
+import { openGateway } from '../support/gateway.ts';
 import { MeshRun } from '../support/mesh-run.ts';
-import { openGateway } from './clients/gateway.ts';
 
 /**
  * Ten greedy texts of minnow: what llama.cpp wrote (recorded by tools/backends) is what the mesh writes. Servers that run,

@@ -1,11 +1,11 @@
 import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
-import { openProxyNodes } from '../../../src/backend/proxy-nodes.ts';
-import { parseModelBackend } from '../../../src/config/model-backend.ts';
-import type { AccessSettings } from '../../../src/server/access/open-access.ts';
-import { type RunningServer, startServer } from '../../../src/server/server.ts';
+import { openProxyNodes } from '../../src/backend/proxy-nodes.ts';
+import { parseModelBackend } from '../../src/config/model-backend.ts';
+import type { AccessSettings } from '../../src/server/access/open-access.ts';
+import { type RunningServer, startServer } from '../../src/server/server.ts';
 
-const PAGE = fileURLToPath(new URL('../../../dist', import.meta.url));
+const PAGE = fileURLToPath(new URL('../../dist', import.meta.url));
 
 /** A server in this process whose model_backend.yaml is `yaml`; for proxies. */
 export async function openGateway(yaml: string, access: AccessSettings = {}): Promise<RunningServer> {
