@@ -73,6 +73,8 @@ describe('before the first byte: a status', () => {
       'url in model_backend.yaml',
     ],
     [{ status: 401, error: 'unauthorized' }, 502, 'backend_failed', 'set api_key or bearer_token'],
+    [{ status: 403, error: '', page: true }, 502, 'backend_failed', 'OLLAMA_HOST'],
+    [{ status: 500, error: 'open model: file not found' }, 502, 'backend_failed', 'file not found'],
     [{ status: 301, error: '', page: true, headers: { location: '/x' } }, 502, 'backend_failed', 'redirect'],
   ])('%o', async (failure, status, code, message) => {
     await failing({ kind: 'status', ...failure });

@@ -25,11 +25,16 @@ export async function refusedBy(
   const { status, response } = answer;
   const text = await answer.text(MAX_UPSTREAM_EVENT_BYTES);
   const parsed = errorSchema.safeParse(parseJson(text ?? ''));
-  if (status === 401 || status === 403)
+  const said = parsed.success ? `: ${bounded(upstream, parsed.data.error, asked)}` : '';
+  if (status === 401)
     return upstream.failed(
       upstream.hasKey
-        ? `refused this node’s key (${status}); correct api_key or bearer_token in model_backend.yaml`
-        : `asks for a key (${status}); set api_key or bearer_token in model_backend.yaml`,
+        ? `refused this node’s key (401)${said}; correct api_key or bearer_token in model_backend.yaml`
+        : `asks for a key (401)${said}; set api_key or bearer_token in model_backend.yaml, or for a model of Ollama’s cloud run ollama signin there`,
+    );
+  if (status === 403)
+    return upstream.failed(
+      `refused this node (403)${said}; it answers to other host names only when started with OLLAMA_HOST=0.0.0.0, and a proxy before it may want another key`,
     );
   if (status === 429 || status === 503) {
     const given = Number(response.headers.get('retry-after') ?? Number.NaN);
@@ -48,11 +53,11 @@ export async function refusedBy(
 /** @param status of the answer; 500 for an error in the middle of a stream */
 export function saidError(upstream: Upstream, status: number, said: string, asked: Asked): ShoalError {
   const message = bounded(upstream, said, asked);
-  if (/\bmodel\b.*\bnot found\b/is.test(said)) return modelMissing(upstream, asked.theirs);
+  if (/^model (['"]).*\1 not found/i.test(said)) return modelMissing(upstream, asked.theirs);
   const missing = /does not support ((?:(?:tools|thinking|insert|vision|chat|generate)\s*)+)/i.exec(
     said,
   )?.[1];
-  if (missing !== undefined) return cannot(missing.trim().split(/\s+/), message, asked);
+  if (missing !== undefined) return cannot(missing.trim().split(/\s+/), asked);
   if (
     /longer than the context|exceeds? (?:the |maximum )?(?:available )?context|input length exceeds/i.test(
       said,
@@ -83,11 +88,11 @@ export function pullCommand(model: string): string {
     : 'on its machine run ollama list, and ask for one of those';
 }
 
-/** The parameter that a capability of Ollama's is asked for with. */
-function cannot(capabilities: readonly string[], message: string, { thinkParameter }: Asked): ShoalError {
+function cannot(capabilities: readonly string[], asked: Asked): ShoalError {
+  /** The parameter that each of Ollama's capabilities is asked for with. */
   const params: Record<string, string> = {
     tools: 'tools',
-    thinking: thinkParameter,
+    thinking: asked.thinkParameter,
     insert: 'suffix',
     vision: 'messages',
     chat: 'messages',
@@ -96,7 +101,7 @@ function cannot(capabilities: readonly string[], message: string, { thinkParamet
   const param = params[capabilities[0]?.toLowerCase() ?? ''] ?? 'model';
   return new ShoalError(
     'UNSUPPORTED_PARAMETER',
-    `${param} is not supported: ${message}; leave it out, or ask for another model`,
+    `${param} is not supported: to Ollama the model ${asked.ours} does not support ${capabilities.join(', ')}; leave it out, or ask for another model`,
     { param },
   );
 }
