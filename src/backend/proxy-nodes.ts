@@ -15,10 +15,13 @@ export interface ProxyNodesOptions {
   readonly clock?: Clock;
 }
 
+const CREATE: Record<ProxyConfig['provider'], (config: OpenAiProxyConfig, options: ProxyOptions) => Backend> =
+  { custom: createCustomBackend, vllm: createVllmBackend, ollama: createOllamaBackend };
+
 /** One per node of the config, in its order; nothing is connected yet. Connections end when the last node is closed. */
 export function openProxyNodes(config: ProxyConfig, options: ProxyNodesOptions = {}): PoolNode[] {
   const { provider, nodes, fxnId, timeouts, allowAddresses } = config;
-  const create = creatorOf(provider);
+  const create = CREATE[provider];
   const guarded = options.fetch ? null : createGuardedFetch({ allowAddresses, connectMs: timeouts.connect });
   const proxyOptions = { ...options, ...(guarded && { fetch: guarded.fetch }) };
   const open = new Set(nodes);
@@ -39,19 +42,4 @@ export function openProxyNodes(config: ProxyConfig, options: ProxyNodesOptions =
       anyModel: node.modelNameAlias !== undefined,
     };
   });
-}
-
-function creatorOf(
-  provider: ProxyConfig['provider'],
-): (config: OpenAiProxyConfig, options: ProxyOptions) => Backend {
-  switch (provider) {
-    case 'custom':
-      return createCustomBackend;
-    case 'vllm':
-      return createVllmBackend;
-    case 'ollama':
-      return createOllamaBackend;
-    default:
-      return provider satisfies never;
-  }
 }

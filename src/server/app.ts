@@ -73,6 +73,7 @@ export function createApp({ serving, requests, page, guard, access, metrics, nod
         : null,
       pipeline: live && { epoch: live.epoch, stages: live.infos() },
       workers: mesh?.workers() ?? [],
+      nodes: nodes(),
       requestsInFlight: requests.count,
     };
   };

@@ -1,5 +1,6 @@
 /** `GET /api/status`: what the server tells everyone about the mesh. The page polls it once a second. */
 import { z } from 'zod';
+import { PROVIDERS } from '../../config/backend-config.ts';
 import { capabilitySchema, hopSchema, stageInfoSchema } from './control.ts';
 
 export const workerStatusSchema = z.object({
@@ -19,8 +20,26 @@ export const workerStatusSchema = z.object({
   problem: z.string().nullable(),
 });
 
+/** As `NodeStatus` in src/backend/node-pool.ts. */
+const nodeStatusSchema = z.object({
+  id: z.string(),
+  /** `host:port` or a provider's name. */
+  name: z.string(),
+  provider: z.enum(PROVIDERS),
+  /** `failing`: nothing is sent to it; `probing`: it is asked, or given one request, to see whether it is back. */
+  state: z.enum(['ready', 'busy', 'failing', 'probing', 'unknown']),
+  inFlight: z.number(),
+  maxConcurrent: z.number(),
+  /** The first of them. */
+  models: z.array(z.string()).readonly(),
+  /** Moving averages of its answers; null before the first. */
+  timeToFirstTokenMs: z.number().nullable(),
+  tokensPerSecond: z.number().nullable(),
+  lastError: z.string().nullable(),
+});
+
 export const statusSchema = z.object({
-  provider: z.enum(['fxn', 'custom', 'vllm', 'ollama']),
+  provider: z.enum(PROVIDERS),
   ready: z.boolean(),
   /** One sentence: what is served, or what is missing. */
   detail: z.string(),
@@ -28,6 +47,8 @@ export const statusSchema = z.object({
   /** The live pipeline in order, or null. */
   pipeline: z.object({ epoch: z.number(), stages: z.array(stageInfoSchema) }).nullable(),
   workers: z.array(workerStatusSchema),
+  /** What requests are routed to: the mesh, the servers of the configuration, providers that joined. */
+  nodes: z.array(nodeStatusSchema).readonly(),
   requestsInFlight: z.number(),
 });
 
