@@ -1,5 +1,6 @@
 import { Chat } from './chat.tsx';
-import { Contribute, type ContributeProps } from './contribute.tsx';
+import type { ContributeProps } from './contribute.tsx';
+import { Lend } from './lend.tsx';
 import { PipelineView } from './pipeline-view.tsx';
 
 export function App(props: ContributeProps) {
@@ -15,7 +16,7 @@ export function App(props: ContributeProps) {
       </header>
       <main>
         <div class="side">
-          <Contribute {...props} />
+          <Lend {...props} />
           <PipelineView />
         </div>
         <Chat />

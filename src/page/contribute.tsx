@@ -4,6 +4,7 @@ import { layersText } from '../model/shard.ts';
 import { BUDGETS_GB, budgetBytes, DEFAULT_BUDGET_GB } from './budget.ts';
 import { Contributor } from './contributor.ts';
 import type { ContributorState } from './contributor-state.ts';
+import { Fact } from './fact.tsx';
 import { formatBytes } from './format.ts';
 import { remedyOf, STEPS, sentenceOf, stepOf } from './phase-text.ts';
 
@@ -14,7 +15,7 @@ export interface ContributeProps {
   readonly budgetGb?: number | undefined;
 }
 
-/** The card that lends this device's GPU. Nothing computes before Join. */
+/** Lends this device's GPU. Nothing computes before Join. */
 export function Contribute({ name, auto, budgetGb }: ContributeProps) {
   const budget = useSignal(budgetGb ?? DEFAULT_BUDGET_GB);
   const contributor = useMemo(
@@ -46,7 +47,7 @@ export function Contribute({ name, auto, budgetGb }: ContributeProps) {
   const { phase, adapter, progress, shard, error } = state.value;
   const idle = phase === 'idle' || phase === 'failed';
   return (
-    <section class="card" aria-labelledby="contribute-title">
+    <>
       <div class="card-head">
         <h2 id="contribute-title">Lend your GPU</h2>
         <span class={`pill ${phase}`}>{phase}</span>
@@ -115,7 +116,7 @@ export function Contribute({ name, auto, budgetGb }: ContributeProps) {
           </button>
         )}
       </div>
-    </section>
+    </>
   );
 }
 
@@ -134,15 +135,6 @@ function Steps({ state }: { state: ContributorState }) {
         </li>
       ))}
     </ol>
-  );
-}
-
-function Fact({ name, value }: { name: string; value: string }) {
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd>{value}</dd>
-    </div>
   );
 }
 

@@ -3,7 +3,8 @@ import type { MiddlewareHandler } from 'hono';
 /**
  * Nothing from elsewhere runs in the page or is fetched by it: it holds other people's prompts. `self` covers the
  * control WebSocket (CSP3 matches ws and wss of the same host). WebGPU needs no `wasm-unsafe-eval`, and without shared
- * memory no cross-origin isolation.
+ * memory no cross-origin isolation. Loopback is what the page's custom mode lends; other machines' endpoints are lent by
+ * `shoal worker`, so that no page can be made to scan a network.
  */
 const CONTENT_SECURITY_POLICY = [
   "default-src 'none'",
@@ -12,7 +13,7 @@ const CONTENT_SECURITY_POLICY = [
   "style-src 'self' 'unsafe-inline'",
   "img-src 'self' data:",
   "font-src 'self'",
-  "connect-src 'self'",
+  "connect-src 'self' http://localhost:* http://127.0.0.1:*",
   "manifest-src 'self'",
   "base-uri 'none'",
   "form-action 'none'",

@@ -65,7 +65,7 @@ const yaml = (rest = '') => `backend_provider: custom\nurl: "${upstreamUrl}"\nap
 const models = async () => (await client.models.list()).data.map(({ id }) => id);
 const list = (...ids: string[]) =>
   json({ object: 'list', data: ids.map((id) => ({ id, object: 'model', created: 1, owned_by: 'me' })) });
-const ask = (model: string) => ({ model, messages: [{ role: 'user', content: 'hi' }] }) as const;
+const ask = (model: string) => ({ model, messages: [{ role: 'user' as const, content: 'hi' }] });
 
 it('lends a backend: models, whole answers, streams; its key stays with it', async () => {
   const answers = streams([event(chunk('Hel')), event(chunk('lo', 'stop')), 'data: [DONE]\n\n']);
