@@ -30,6 +30,8 @@ export async function worker(flags: WorkerFlags, scope: Scope): Promise<void> {
     onProbe: (tab, line) => log.info(`${tab}: ${line}`),
   });
   scope.defer(() => fleet.close());
+  // Who tells every Shoal process to read its files anew must not lose the tabs.
+  scope.onHangUp(() => log.info('SIGHUP: tabs have no configuration that could be read anew'));
   log.info(`${flags.tabs} ${flags.tabs === 1 ? 'tab' : 'tabs'} for ${flags.server}`);
   await fleet.start();
   await untilStopped(scope.signal);
