@@ -117,7 +117,6 @@ export const generateLineSchema = z
 /** What one line adds to an answer; `end` on the last. */
 export type Piece = z.infer<typeof chatLineSchema>;
 export type PieceEnd = NonNullable<Piece['end']>;
-export type OllamaToolCall = Piece['toolCalls'][number];
 export type OllamaLogprob = Piece['logprobs'][number];
 
 /** As a status' body, and as a line of a stream that fails after it began. */
