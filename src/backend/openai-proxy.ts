@@ -44,8 +44,8 @@ export interface ProxyKind {
 export interface ProbedProxy {
   readonly config: OpenAiProxyConfig;
   readonly upstream: Upstream;
-  /** All that the backend serves, under its own names. @throws as `Upstream.request` */
-  served(signal: AbortSignal): Promise<readonly ServedModel[]>;
+  /** All that the backend serves, under its own names; null where it has no such list. @throws as `Upstream.request` */
+  served(signal: AbortSignal): Promise<readonly ServedModel[] | null>;
 }
 
 export interface ServedModel extends ModelInfo {
@@ -68,6 +68,10 @@ const modelListSchema = z.object({
     }),
   ),
 });
+
+/** After "the backend at …". */
+export const NO_MODEL_LIST =
+  'has no list of models (/v1/models); check url in model_backend.yaml, or name its model with model_name_alias';
 
 /** All that an answer's headers may carry on; cookies, server names and hop-by-hop headers stay behind. */
 const FORWARDED_HEADERS = ['retry-after', 'x-request-id', 'openai-processing-ms'];
@@ -192,11 +196,15 @@ export function createOpenAiProxy(
     return response;
   }
 
-  const served = async (signal: AbortSignal): Promise<readonly ServedModel[]> => {
+  const served = async (signal: AbortSignal): Promise<readonly ServedModel[] | null> => {
     const answer = await upstream.request(
       { path: '/models', accept: 'application/json', deadlineMs: UPSTREAM_PROBE_MS },
       signal,
     );
+    if (answer.status === 404 || answer.status === 405 || answer.status === 501) {
+      answer.discard();
+      return null;
+    }
     if (!answer.response.ok) {
       await refused(upstream, answer, { theirs: '', ours: '' }, {});
       throw upstream.failed(
@@ -221,8 +229,11 @@ export function createOpenAiProxy(
     provider: kind.provider,
     async models(signal) {
       const all = await served(signal);
-      if (alias === undefined) return all.map(({ id, created, ownedBy }) => ({ id, created, ownedBy }));
-      const own = all.find(({ id }) => id === alias);
+      if (alias === undefined) {
+        if (all === null) throw upstream.failed(NO_MODEL_LIST);
+        return all.map(({ id, created, ownedBy }) => ({ id, created, ownedBy }));
+      }
+      const own = all?.find(({ id }) => id === alias);
       const { provider } = kind;
       return [{ id: config.fxnId ?? alias, created: own?.created ?? 0, ownedBy: own?.ownedBy ?? provider }];
     },

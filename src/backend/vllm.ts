@@ -10,6 +10,7 @@ import { serverRootUrl } from './api-url.ts';
 import type { Backend, Readiness } from './backend.ts';
 import {
   createOpenAiProxy,
+  NO_MODEL_LIST,
   type OpenAiProxyConfig,
   type ProbedProxy,
   type ProxyOptions,
@@ -52,6 +53,7 @@ async function readinessOf(proxy: ProbedProxy, signal: AbortSignal): Promise<Rea
       );
     }
     const models = await served(signal);
+    if (models === null) throw upstream.failed(NO_MODEL_LIST);
     const names = models.map(({ id }) => id);
     const alias = config.modelNameAlias;
     if (names.length === 0) return notReady('vLLM serves no model; look at its log');

@@ -159,6 +159,46 @@ describe('forwarding', () => {
     expect(answer).toEqual({ ...ANSWER, model: 'mine' });
   });
 
+  it('exchanges it in what a backend says of it, and nowhere else', async () => {
+    use({ modelNameAlias: 'llama3' });
+    upstream.handler = json(
+      {
+        error: {
+          message: 'The model `llama3` is not llama3-8b.',
+          type: 'NotFoundError',
+          param: 'model',
+          code: 404,
+        },
+      },
+      404,
+    );
+    await expect(chat()).rejects.toMatchObject({
+      status: 404,
+      message: expect.stringContaining('The model `mine` is not llama3-8b.'),
+    });
+    upstream.handler = streams([
+      event(chunk('llama3')),
+      event({ error: { message: "model 'llama3' crashed" } }),
+    ]);
+    expect(await read()).toMatchObject({
+      text: 'llama3',
+      models: new Set(['mine']),
+      error: { message: expect.stringContaining("model 'mine' crashed") },
+    });
+  });
+
+  it('keeps every digit and escape of an answer, with an alias too', async () => {
+    use({ modelNameAlias: 'llama3-8b' });
+    const wire = '{"id":12345678901234567890,"model":"llama3-8b","choices":[{"x":1.0,"s":"\\u00e9\\/"}]}';
+    upstream.handler = (response) =>
+      response.writeHead(200, { 'content-type': 'application/json' }).end(wire);
+    const response = await backend.chatCompletions(
+      { model: 'mine', messages },
+      { signal: new AbortController().signal },
+    );
+    expect(await response.text()).toBe(wire.replace('llama3-8b', 'mine'));
+  });
+
   it('lists the backend’s models, or its own name for the one', async () => {
     upstream.handler = json({
       object: 'list',
@@ -188,6 +228,30 @@ describe('forwarding', () => {
     expect(await backend.readiness(signal)).toMatchObject({
       ready: false,
       detail: expect.stringContaining('cannot be reached'),
+    });
+  });
+});
+
+describe('a backend without a list of models', () => {
+  const { signal } = new AbortController();
+  beforeEach(() => {
+    upstream.handler = json({ detail: 'Not Found' }, 404);
+  });
+
+  it('serves the model that its alias names', async () => {
+    use({ modelNameAlias: 'llama3-8b', fxnId: 'mine' });
+    expect(await backend.models(signal)).toEqual([{ id: 'mine', created: 0, ownedBy: 'custom' }]);
+    expect(await backend.readiness(signal)).toEqual({
+      ready: true,
+      detail: 'forwarding to llama3-8b of a custom backend, which has no list of models',
+    });
+  });
+
+  it('is asked for that name without one', async () => {
+    await expect(backend.models(signal)).rejects.toMatchObject({ code: 'BACKEND_FAILED' });
+    expect(await backend.readiness(signal)).toMatchObject({
+      ready: false,
+      detail: expect.stringContaining('model_name_alias'),
     });
   });
 });

@@ -36,13 +36,13 @@ afterEach(async () => {
   await raw.close();
 });
 
-function use(target: string, resolve?: Resolve): void {
+function use(target: string, resolve?: Resolve, limits = timeouts): void {
   guarded = createGuardedFetch({
     allowAddresses: [],
     connectMs: timeouts.connect,
     ...(resolve && { resolve }),
   });
-  backend = createCustomBackend({ url: target, timeouts }, { fetch: guarded.fetch });
+  backend = createCustomBackend({ url: target, timeouts: limits }, { fetch: guarded.fetch });
 }
 
 interface Outcome {
@@ -384,6 +384,80 @@ describe('after the first event, an event', () => {
       param: 'logprobs',
       done: false,
     });
+  });
+});
+
+describe('clients', () => {
+  /** An endless stream; says how much of it the other side has taken. */
+  function endless() {
+    const state = { taken: () => 0 };
+    raw.script = (socket) => {
+      state.taken = () => socket.bytesWritten - socket.writableLength;
+      socket.write(EVENTS_HEAD);
+      const bytes = chunked(event(chunk('x'.repeat(64_000))));
+      const fill = () => {
+        while (!socket.destroyed && socket.write(bytes));
+      };
+      socket.on('drain', fill);
+      fill();
+    };
+    return state;
+  }
+  const open = (signal?: AbortSignal) =>
+    fetch(`${api.baseURL}/chat/completions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ model: 'm', messages: [], stream: true }),
+      ...(signal && { signal }),
+    });
+
+  it('that read slowly slow the backend down, and are not cut off for it', async () => {
+    const stream = endless();
+    const reader = (await open()).body!.getReader();
+    await reader.read();
+    let before = -1;
+    await expect
+      .poll(
+        () => {
+          const isStill = stream.taken() === before;
+          before = stream.taken();
+          return isStill;
+        },
+        { interval: timeouts.idle * 2, timeout: 10_000 },
+      )
+      .toBe(true);
+    // The buffers of four sockets; unbounded, some hundred megabytes would have passed.
+    expect(stream.taken()).toBeLessThan(64 * 1024 * 1024);
+    const taken = stream.taken();
+    // Silent for twice the idle deadline, which was the client's silence: the stream goes on.
+    for (let read = 0; read < taken; ) {
+      const { value, done } = await reader.read();
+      expect(done).toBe(false);
+      read += value!.length;
+    }
+    await expect.poll(() => stream.taken()).toBeGreaterThan(taken);
+    await reader.cancel();
+    await expectCleanUp();
+  });
+
+  it.each([
+    ['before the first event', () => {}],
+    ['in the middle', says(HELLO)],
+  ])('that hang up %s leave nothing at the backend', async (_, script) => {
+    // No deadline may do what the hang-up has to.
+    use(url, undefined, { connect: 1_000, firstByte: 60_000, idle: 60_000 });
+    raw.script = script;
+    const abort = new AbortController();
+    const call = open(abort.signal).then((response) => response.text());
+    const ended = call.then(
+      () => 'answered',
+      () => 'aborted',
+    );
+    await expect.poll(() => raw.requests).toBe(1);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    abort.abort();
+    expect(await ended).toBe('aborted');
+    await expectCleanUp();
   });
 });
 
