@@ -59,7 +59,16 @@ const modelsSchema = z.object({ data: z.array(z.object({ id: z.string() })) });
 
 /** @throws BACKEND_FAILED where the server cannot be reached or answers something else */
 export async function fetchStatus(client: ApiClient, signal: AbortSignal): Promise<Status> {
-  return statusSchema.parse(await getJson(client, '/api/status', signal));
+  const body = await getJson(client, '/api/status', signal).catch((error: unknown) => {
+    if (error instanceof SyntaxError) return null;
+    throw error;
+  });
+  const parsed = statusSchema.safeParse(body);
+  if (parsed.success) return parsed.data;
+  throw new ShoalError(
+    'BACKEND_FAILED',
+    `${client.baseUrl}/api/status answers something else than this version of Shoal knows; is it a Shoal server, of the same version?`,
+  );
 }
 
 /** @throws BACKEND_FAILED; MODEL_NOT_FOUND where the server lists none */

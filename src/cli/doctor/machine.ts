@@ -30,7 +30,7 @@ export interface BrowserProbe {
   adapter(signal: AbortSignal): Promise<ProbedAdapter | null>;
 }
 
-/** @param isNeeded false where the node only forwards */
+/** @param isNeeded false where the node only forwards; its adapter is then not looked for, which takes seconds */
 export function browserChecks(isNeeded: boolean, probe: BrowserProbe = systemBrowser): Check[] {
   const trouble = (detail: string, remedy: string): Finding =>
     isNeeded ? failure(detail, remedy) : warning(detail, `${remedy} (a proxy does without)`);
@@ -49,7 +49,7 @@ export function browserChecks(isNeeded: boolean, probe: BrowserProbe = systemBro
         : ok(found);
     },
   };
-  if (chrome === null) return [browser];
+  if (chrome === null || !isNeeded) return [browser];
   const adapter: Check = {
     name: 'adapter',
     async run(signal) {

@@ -1,0 +1,124 @@
+import { expect, it } from 'vitest';
+import { status, statusText } from '../../src/cli/status.ts';
+import type { Status } from '../../src/mesh/protocol/status.ts';
+
+const worker: Status['workers'][number] = {
+  peer: 'peer-1',
+  name: 'tab-1',
+  state: 'serving',
+  layers: [0, 5],
+  adapter: { vendor: 'google', architecture: 'swiftshader', description: '', isFallback: true },
+  gemvMacsPerSecond: 1e9,
+  tokensPerSecond: 12.34,
+  downloadedBytes: 7_900_000,
+  hop: {
+    uploadMs: 1,
+    computeMs: 2,
+    readbackMs: 3,
+    packMs: 9,
+    unpackMs: 9,
+    wireRttMs: 1.25,
+    bytesPerToken: 100,
+  },
+  problem: null,
+};
+const spare: Status['workers'][number] = {
+  ...worker,
+  name: 'phone',
+  state: 'joined',
+  layers: null,
+  adapter: null,
+  hop: null,
+  tokensPerSecond: 0,
+  downloadedBytes: 0,
+  problem: 'too little memory\x1b[2J for a layer',
+};
+const found: Status = {
+  provider: 'fxn',
+  ready: true,
+  detail: 'minnow is served',
+  model: { id: 'minnow', layers: 8, contextLength: 512 },
+  pipeline: {
+    epoch: 3,
+    stages: [
+      { peer: 'peer-1', name: 'tab-1', shard: { start: 0, end: 5, embedding: true, head: false } },
+      { peer: 'peer-2', name: 'tab-2', shard: { start: 5, end: 6, embedding: false, head: true } },
+    ],
+  },
+  workers: [worker, spare],
+  nodes: [
+    {
+      id: 'a',
+      name: 'gpu.example:8000',
+      provider: 'vllm',
+      state: 'failing',
+      inFlight: 2,
+      maxConcurrent: 16,
+      models: ['a', 'b', 'c', 'd'],
+      timeToFirstTokenMs: 81.6,
+      tokensPerSecond: null,
+      lastError: 'HTTP 500',
+    },
+  ],
+  requestsInFlight: 2,
+};
+
+it('shows the pipeline, the workers and the nodes', () => {
+  expect(statusText('http://h', found).split('\n')).toEqual([
+    '✓ http://h (fxn): minnow is served',
+    '',
+    '  model     minnow: 8 layers, context 512',
+    '  pipeline  tab-1 0–4 → tab-2 5',
+    '  requests  2 in flight',
+    '',
+    '  worker  state    layers  adapter                        tokens/s  downloaded  hop',
+    '  tab-1   serving  0–4     google swiftshader (software)  12.3      7.9 MB      6.0 ms, link 1.3 ms',
+    '  phone   joined   –       –                              0.0       0.0 MB      –',
+    '',
+    '  node              provider  state    in flight  first token  tokens/s  models',
+    '  gpu.example:8000  vllm      failing  2 of 16    82 ms        –         a, b, c and 1 more',
+    '',
+    '! phone: too little memory [2J for a layer',
+    '! gpu.example:8000: HTTP 500',
+    '',
+  ]);
+});
+
+it('shows a server that serves nothing yet', () => {
+  const empty = {
+    ...found,
+    ready: false,
+    detail: 'no workers',
+    model: null,
+    pipeline: null,
+    workers: [],
+    nodes: [],
+  };
+  expect(statusText('http://h', { ...empty, requestsInFlight: 0 })).toBe(
+    '! http://h (fxn): no workers\n\n  requests  0 in flight\n',
+  );
+});
+
+it('is JSON for programs, as the server gives it', async () => {
+  const written: string[] = [];
+  const client = { baseUrl: 'http://h', fetch: async () => Response.json(found) };
+  await status(
+    { server: 'http://h', json: true },
+    new AbortController().signal,
+    client,
+    (text) => void written.push(text),
+  );
+  expect(JSON.parse(written.join(''))).toEqual(found);
+});
+
+it('says so when something else answers there', async () => {
+  for (const answer of [Response.json({ hello: 'world' }), new Response('<html>')]) {
+    const client = { baseUrl: 'http://h', fetch: async () => answer };
+    await expect(status({ server: 'http://h' }, new AbortController().signal, client)).rejects.toThrow(
+      expect.objectContaining({
+        code: 'BACKEND_FAILED',
+        message: expect.stringMatching(/http:\/\/h\/api\/status .*is it a Shoal server/),
+      }),
+    );
+  }
+});
