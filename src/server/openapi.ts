@@ -128,17 +128,26 @@ function answering(options: {
         description: 'The answer; with `stream: true` as server-sent events.',
         content: {
           'application/json': { schema: ref(answer) },
-          'text/event-stream': {
-            schema: {
-              type: 'string',
-              description: `Each event's data is a ${chunk}; the last is \`[DONE]\`. A failure after the stream has begun is an event with an Error, and the stream ends without \`[DONE]\`. Comments (\`: waiting\`) keep the connection alive.`,
-            },
-            'x-event-schema': ref(chunk),
-          },
+          'text/event-stream': { schema: eventOf(chunk) },
         },
       },
       ...errors(...ASKING),
     },
+  };
+}
+
+/** Before OpenAPI 3.2, which has `itemSchema` for it, a stream's schema describes each of its events. */
+function eventOf(chunk: string): Json {
+  const inJson = (name: string) => ({
+    type: 'string',
+    contentMediaType: 'application/json',
+    contentSchema: ref(name),
+  });
+  return {
+    type: 'object',
+    description: `Server-sent events, each with a ${chunk} as its data; the last is \`[DONE]\`. A failure after the stream has begun is an event with an Error, and the stream ends without \`[DONE]\`. Comments (\`: waiting\`) keep the connection alive.`,
+    required: ['data'],
+    properties: { data: { anyOf: [{ const: '[DONE]' }, inJson(chunk), inJson('Error')] } },
   };
 }
 
