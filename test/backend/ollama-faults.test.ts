@@ -1,7 +1,7 @@
 import OpenAI from 'openai';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { OpenAiProxyConfig } from '../../src/backend/openai-proxy.ts';
-import { MAX_UPSTREAM_EVENT_BYTES } from '../../src/config/limits.ts';
+import { MAX_UPSTREAM_BODY_BYTES, MAX_UPSTREAM_EVENT_BYTES } from '../../src/config/limits.ts';
 import { Secret } from '../../src/config/secret.ts';
 import type { Failure, FakeOllamaOptions } from '../support/fake-ollama.ts';
 import { until } from '../support/until.ts';
@@ -267,6 +267,25 @@ describe('the client', () => {
     await new Promise((resolve) => setTimeout(resolve, 20));
     expect(asked).toBeLessThan(10);
     await reader.cancel();
+  });
+
+  it('gets no whole answer without end', async () => {
+    const content = 'x'.repeat(512 * 1024);
+    const line = `${JSON.stringify({ model: 'm', message: { role: 'assistant', content }, done: false })}\n`;
+    const bytes = new TextEncoder().encode(line);
+    let cancelled = false;
+    const endless = new ReadableStream<Uint8Array>({
+      pull: (controller) => controller.enqueue(bytes),
+      cancel: () => {
+        cancelled = true;
+      },
+    });
+    ollama = await setUpOllama({}, {}, { fetch: async () => new Response(endless) });
+    await expect(ollama.chat()).rejects.toMatchObject({
+      status: 502,
+      message: expect.stringContaining(`more than ${MAX_UPSTREAM_BODY_BYTES} bytes; ask for a stream`),
+    });
+    expect(cancelled).toBe(true);
   });
 
   it('is told when the server goes down', async () => {
