@@ -16,12 +16,13 @@ export interface ShoalRun {
 export function runShoal(
   args: readonly string[],
   command: readonly string[] = ['node', 'bin/shoal.mjs'],
+  env: Readonly<Record<string, string>> = {},
 ): ShoalRun {
   const [program, ...first] = command as [string, ...string[]];
   const child = spawn(program, [...first, ...args], {
     cwd: ROOT,
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, NO_COLOR: '1' },
+    env: { ...process.env, NO_COLOR: '1', ...env },
   });
   const output = { stdout: '', stderr: '' };
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
