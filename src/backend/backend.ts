@@ -23,7 +23,10 @@ export interface Backend {
 export interface RequestContext {
   /** Aborts when the client hangs up. */
   readonly signal: AbortSignal;
-  /** Called at most once, when the answer has ended in whatever way; for metrics and routing, never for the client. */
+  /**
+   * Called once when an answer has ended in whatever way, and at most once where the call throws; for metrics and routing,
+   * never for the client. The router holds the request's place on its node until then, or until `signal` aborts.
+   */
   readonly onAnswered?: (report: AnswerReport) => void;
 }
 

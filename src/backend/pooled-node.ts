@@ -168,9 +168,7 @@ export class PooledNode {
     await this.readiness.refresh();
     const { value, error } = this.readiness;
     if (error !== null) this.readiness.set({ ready: false, detail: error.message });
-    if (wasReady === false && error === null && value?.ready === true) {
-      this.#breaker.probedReady(this.#clock.now());
-    }
+    if (wasReady === false && error === null && value?.ready === true) this.#breaker.recovered();
   }
 
   status(): NodeStatus {

@@ -2,7 +2,7 @@
  * Whether a node is given requests, from what became of those it had. Pure: time and chance are passed in.
  *
  * closed → open after failures in a row, or a share of failures over a window; open → half-open when its back-off has
- * passed or a probe found the node ready; half-open admits one trial; the trial's first byte closes the circuit on
+ * passed; half-open admits one trial. The trial's first byte, or a probe that found the node back, closes the circuit on
  * probation: the back-off is forgotten with the first whole answer, and until then one more failure opens it again.
  */
 import {
@@ -85,8 +85,7 @@ export class CircuitBreaker {
     return {
       answering: () => {
         if (ended || !isTrial || generation !== this.#generation || this.#retryAtMs === null) return;
-        this.#close();
-        this.#failuresInRow = BREAKER_FAILURES - 1;
+        this.#closeOnProbation();
         generation = this.#generation;
       },
       succeeded: (atMs) => end(() => this.#succeeded(atMs)),
@@ -95,9 +94,9 @@ export class CircuitBreaker {
     };
   }
 
-  /** A probe found the node ready: no need to wait longer for the trial. */
-  probedReady(nowMs: number): void {
-    if (this.#retryAtMs !== null) this.#retryAtMs = Math.min(this.#retryAtMs, nowMs);
+  /** The node was not ready when it was probed, and now is: nobody need wait, nor wait for a trial. */
+  recovered(): void {
+    if (this.#retryAtMs !== null) this.#closeOnProbation();
   }
 
   #succeeded(nowMs: number): void {
@@ -125,6 +124,11 @@ export class CircuitBreaker {
     this.#retryAtMs = nowMs + backoff * (0.5 + random / 2);
     this.#openings++;
     this.#nextGeneration();
+  }
+
+  #closeOnProbation(): void {
+    this.#close();
+    this.#failuresInRow = BREAKER_FAILURES - 1;
   }
 
   #close(): void {

@@ -149,10 +149,13 @@ describe('CircuitBreaker', () => {
     expect(breaker.state(0)).toBe('closed');
   });
 
-  it('need not wait when a probe found the node ready', () => {
+  it('closes on probation when a probe found the node back, for all and at once', () => {
     const breaker = opened();
-    breaker.probedReady(10);
-    expect(breaker.state(10)).toBe('half-open');
+    breaker.recovered();
+    expect(breaker.state(10)).toBe('closed');
+    const requests = Array.from({ length: 3 }, () => breaker.admit(10));
+    requests[0]!.failed(10, LONGEST);
+    expect(breaker.waitMs(10)).toBe(2 * BREAKER_BACKOFF_MIN_MS);
   });
 
   it('holds through random histories: open admits nothing, half-open one, and it always comes back', () => {
