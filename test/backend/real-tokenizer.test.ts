@@ -51,6 +51,36 @@ describe.each(['minnow-like', 'llama2-like'])('%s', (name) => {
     }
   });
 
+  it('tells log probabilities with the bytes of the text, cut where a stop string cuts it', async () => {
+    const text = ' the Zoë 🐟 of time.';
+    const start = tokenizer.encode('x', { addSpecialTokens: false }).length;
+    const next = tokenizer.encode(`x${text}`, { addSpecialTokens: false }).slice(start);
+    const generator = new FakeGenerator(async function* () {
+      for (const id of next) yield { type: 'token', id, logprobs: { picked: -1, top: [] } };
+      yield { type: 'finished', reason: 'length' };
+    });
+    const backend = createFxnBackend({ generator, model, readiness: () => ({ ready: true, detail: '' }) });
+    const told = async (extra: object) => {
+      const body = { model: name, prompt: 'x', logprobs: 0, ...extra };
+      const answer = await backend.completions(body, { signal: new AbortController().signal });
+      return (await answer.json()).choices[0];
+    };
+    const { logprobs } = await told({});
+    const bytes = next.flatMap((id) => [...tokenizer.tokenBytes(id)!]);
+    expect(new TextDecoder().decode(Uint8Array.from(bytes))).toBe(text);
+    expect(logprobs.tokens).toHaveLength(next.length);
+    const points = [...text];
+    for (const [index, token] of logprobs.tokens.entries()) {
+      if (token.startsWith('bytes:')) continue;
+      const at = logprobs.text_offset[index];
+      expect(points.slice(at, at + [...token].length).join('')).toBe(token);
+    }
+    const cut = await told({ stop: ' of' });
+    expect(cut.text).toBe(' the Zoë 🐟');
+    const kept = logprobs.text_offset.filter((at: number) => at < [...cut.text].length).length;
+    expect(cut.logprobs.tokens).toEqual(logprobs.tokens.slice(0, kept));
+  });
+
   it('starts an empty completion from BOS alone, and keeps the space before the first word', async () => {
     const next = tokenizer.encode('x the', { addSpecialTokens: false }).slice(1);
     const generator = new FakeGenerator(async function* () {

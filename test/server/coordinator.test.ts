@@ -121,7 +121,7 @@ describe('a generation', () => {
     );
     await until(() => held.length === MAX_SEQUENCES_PER_STAGE);
     expect(harness.mesh.coordinator.inFlight).toBe(MAX_CONCURRENT_REQUESTS);
-    await expect(collect(generate())).rejects.toMatchObject({ code: 'OVERLOADED' });
+    await expect(collect(generate())).rejects.toMatchObject({ code: 'OVERLOADED', retryAfterSeconds: 2 });
     expect(worker!.sequences.size).toBe(MAX_SEQUENCES_PER_STAGE);
     worker!.misbehaviour = {};
     for (const send of held) send();
