@@ -22,7 +22,8 @@ export function App(props: ContributeProps) {
         <Chat />
       </main>
       <footer class="muted small">
-        Whoever serves layers can read the prompts that pass through them. Do not send secrets.
+        Whoever serves layers, or lends an endpoint, can read the prompts that pass through. Do not send
+        secrets.
       </footer>
     </>
   );

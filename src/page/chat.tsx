@@ -4,7 +4,11 @@ import { layersText } from '../model/shard.ts';
 import { type Served, streamChat } from './chat-stream.ts';
 import { Conversation, type Turn } from './conversation.ts';
 import { renderMarkdown } from './markdown.ts';
+import { offeredModels } from './offered-models.ts';
 import { status } from './status.ts';
+
+/** As DEFAULT_MODEL_ID in src/config/catalogue.ts, which needs Node. */
+const DEFAULT_MODEL = 'minnow';
 
 const EXAMPLES = [
   'What is the capital of Japan?',
@@ -27,7 +31,9 @@ export function Chat() {
   }, []);
   const log = useRef<HTMLDivElement>(null);
   const ready = status.value?.ready ?? false;
-  const model = status.value?.model?.id ?? '';
+  const chosen = useSignal('');
+  const models = offeredModels(status.value);
+  const model = models.includes(chosen.value) ? chosen.value : (models[0] ?? '');
 
   // New text scrolls into view unless the reader has scrolled up.
   const sticky = useRef(true);
@@ -45,6 +51,20 @@ export function Chat() {
     <section class="card chat" aria-labelledby="chat-title">
       <div class="card-head">
         <h2 id="chat-title">Chat</h2>
+        {models.length > 1 && (
+          <select
+            class="model"
+            aria-label="Model"
+            value={model}
+            onChange={(event) => (chosen.value = event.currentTarget.value)}
+          >
+            {models.map((id) => (
+              <option key={id} value={id}>
+                {id}
+              </option>
+            ))}
+          </select>
+        )}
         {turns.value.length > 0 && (
           <button type="button" class="quiet" onClick={() => conversation.clear()}>
             New chat
@@ -63,7 +83,11 @@ export function Chat() {
       >
         {turns.value.length === 0 && (
           <div class="examples">
-            <p class="muted">The embedded model is a tiny demo. It knows a small world; try:</p>
+            <p class="muted">
+              {model === DEFAULT_MODEL || model === ''
+                ? 'The embedded model is a tiny demo. It knows a small world; try:'
+                : `${model} answers; try:`}
+            </p>
             {EXAMPLES.map((example) => (
               <button
                 key={example}

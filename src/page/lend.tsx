@@ -6,7 +6,7 @@ type Mode = 'gpu' | 'endpoint';
 
 const MODES: readonly (readonly [Mode, string])[] = [
   ['gpu', 'This GPU'],
-  ['endpoint', 'A local endpoint'],
+  ['endpoint', 'Local endpoint'],
 ];
 
 /** The card by which a device contributes. Both ways stay as they are while the other is shown, and both may run. */

@@ -1,8 +1,9 @@
 import { layersText } from '../model/shard.ts';
 import { formatRate } from './format.ts';
+import { NodesView } from './nodes-view.tsx';
 import { serverReachable, status } from './status.ts';
 
-/** Who holds which layers, in the order a token travels. */
+/** Who holds which layers, in the order a token travels, and who answers whole requests. */
 export function PipelineView() {
   const current = status.value;
   if (!serverReachable.value) {
@@ -16,6 +17,7 @@ export function PipelineView() {
   const byPeer = new Map(current.workers.map((worker) => [worker.peer, worker]));
   const stages = current.pipeline?.stages ?? [];
   const inPipeline = new Set(stages.map((stage) => stage.peer));
+  const endpoints = current.nodes.filter(({ provider }) => provider !== 'fxn');
   const spares = current.workers.filter((worker) => !inPipeline.has(worker.peer));
   return (
     <section class="card" aria-labelledby="pipeline-title">
@@ -60,6 +62,7 @@ export function PipelineView() {
           ))}
         </ul>
       )}
+      {endpoints.length > 0 && <NodesView nodes={endpoints} />}
       <p class="muted small">
         {current.model && `${current.model.id}, ${current.model.layers} layers · `}
         {current.workers.length} worker{current.workers.length === 1 ? '' : 's'} · {current.requestsInFlight}{' '}
