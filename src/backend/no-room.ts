@@ -15,10 +15,14 @@ export function noRoom(nodes: readonly PooledNode[]): ShoalError {
     const inFlight = busy.reduce((sum, node) => sum + node.inFlight, 0);
     const places = busy.reduce((sum, { node }) => sum + node.maxConcurrent, 0);
     const failing = nodes.length - busy.length;
+    const who = many ? `${busy.length} of ${nodes.length} nodes are` : 'the node is';
+    const pausing = busy.some(({ waitMs }) => waitMs > 0) ? ', or asked for a pause' : '';
+    const rest = failing > 0 ? `; the other ${failing} failed` : '';
+    const retryAfterSeconds = soonestSeconds(busy) || RETRY_AFTER_SECONDS;
     return new ShoalError(
       'OVERLOADED',
-      `${many ? `${busy.length} of ${nodes.length} nodes are` : 'the node is'} busy with ${inFlight} of ${places} requests${failing > 0 ? `, the other ${failing} failing` : ''}; send the request again in a moment`,
-      { retryAfterSeconds: soonestSeconds(busy) || RETRY_AFTER_SECONDS },
+      `${who} busy with ${inFlight} of ${places} requests${pausing}${rest}; send the request again in ${retryAfterSeconds} s`,
+      { retryAfterSeconds },
     );
   }
   const retryAfterSeconds = soonestSeconds(nodes);

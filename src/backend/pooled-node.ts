@@ -1,5 +1,6 @@
 /** One node of a pool as the router sees it: its requests, its health, its speed and its models. */
 import {
+  MAX_NODE_ERROR_CHARS,
   MAX_NODE_MODELS,
   MAX_STATUS_MODELS,
   NODE_BUSY_MAX_MS,
@@ -13,7 +14,7 @@ import type { NodeStatus, PoolNode } from './node-pool.ts';
 import { Remembered } from './remembered.ts';
 import type { RouteFailure } from './route-failure.ts';
 
-/** One request on its node. It holds its place until one of these, or `onEnded` of the node's owner, ends it. */
+/** One request on its node. It holds its place until `answered`, `failed` or `aborted`, whichever is first. */
 export interface RoutedAttempt {
   /** The response is there, and not yet its end. */
   answering(): void;
@@ -58,8 +59,10 @@ export class PooledNode {
     return this.#inFlight;
   }
 
+  /** Why its last request failed, or why it is not ready. */
   get lastError(): string | null {
-    return this.#lastError ?? this.readiness.error?.message ?? null;
+    const { value } = this.readiness;
+    return this.#lastError ?? (value?.ready === false ? value.detail : null);
   }
 
   /** Its circuit breaker lets no request through. */
@@ -183,7 +186,7 @@ export class PooledNode {
       models: (this.models.value ?? []).slice(0, MAX_STATUS_MODELS).map((model) => model.id),
       timeToFirstTokenMs: this.#speed?.timeToFirstTokenMs ?? null,
       tokensPerSecond: this.#speed?.tokensPerSecond ?? null,
-      lastError: this.lastError,
+      lastError: this.lastError?.slice(0, MAX_NODE_ERROR_CHARS) ?? null,
     };
   }
 

@@ -266,6 +266,8 @@ export const NODE_MODELS_WAIT_MS = 1_000;
 export const MAX_NODE_MODELS = 1_024;
 /** Models of one node in `GET /api/status`, which pages poll once a second. */
 export const MAX_STATUS_MODELS = 16;
+/** A node's last error there: a sentence or two. */
+export const MAX_NODE_ERROR_CHARS = 300;
 /** Longest that a node's Retry-After keeps requests from it: one that says "tomorrow" is tried again all the same. */
 export const NODE_BUSY_MAX_MS = 60_000;
 /** A new measurement's weight in a node's speed: about the last ten requests count. */

@@ -676,6 +676,13 @@ describe('status', () => {
       },
     ]);
   });
+
+  it('says why a node is not ready, before any request failed on it', async () => {
+    const node = new ScriptedBackend();
+    node.ready = { ready: false, detail: 'loading' };
+    const setup = await Setup.of([node]);
+    expect(setup.status()).toMatchObject({ state: 'failing', lastError: 'loading' });
+  });
 });
 
 describe('over random failures', () => {
