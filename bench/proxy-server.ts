@@ -23,5 +23,6 @@ const server = await startServer({
 process.send?.(server.url);
 process.on('message', (question) => {
   if (question === 'settle') globalThis.gc?.();
-  process.send?.(process.memoryUsage().rss);
+  const { user, system } = process.cpuUsage();
+  process.send?.({ rssBytes: process.memoryUsage().rss, cpuMs: (user + system) / 1000 });
 });

@@ -2,7 +2,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { Agent, type ClientRequest, type IncomingMessage, request } from 'node:http';
-import { cpus } from 'node:os';
+import { cpus, loadavg } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import type { BenchRequest, Noted } from './proxy-backend.ts';
@@ -57,11 +57,12 @@ async function drain(response: IncomingMessage): Promise<string> {
   return text;
 }
 
-async function rssBytes(settled = false): Promise<number> {
+async function usage(settled = false): Promise<{ rssBytes: number; cpuMs: number }> {
   proxy.child.send(settled ? 'settle' : 'now');
-  const [bytes] = (await once(proxy.child, 'message')) as [number];
-  return bytes;
+  const [used] = (await once(proxy.child, 'message')) as [{ rssBytes: number; cpuMs: number }];
+  return used;
 }
+const rssBytes = async (settled = false) => (await usage(settled)).rssBytes;
 
 const noted = async () => (await (await fetch(`${backend.url}/noted`)).json()) as Noted;
 const sorted = (values: number[]) => values.toSorted((a, b) => a - b);
@@ -70,10 +71,15 @@ const quantile = (values: number[], q: number) => {
   return inOrder[Math.min(inOrder.length - 1, Math.floor(inOrder.length * q))] ?? Number.NaN;
 };
 
+/** Requests before the first that counts: until then the code is not compiled. */
+const WARM_UP = 500;
+
 async function measureFirstByte(count: number) {
   const small = { events: 2, interval_ms: 0, event_bytes: 4 };
   const ways = { direct: [] as number[], proxied: [] as number[] };
-  for (let at = -100; at < count; at++) {
+  let cpuBefore = 0;
+  for (let at = -WARM_UP; at < count; at++) {
+    if (at === 0) cpuBefore = (await usage()).cpuMs;
     // In turns, so that what else this machine does strikes both.
     const order = at % 2 === 0 ? (['direct', 'proxied'] as const) : (['proxied', 'direct'] as const);
     for (const way of order) {
@@ -82,7 +88,7 @@ async function measureFirstByte(count: number) {
       if (at >= 0) ways[way].push(firstByteMs);
     }
   }
-  return ways;
+  return { ...ways, cpuMsPerRequest: ((await usage()).cpuMs - cpuBefore) / count };
 }
 
 async function measureStreams(count: number) {
@@ -155,12 +161,12 @@ backend.child.kill();
 
 const ms = (value: number) => `${value.toFixed(2)} ms`;
 const mib = (bytes: number) => `${(bytes / 2 ** 20).toFixed(0)} MiB`;
-const row = (way: keyof typeof firstByte) =>
+const row = (way: 'direct' | 'proxied') =>
   [0.5, 0.95].map((q) => ms(quantile(firstByte[way], q))).join(' | ');
 if (flags.json) {
   process.stdout.write(`${JSON.stringify({ firstByte, streams, slow, hangUps })}\n`);
 } else {
-  process.stdout.write(`${cpus()[0]?.model ?? 'unknown'}, ${cpus().length} cores, node ${process.version}
+  process.stdout.write(`${cpus()[0]?.model ?? 'unknown'}, ${cpus().length} cores, node ${process.version}, load ${loadavg()[0]?.toFixed(1)} (of which this bench 1 to 2)
 
 | first byte | p50 | p95 |
 |---|---|---|
@@ -170,6 +176,7 @@ if (flags.json) {
 
 | what | measured |
 |---|---|
+| CPU time of the server for one such request | ${ms(firstByte.cpuMsPerRequest)} |
 | streams at once, of 50 events each, one every 100 ms | ${streams.whole} of ${flags.streams} whole, in ${streams.seconds.toFixed(1)} s |
 | memory (RSS) before, peak, after | ${mib(streams.before)}, ${mib(streams.peak)}, ${mib(streams.after)} |
 | a reader that stops: memory added in 3 s; taken from the backend | ${mib(slow.growth)}; ${mib(slow.written)} of 1526 MiB |
