@@ -118,7 +118,7 @@ export function createOpenAiProxy(
       context.signal,
     );
     if (!answer.response.ok) {
-      const response = await refused(upstream, answer, names, kept(answer));
+      const response = await refused(upstream, answer, names, kept(upstream, answer));
       progress.report('error');
       return response;
     }
@@ -144,7 +144,7 @@ export function createOpenAiProxy(
         answer.discard();
       }),
       {
-        headers: { ...kept(answer), ...SSE_HEADERS },
+        headers: { ...kept(upstream, answer), ...SSE_HEADERS },
       },
     );
   }
@@ -159,7 +159,8 @@ export function createOpenAiProxy(
     if (text === undefined)
       throw upstream.failed(`sent an answer of more than ${MAX_UPSTREAM_BODY_BYTES} bytes`);
     const value = parseJson(text);
-    const error = isObject(value) && !Array.isArray(value.choices) ? readError(value) : null;
+    const isError = isObject(value) && !Array.isArray(value.choices);
+    const error = isError ? readError(parseJson(upstream.redact(text))) : null;
     if (error !== null) return failedInAnswer(error, answer, progress, names);
     if (isStream) {
       throw upstream.failed(
@@ -178,7 +179,7 @@ export function createOpenAiProxy(
     progress.report();
     const mapped = names.theirs === names.ours ? text : renameModel(text, names.ours);
     return new Response(upstream.redact(mapped), {
-      headers: { ...kept(answer), 'content-type': 'application/json' },
+      headers: { ...kept(upstream, answer), 'content-type': 'application/json' },
     });
   }
 
@@ -191,7 +192,7 @@ export function createOpenAiProxy(
   ): Response {
     const status = statusOf(error);
     if (status >= 500) throw asError(upstream, error, names);
-    const response = refusal(upstream, status, error, error.message, names, kept(answer));
+    const response = refusal(upstream, status, error, error.message, names, kept(upstream, answer));
     progress.report('error');
     return response;
   }
@@ -211,7 +212,8 @@ export function createOpenAiProxy(
         `answered its model list with ${answer.status}; check url and keys in model_backend.yaml`,
       );
     }
-    const list = modelListSchema.safeParse(parseJson((await answer.text(MAX_UPSTREAM_EVENT_BYTES)) ?? ''));
+    const text = upstream.redact((await answer.text(MAX_UPSTREAM_EVENT_BYTES)) ?? '');
+    const list = modelListSchema.safeParse(parseJson(text));
     if (!list.success) {
       throw upstream.failed(
         'sent no model list in OpenAI’s form; check that url is an OpenAI-compatible API',
@@ -246,11 +248,11 @@ export function createOpenAiProxy(
   };
 }
 
-function kept({ response }: UpstreamAnswer): Record<string, string> {
+function kept(upstream: Upstream, { response }: UpstreamAnswer): Record<string, string> {
   return Object.fromEntries(
     FORWARDED_HEADERS.flatMap((name) => {
       const value = response.headers.get(name);
-      return value === null ? [] : [[name, value]];
+      return value === null ? [] : [[name, upstream.redact(value)]];
     }),
   );
 }

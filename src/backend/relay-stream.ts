@@ -86,7 +86,7 @@ function passedOn(
     throw upstream.failed('sent an event that is not a JSON object; look at its log');
   }
   if (!Array.isArray(value.choices) || 'error' in value) {
-    const error = value.error === null ? null : readError(value);
+    const error = value.error === null ? null : readError(parseJson(upstream.redact(data)));
     if (error !== null) throw new ErrorEvent(error);
   }
   progress.take(value);

@@ -69,9 +69,10 @@ export async function refused(
   names: Names,
   headers: Readonly<Record<string, string>>,
 ): Promise<Response> {
-  const text = await answer.text(MAX_UPSTREAM_EVENT_BYTES);
-  const error = readError(parseJson(text ?? ''));
-  const said = error === null ? pageTitle(text ?? '') : error.message;
+  // Before anything is cut from it: a broken server may put the headers that it got anywhere.
+  const text = upstream.redact((await answer.text(MAX_UPSTREAM_EVENT_BYTES)) ?? '');
+  const error = readError(parseJson(text));
+  const said = error === null ? pageTitle(text) : error.message;
   return refusal(upstream, answer.status, error, said, names, headers);
 }
 

@@ -78,8 +78,8 @@ async function ask<T>(
     signal,
   );
   if (!answer.response.ok) throw await refusedBy(upstream, answer, asked ?? NOTHING_ASKED);
-  const text = await answer.text(MAX_UPSTREAM_EVENT_BYTES);
-  const parsed = schema.safeParse(parseJson(text ?? ''));
+  const text = upstream.redact((await answer.text(MAX_UPSTREAM_EVENT_BYTES)) ?? '');
+  const parsed = schema.safeParse(parseJson(text));
   if (parsed.success) return parsed.data;
   throw upstream.failed(`sent no ${path} of Ollama’s; check that url in model_backend.yaml is an Ollama`);
 }
