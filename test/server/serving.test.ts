@@ -2,14 +2,17 @@ import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
+import { openProxyNodes } from '../../src/backend/proxy-nodes.ts';
 import { ShoalError } from '../../src/config/errors.ts';
 import { RETIRED_NODE_MS } from '../../src/config/limits.ts';
+import { parseModelBackend } from '../../src/config/model-backend.ts';
 import type { WebSocketLike } from '../../src/mesh/reconnecting-socket.ts';
 import { SignalingClient } from '../../src/mesh/signaling-client.ts';
 import { systemTimers } from '../../src/mesh/timers.ts';
 import { type ModelDirectory, openModelDirectory } from '../../src/model/directory.ts';
 import type { ServedNode } from '../../src/server/node.ts';
 import { type RunningServer, startServer } from '../../src/server/server.ts';
+import { HeldBackend } from '../support/held-backend.ts';
 import { FakeWorker } from './fake-worker.ts';
 import { proxyNode, ScriptedBackend } from './scripted-backend.ts';
 import { TestTimers, until } from './test-timers.ts';
@@ -137,6 +140,30 @@ describe('a replaced proxy', () => {
     await retired;
   });
 
+  it('that forwards gives a slow reader every byte before it is closed', async () => {
+    const [upstream, next] = [await HeldBackend.start('up'), new ScriptedBackend('next')];
+    const config = parseModelBackend(`backend_provider: custom\nurl: "${upstream.url}"`, 'test.yaml');
+    if (config.provider === 'fxn') throw new Error('not what was written');
+    const running = await start({
+      kind: 'proxy',
+      provider: config.provider,
+      open: () => openProxyNodes(config),
+    });
+    const across = await ask(running, { model: 'up' });
+    await until(() => upstream.streams.length === 1);
+    const { retired } = await running.replace(proxyNode(next));
+    const rest = 'x'.repeat(500_000);
+    upstream.streams[0]!.finish(rest);
+    // The client reads nothing meanwhile.
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    const events = await texts(across);
+    expect(events).toHaveLength(3);
+    expect(events[1]).toContain(`${rest}, last`);
+    expect(events[2]).toBe('[DONE]');
+    await retired;
+    await upstream.close();
+  });
+
   it('takes replacements in turn, each closed when its own answers are over', async () => {
     const backends = ['a', 'b', 'c'].map((name) => new ScriptedBackend(name));
     const [a, b, c] = backends as [ScriptedBackend, ScriptedBackend, ScriptedBackend];
@@ -163,6 +190,28 @@ describe('a replaced proxy', () => {
     const late = new ScriptedBackend('late');
     await expect(running.replace(proxyNode(late))).rejects.toMatchObject({ code: 'SHUTTING_DOWN' });
   });
+});
+
+it('opens what it serves anew at each start, so that a start on a taken port can be followed by another', async () => {
+  const opened: ScriptedBackend[] = [];
+  const node: ServedNode = {
+    ...proxyNode(new ScriptedBackend('unused')),
+    open: () => {
+      const backend = new ScriptedBackend(`${opened.length}`);
+      opened.push(backend);
+      return proxyNode(backend).open();
+    },
+  };
+  const first = await start(proxyNode(new ScriptedBackend('first')));
+  const options = { node, pageDirectory, log, timers };
+  await expect(startServer({ ...options, port: first.port })).rejects.toMatchObject({ code: 'PORT_IN_USE' });
+  await first.close();
+  server = await startServer({ ...options, port: 0 });
+  expect(opened.map(({ isClosed }) => isClosed)).toEqual([true, false]);
+  const whole = ask(server, { stream: false });
+  await until(() => opened[1]!.answers.length === 1);
+  opened[1]!.answers[0]!.end();
+  expect(await (await whole).json()).toEqual({ from: '1' });
 });
 
 describe('a replaced mesh', () => {

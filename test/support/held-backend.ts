@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 /** A stream that has begun; `finish` sends the rest. */
 export interface HeldStream {
   readonly isOpen: () => boolean;
-  finish(): void;
+  finish(rest?: string): void;
 }
 
 /** A small OpenAI-compatible server whose streams stand still after their first token until the test lets them go. */
@@ -51,8 +51,8 @@ export class HeldBackend {
     say(`${this.name}: first`, null);
     this.streams.push({
       isOpen: () => !response.destroyed,
-      finish: () => {
-        say(', last', 'stop');
+      finish: (rest = '') => {
+        say(`${rest}, last`, 'stop');
         response.end('data: [DONE]\n\n');
       },
     });
