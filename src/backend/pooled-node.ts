@@ -193,12 +193,12 @@ export class PooledNode {
   #state(): NodeStatus['state'] {
     const now = this.#clock.now();
     const breaker = this.#breaker.state(now);
-    if (breaker === 'open') return 'failing';
+    const ready = this.node.isReady?.() ?? this.readiness.value?.ready;
+    if (breaker === 'open' || ready === false) return 'failing';
     if (breaker === 'half-open') return 'probing';
     if (this.isFull || now < this.#strainedUntilMs) return 'busy';
-    const ready = this.node.isReady?.() ?? this.readiness.value?.ready;
-    if (ready === undefined) return this.readiness.isAsking ? 'probing' : 'unknown';
-    return ready ? 'ready' : 'failing';
+    if (ready) return 'ready';
+    return this.readiness.isAsking ? 'probing' : 'unknown';
   }
 
   #becameBusy(retryAfterSeconds: number | null): void {

@@ -35,8 +35,9 @@ const TYPICAL_TOKENS = 200;
  * those that answer one after the other far above; between, as nothing says which is which.
  */
 const LOAD_SLOWDOWN = 3;
-/** Waits that differ by less are the same: measurements vary by more from one prompt to the next. */
+/** Waits that differ by less, or by a moment that nobody sees, are the same: they vary by more from prompt to prompt. */
 const SAME_WAIT = 1.1;
+const SAME_WAIT_MS = 50;
 /** Where nothing was measured only the loads count, so any value serves. */
 const UNMEASURED_MS = 1_000;
 
@@ -47,7 +48,8 @@ export function chooseNode(candidates: readonly RouteCandidate[], nowMs: number)
   const open = withRoom.filter((candidate) => candidate.tier === tier);
   const fastest = Math.min(...open.map(({ speed }) => (speed === null ? Infinity : answerMs(speed))));
   const waits = open.map((candidate) => expectedWaitMs(candidate, fastest, nowMs));
-  const limit = Math.min(...waits) * SAME_WAIT;
+  const least = Math.min(...waits);
+  const limit = Math.max(least * SAME_WAIT, least + SAME_WAIT_MS);
   const equals = open.filter((_, index) => waits[index]! <= limit);
   const best = equals.toSorted((a, b) => load(a) - load(b) || a.lastChosen - b.lastChosen)[0];
   return best === undefined ? -1 : candidates.indexOf(best);

@@ -35,6 +35,11 @@ describe('chooseNode', () => {
       1,
     ],
     ['the faster to the first token', [{ speed: speed(900) }, { speed: speed(300) }], 1],
+    [
+      'the less loaded of two that differ by milliseconds',
+      [{ speed: speed(5), inFlight: 1 }, { speed: speed(20) }],
+      1,
+    ],
     ['the faster afterwards', [{ speed: speed(300, 10) }, { speed: speed(300, 40) }], 1],
     [
       'the slower one when the faster is crowded',
