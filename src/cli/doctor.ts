@@ -5,13 +5,13 @@ import { loadServedModel } from '../backend/load-served-model.ts';
 import type { ModelBackendConfig } from '../config/backend-config.ts';
 import { DEFAULT_MODEL_ID } from '../config/catalogue.ts';
 import { ShoalError } from '../config/errors.ts';
-import { fetchStatus } from './api-client.ts';
 import { type Check, failure, findingLines, ok, runChecks, warning } from './doctor/finding.ts';
 import { browserChecks, folderCheck, nodeCheck, pageCheck, portCheck } from './doctor/machine.ts';
 import { nodeChecks } from './doctor/node-reach.ts';
 import { openModel } from './open-model.ts';
 import { DEFAULT_PORT, DEFAULT_SERVER, type DoctorFlags } from './program.ts';
 import { readFirstConfig } from './read-config.ts';
+import { statusInTime } from './status.ts';
 
 const PAGE_DIRECTORY = fileURLToPath(new URL('../../dist', import.meta.url));
 
@@ -91,7 +91,7 @@ function serverCheck(url: string): Check {
   return {
     name: 'server',
     async run(signal) {
-      const { provider, ready, detail } = await fetchStatus({ baseUrl: url, fetch }, signal);
+      const { provider, ready, detail } = await statusInTime({ baseUrl: url, fetch }, signal);
       const found = `${url} serves ${provider}: ${detail}`;
       return ready ? ok(found) : warning(found, 'it runs, and cannot answer yet');
     },
@@ -99,6 +99,6 @@ function serverCheck(url: string): Check {
 }
 
 async function shoalAt(url: string, signal: AbortSignal): Promise<string | null> {
-  const status = await fetchStatus({ baseUrl: url, fetch }, signal).catch(() => null);
+  const status = await statusInTime({ baseUrl: url, fetch }, signal).catch(() => null);
   return status && `a Shoal server runs there (${status.provider}: ${status.detail})`;
 }

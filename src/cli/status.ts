@@ -1,3 +1,5 @@
+import { ShoalError } from '../config/errors.ts';
+import { UPSTREAM_PROBE_MS } from '../config/limits.ts';
 import type { Status, WorkerStatus } from '../mesh/protocol/status.ts';
 import { type ApiClient, fetchStatus } from './api-client.ts';
 import type { StatusFlags } from './program.ts';
@@ -10,8 +12,26 @@ export async function status(
   client: ApiClient = { baseUrl: server, fetch },
   write = (text: string) => void process.stdout.write(text),
 ): Promise<void> {
-  const found = await fetchStatus(client, signal);
+  const found = await statusInTime(client, signal);
   write(json ? `${JSON.stringify(found, null, 2)}\n` : statusText(server, found));
+}
+
+/** @throws BACKEND_FAILED also where the server says nothing */
+export async function statusInTime(
+  client: ApiClient,
+  signal: AbortSignal,
+  deadline: AbortSignal = AbortSignal.timeout(2 * UPSTREAM_PROBE_MS),
+): Promise<Status> {
+  try {
+    return await fetchStatus(client, AbortSignal.any([signal, deadline]));
+  } catch (error) {
+    if (signal.aborted || !deadline.aborted) throw error;
+    throw new ShoalError(
+      'BACKEND_FAILED',
+      `${client.baseUrl} took the connection and has said nothing for ${(2 * UPSTREAM_PROBE_MS) / 1_000} s; is it a Shoal server?`,
+      { cause: error },
+    );
+  }
 }
 
 export function statusText(server: string, found: Status): string {

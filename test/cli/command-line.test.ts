@@ -101,6 +101,35 @@ describe('config check', () => {
   });
 });
 
+it('doctor ends with 1 where something that is needed fails, and tells programs what', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'shoal-doctor-'));
+  try {
+    const file = join(folder, 'mb.yaml');
+    writeFileSync(file, 'backend_provider: custom\nurl: "http://127.0.0.1:1"\n');
+    const { status, stdout, stderr } = shoal(
+      'doctor',
+      '--config',
+      file,
+      '--server',
+      'http://127.0.0.1:1',
+      '--json',
+    );
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/^shoal: CHECK_FAILED: server, backend: /);
+    const report = JSON.parse(stdout);
+    expect(report.ok).toBe(false);
+    expect(report.checks).toContainEqual({
+      name: 'backend',
+      state: 'failure',
+      detail: 'nothing listens on port 1 of 127.0.0.1',
+      remedy: expect.stringContaining('start the server'),
+    });
+    expect(report.checks).toContainEqual(expect.objectContaining({ name: 'Node', state: 'ok' }));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
 it('lists the catalogue, and says what of it is here', () => {
   const { status, stdout } = shoal('pull');
   expect(status).toBe(0);

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { status, statusText } from '../../src/cli/status.ts';
+import { status, statusInTime, statusText } from '../../src/cli/status.ts';
 import type { Status } from '../../src/mesh/protocol/status.ts';
 
 const worker: Status['workers'][number] = {
@@ -121,4 +121,22 @@ it('says so when something else answers there', async () => {
       }),
     );
   }
+});
+
+it('gives up on a server that takes the connection and says nothing', async () => {
+  const client = {
+    baseUrl: 'http://h',
+    fetch: (_url: string, init?: RequestInit) =>
+      new Promise<Response>((_, reject) => {
+        if (init?.signal?.aborted) reject(init.signal.reason);
+        init?.signal?.addEventListener('abort', () => reject(init.signal?.reason));
+      }),
+  };
+  const never = new AbortController().signal;
+  await expect(statusInTime(client, never, AbortSignal.abort())).rejects.toThrow(
+    expect.objectContaining({ code: 'BACKEND_FAILED', message: expect.stringContaining('said nothing') }),
+  );
+  await expect(statusInTime(client, AbortSignal.abort(), never)).rejects.toThrow(
+    expect.objectContaining({ code: 'ABORTED' }),
+  );
 });
