@@ -15,6 +15,7 @@ import {
 import { Secret } from '../config/secret.ts';
 import type { WebSocketLike } from '../mesh/reconnecting-socket.ts';
 import { systemTimers } from '../mesh/timers.ts';
+import { leadsBack } from '../worker/leads-back.ts';
 import { type Lent, ProviderHost } from '../worker/provider-host.ts';
 import { followConfig } from './follow-config.ts';
 import type { WorkerFlags } from './program.ts';
@@ -35,7 +36,7 @@ export async function provide(
     end = (error) => (error === undefined ? resolve() : reject(error));
   });
   let isLost = false;
-  const host = new ProviderHost(lentOf(config), {
+  const host = new ProviderHost(lentOf(config, server), {
     serverUrl: server,
     name: (flags.name ?? hostname()).slice(0, 64),
     ...(key !== undefined && { key: new Secret(key) }),
@@ -68,7 +69,7 @@ export async function provide(
     DRAIN_TIMEOUT_SECONDS * 1_000 + SHUTDOWN_MS,
   );
   host.start();
-  const apply = async (next: ModelBackendConfig) => host.replace(lentOf(proxyOf(next)));
+  const apply = async (next: ModelBackendConfig) => host.replace(lentOf(proxyOf(next), server));
   followConfig({ file, config, apply, log }, scope);
   scope.signal.addEventListener('abort', () => end(), { once: true });
   await ended;
@@ -80,7 +81,15 @@ function proxyOf(config: ModelBackendConfig): ProxyConfig {
   throw new ShoalError('CONFIG_INVALID', `a worker that lends a proxy cannot become a browser; ${remedy}`);
 }
 
-function lentOf(config: ProxyConfig): Lent {
+/** @throws CONFIG_INVALID where a node is the server itself */
+function lentOf(config: ProxyConfig, server: string): Lent {
+  const loop = config.nodes.find(({ url }) => leadsBack(url, server));
+  if (loop !== undefined) {
+    throw new ShoalError(
+      'CONFIG_INVALID',
+      `url: ${loop.url} is the server that this is lent to, so each request would come back to it; name the backend's own address`,
+    );
+  }
   const nodes = openProxyNodes(config);
   const pool = new NodePool();
   for (const node of nodes) pool.add(node);

@@ -6,13 +6,14 @@ import { createVllmBackend } from '../backend/vllm.ts';
 import type { ProxyConfig } from '../config/backend-config.ts';
 import { ShoalError } from '../config/errors.ts';
 import { UPSTREAM_PROBE_MS } from '../config/limits.ts';
+import { leadsBack } from '../worker/leads-back.ts';
 import type { EndpointProblem } from './endpoint-problem.ts';
 
 /** What a check takes from the browser; tests pass their own. */
 export interface EndpointEnvironment {
   readonly fetch: typeof fetch;
   readonly isSecureContext: boolean;
-  readonly pageProtocol: string;
+  readonly pageOrigin: string;
   /** Safari's engine. */
   readonly isWebKit: boolean;
   /** `denied`, or anything else; null where the browser knows no such permission. */
@@ -50,6 +51,7 @@ export async function checkEndpoint(
   const [{ modelNameAlias: _alias, ...node }] = config.nodes;
   const { hostname } = new URL(node.url);
   if (!REACHABLE_HOSTS.has(hostname)) return { ok: false, problem: { kind: 'elsewhere' } };
+  if (leadsBack(node.url, environment.pageOrigin)) return { ok: false, problem: { kind: 'own-server' } };
   let isBlocked = false;
   const preflighted: typeof fetch = async (input, init) => {
     try {
@@ -88,7 +90,7 @@ async function diagnose(
   if (await knock(url, environment, limit)) return { kind: 'cors' };
   if (!environment.isSecureContext) return { kind: 'insecure-page' };
   if ((await environment.loopbackPermission()) === 'denied') return { kind: 'permission' };
-  const isMixed = environment.pageProtocol === 'https:' && url.startsWith('http:');
+  const isMixed = environment.pageOrigin.startsWith('https:') && url.startsWith('http:');
   return { kind: isMixed && environment.isWebKit ? 'mixed-content' : 'unreachable' };
 }
 
@@ -106,7 +108,7 @@ export function browserEndpointEnvironment(): EndpointEnvironment {
   return {
     fetch: (...request) => fetch(...request),
     isSecureContext: globalThis.isSecureContext,
-    pageProtocol: location.protocol,
+    pageOrigin: location.origin,
     isWebKit: navigator.vendor.startsWith('Apple'),
     loopbackPermission,
   };

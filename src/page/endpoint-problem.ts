@@ -13,6 +13,8 @@ export type EndpointProblem =
   | { readonly kind: 'mixed-content' }
   /** The page's own content security policy lets it reach this device alone. */
   | { readonly kind: 'elsewhere' }
+  /** It is the server of this page. */
+  | { readonly kind: 'own-server' }
   /** It was reached, and said something else than its models. */
   | { readonly kind: 'answer'; readonly message: string };
 
@@ -73,6 +75,11 @@ export function describeProblem(
           { text: 'An endpoint on another machine is lent from a terminal:' },
           workerRemedy(pageOrigin),
         ],
+      };
+    case 'own-server':
+      return {
+        what: `${origin} is the server that it would be lent to, so each request would come back to it.`,
+        remedies: [{ text: 'Give the address of a model server.' }],
       };
     case 'answer':
       return { what: problem.message, remedies: [] };

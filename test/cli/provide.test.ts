@@ -94,6 +94,15 @@ it('lends a backend: models, whole answers, streams; its key stays with it', asy
   expect(stderr()).not.toContain(KEY);
 });
 
+it('refuses to lend a server to itself', async () => {
+  const { worker, stderr } = work(
+    `backend_provider: custom\nurl: "${server.url.replace('127.0.0.1', 'localhost')}"\n`,
+  );
+  const code = await new Promise((resolve) => worker.once('exit', resolve));
+  expect(stderr()).toMatch(/CONFIG_INVALID: url: .* is the server that this is lent to/);
+  expect(code).toBe(1);
+});
+
 it('a client that hangs up is told to the backend', async () => {
   upstream.handler = (response, received) =>
     received.path.endsWith('/models')

@@ -31,7 +31,7 @@ function browser(
       return init.mode === 'no-cors' ? noCors() : cors();
     },
     isSecureContext: true,
-    pageProtocol: 'http:',
+    pageOrigin: 'http://127.0.0.1:8787',
     isWebKit: false,
     loopbackPermission: async () => null,
     ...changes,
@@ -65,8 +65,13 @@ describe('checking an endpoint', () => {
       blocked,
       { loopbackPermission: async () => 'denied' },
     ],
-    ['none in Safari over https', 'mixed-content', blocked, { pageProtocol: 'https:', isWebKit: true }],
-    ['none in Chrome over https', 'unreachable', blocked, { pageProtocol: 'https:' }],
+    [
+      'none in Safari over https',
+      'mixed-content',
+      blocked,
+      { pageOrigin: 'https://shoal.example', isWebKit: true },
+    ],
+    ['none in Chrome over https', 'unreachable', blocked, { pageOrigin: 'https://shoal.example' }],
   ] as const)('%s', async (_what, kind, noCors, changes) => {
     expect(await check(browser(blocked, noCors, changes))).toEqual({ ok: false, problem: { kind } });
   });
@@ -105,6 +110,13 @@ describe('checking an endpoint', () => {
       problem: { kind: 'elsewhere' },
     });
     expect(environment.sent).toEqual([]);
+  });
+
+  it('does not lend a server to itself', async () => {
+    const environment = browser(async () => Response.json(list), blocked);
+    expect(await check(environment, form({ url: 'http://localhost:8787/v1' }))).toMatchObject({
+      problem: { kind: 'own-server' },
+    });
   });
 });
 
