@@ -2,12 +2,15 @@ import { EventSourceParserStream } from 'eventsource-parser/stream';
 import { z } from 'zod';
 import { errorCodeOf } from '../backend/openai-error.ts';
 import { ShoalError } from '../config/errors.ts';
+import type { Secret } from '../config/secret.ts';
 import { type Status, statusSchema } from '../mesh/protocol/status.ts';
 
 /** What the command line asks of a server; a server in this process is asked without a socket. */
 export interface ApiClient {
   readonly baseUrl: string;
   readonly fetch: (url: string, init?: RequestInit) => Promise<Response>;
+  /** For a server that asks for one. */
+  readonly apiKey?: Secret;
 }
 
 export type Question =
@@ -128,7 +131,7 @@ async function getJson(client: ApiClient, path: string, signal: AbortSignal): Pr
 }
 
 async function request(
-  { baseUrl, fetch }: ApiClient,
+  { baseUrl, fetch, apiKey }: ApiClient,
   path: string,
   signal: AbortSignal,
   body?: object,
@@ -137,11 +140,11 @@ async function request(
   try {
     response = await fetch(`${baseUrl}${path}`, {
       signal,
-      ...(body && {
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify(body),
-      }),
+      headers: {
+        ...(body && { 'content-type': 'application/json' }),
+        ...(apiKey && { authorization: `Bearer ${apiKey.reveal()}` }),
+      },
+      ...(body && { method: 'POST', body: JSON.stringify(body) }),
     });
   } catch (error) {
     if (signal.aborted) throw new ShoalError('ABORTED', 'interrupted', { cause: error });

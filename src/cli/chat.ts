@@ -1,11 +1,16 @@
 import { createInterface } from 'node:readline/promises';
+import { Secret } from '../config/secret.ts';
 import { type ApiClient, ask, type ChatMessage, firstModel } from './api-client.ts';
 import type { ChatFlags } from './program.ts';
 import { printError, type Scope } from './scope.ts';
 
-/** `shoal chat`: one question, or a conversation that ends with Ctrl-D. */
+/**
+ * `shoal chat`: one question, or a conversation that ends with Ctrl-D. SHOAL_API_KEY is the server's key, where it asks for
+ * one: a command line shows in every list of processes.
+ */
 export async function chat(question: string | undefined, flags: ChatFlags, scope: Scope): Promise<void> {
-  const client: ApiClient = { baseUrl: flags.server, fetch };
+  const key = process.env.SHOAL_API_KEY;
+  const client: ApiClient = { baseUrl: flags.server, fetch, ...(key && { apiKey: new Secret(key) }) };
   const model = await firstModel(client, scope.signal);
   const messages: ChatMessage[] = [];
 

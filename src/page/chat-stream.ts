@@ -34,6 +34,13 @@ export type ChatEvent =
   | { readonly type: 'served'; readonly served: Served }
   | { readonly type: 'finish'; readonly reason: string };
 
+export interface ChatAccess {
+  /** Empty: none is sent. */
+  readonly apiKey: string;
+  /** Called when the server refuses for want of a valid one. */
+  readonly onKeyNeeded: () => void;
+}
+
 /**
  * Streams one answer from this server's `/v1/chat/completions`.
  * @throws Error with the server's sentence; AbortError when `signal` fires
@@ -42,13 +49,18 @@ export async function* streamChat(
   model: string,
   messages: readonly ChatMessage[],
   signal: AbortSignal,
+  { apiKey, onKeyNeeded }: ChatAccess,
 ): AsyncGenerator<ChatEvent> {
   const response = await fetch('v1/chat/completions', {
     method: 'POST',
-    headers: { 'content-type': 'application/json' },
+    headers: {
+      'content-type': 'application/json',
+      ...(apiKey !== '' && { authorization: `Bearer ${apiKey}` }),
+    },
     body: JSON.stringify({ model, messages, stream: true }),
     signal,
   });
+  if (response.status === 401) onKeyNeeded();
   if (!response.ok || response.body === null) {
     const body = z
       .object({ error: z.object({ message: z.string() }) })

@@ -22,6 +22,9 @@ export function Chat() {
   const turns = useSignal<readonly Turn[]>([]);
   const draft = useSignal('');
   const answering = useSignal(false);
+  // In memory only: what a page stores, every script of its origin may read later.
+  const apiKey = useSignal('');
+  const needsKey = useSignal(false);
   const conversation = useMemo(() => {
     const made: Conversation = new Conversation(() => {
       turns.value = made.turns;
@@ -44,7 +47,12 @@ export function Chat() {
   async function ask(question: string): Promise<void> {
     if (question.trim() === '' || conversation.answering) return;
     draft.value = '';
-    await conversation.ask(question, (messages, signal) => streamChat(model, messages, signal));
+    await conversation.ask(question, (messages, signal) =>
+      streamChat(model, messages, signal, {
+        apiKey: apiKey.value,
+        onKeyNeeded: () => (needsKey.value = true),
+      }),
+    );
   }
 
   return (
@@ -105,6 +113,19 @@ export function Chat() {
           <TurnView key={i} turn={turn} busy={answering.value && i === turns.value.length - 1} />
         ))}
       </div>
+      {needsKey.value && (
+        <label class="key small">
+          API key of this server{' '}
+          <input
+            type="password"
+            autocomplete="off"
+            spellcheck={false}
+            value={apiKey.value}
+            onInput={(event) => (apiKey.value = event.currentTarget.value.trim())}
+          />{' '}
+          <span class="muted">kept until this page is closed; ask your question again</span>
+        </label>
+      )}
       <form
         class="ask"
         onSubmit={(event) => {

@@ -1,7 +1,8 @@
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { expect, it } from 'vitest';
-import { fetchStatus } from '../../src/cli/api-client.ts';
+import { fetchStatus, firstModel } from '../../src/cli/api-client.ts';
+import { Secret } from '../../src/config/secret.ts';
 import { loadCertificate } from '../../src/server/tls.ts';
 
 it('tells a certificate that is not trusted from a server that is not there', async () => {
@@ -19,4 +20,15 @@ it('tells a certificate that is not trusted from a server that is not there', as
     code: 'BACKEND_FAILED',
     message: expect.stringContaining('is the server running there?'),
   });
+});
+
+it('sends the key of its server, and gives a refusal its code', async () => {
+  const fetch = async (_url: string, init?: RequestInit) =>
+    new Headers(init?.headers).get('authorization') === 'Bearer good'
+      ? Response.json({ data: [{ id: 'm' }] })
+      : Response.json({ error: { message: 'a key', code: 'invalid_api_key' } }, { status: 401 });
+  const { signal } = new AbortController();
+  const client = { baseUrl: 'http://there', fetch };
+  expect(await firstModel({ ...client, apiKey: new Secret('good') }, signal)).toBe('m');
+  await expect(firstModel(client, signal)).rejects.toMatchObject({ code: 'UNAUTHORIZED' });
 });

@@ -6,9 +6,10 @@ const answerWith = (body: BodyInit, init?: ResponseInit) =>
 
 afterEach(() => vi.unstubAllGlobals());
 
-async function collect(): Promise<ChatEvent[]> {
+async function collect(apiKey = '', onKeyNeeded = () => {}): Promise<ChatEvent[]> {
   const events: ChatEvent[] = [];
-  for await (const event of streamChat('minnow', [], new AbortController().signal)) events.push(event);
+  const { signal } = new AbortController();
+  for await (const event of streamChat('minnow', [], signal, { apiKey, onKeyNeeded })) events.push(event);
   return events;
 }
 
@@ -59,4 +60,21 @@ it('throws the server’s sentence, before a stream and within one', async () =>
     data({ choices: [{ delta: { content: 'To' } }] }) + data({ error: { message: 'pipeline lost' } }),
   );
   await expect(collect()).rejects.toThrow('pipeline lost');
+});
+
+it('sends a key where it has one, and tells that one is needed', async () => {
+  const sent: (string | null)[] = [];
+  vi.stubGlobal('fetch', async (_url: string, { headers }: RequestInit) => {
+    const key = new Headers(headers).get('authorization');
+    sent.push(key);
+    return key === 'Bearer good'
+      ? new Response(data('[DONE]'))
+      : Response.json({ error: { message: 'a key is needed' } }, { status: 401 });
+  });
+  const onKeyNeeded = vi.fn();
+  await expect(collect('', onKeyNeeded)).rejects.toThrow('a key is needed');
+  expect(onKeyNeeded).toHaveBeenCalledOnce();
+  expect(await collect('good', onKeyNeeded)).toEqual([]);
+  expect(sent).toEqual([null, 'Bearer good']);
+  expect(onKeyNeeded).toHaveBeenCalledOnce();
 });
