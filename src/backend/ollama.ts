@@ -122,15 +122,17 @@ export function createOllamaBackend(
     abort: () => void,
     onSilent: (ms: number) => void,
   ): AsyncGenerator<ChoicePiece<Piece>> {
-    const merged = mergedChoices(streams, abort);
-    if (streams.length === 1) return yield* merged;
+    let open = streams.length;
+    // What has ended is left to be read to its last byte, so that its connection serves the next request.
+    const merged = mergedChoices(streams, () => open > 0 && abort());
     const watchdog = new Watchdog(clock, onSilent);
     try {
       for (;;) {
-        watchdog.arm(timeouts.firstByte);
+        if (streams.length > 1) watchdog.arm(timeouts.firstByte);
         const next = await merged.next();
         watchdog.rest();
         if (next.done) return;
+        if (next.value.piece.end !== null) open--;
         yield next.value;
       }
     } finally {

@@ -47,6 +47,18 @@ describe('a chat', () => {
       });
   });
 
+  it('leaves its connection to the next', async () => {
+    await start();
+    for (let request = 0; request < 4; request++) {
+      await ollama.chat();
+      await ollama.stream();
+      await until(() => ollama.fake.running === 0);
+    }
+    // The last bytes of an answer are read behind it, and a request that comes before them opens another.
+    expect(ollama.fake.connections).toBeLessThan(8);
+    expect(ollama.fake.hangUps).toBe(0);
+  });
+
   it('has no usage chunk unless it is asked for', async () => {
     await start();
     const chunks = await ollama.stream();

@@ -70,6 +70,8 @@ export interface FakeOllama {
   readonly hangUps: number;
   /** Answers under way now. */
   readonly running: number;
+  /** That were ever opened. */
+  readonly connections: number;
   close(): Promise<void>;
 }
 
@@ -310,6 +312,8 @@ export async function startFakeOllama(options: FakeOllamaOptions = {}): Promise<
     response.end(parts.map((part) => `${JSON.stringify(part)}\n`).join(''));
   }
 
+  let connections = 0;
+  server.on('connection', () => connections++);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
@@ -320,6 +324,9 @@ export async function startFakeOllama(options: FakeOllamaOptions = {}): Promise<
     },
     get running() {
       return running;
+    },
+    get connections() {
+      return connections;
     },
     close: () => {
       server.closeAllConnections();
