@@ -10,6 +10,7 @@ import { PULLED_FILE, type Pulled, readPulled } from '../config/model-folders.ts
 import { readJsonFile } from './directory-files.ts';
 import { specFromHfConfig } from './hf-config.ts';
 import type { HubClient, HubFile } from './hub-client.ts';
+import { withPullLock } from './pull-lock.ts';
 import { downloadRange, type Sleep, sleepWithTimer } from './range-download.ts';
 import { parseSafetensorsIndex } from './safetensors-index.ts';
 
@@ -59,6 +60,12 @@ export async function pullModel(options: PullOptions): Promise<PulledModel> {
   const pulled: Pulled = { repo, revision, commit };
   if (isSame(readPulled(directory), pulled)) return { ...pulled, isNew: false };
 
+  return withPullLock(directory, () => pullCommit(options, pulled));
+}
+
+async function pullCommit(options: PullOptions, pulled: Pulled): Promise<PulledModel> {
+  const { hub, directory, signal } = options;
+  const { repo, commit } = pulled;
   const partial = `${directory}.part`;
   if (!isSame(readPulled(partial), pulled)) await rm(partial, { recursive: true, force: true });
   await mkdir(partial, { recursive: true });

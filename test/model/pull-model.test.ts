@@ -188,6 +188,19 @@ describe('pullModel', () => {
     expect(storageRequests()).toEqual([]);
   });
 
+  it('leaves a model alone that another process pulls, and takes over from one that is gone', async () => {
+    const held = (pid: number) => writeFileSync(`${directory}.lock`, String(pid));
+    // The test runner's parent: it runs, and it is another process.
+    held(process.ppid);
+    await expect(pull()).rejects.toThrow(
+      failure('DOWNLOAD_FAILED', new RegExp(`process ${process.ppid} is pulling this model already`)),
+    );
+    expect(existsSync(`${directory}.part`)).toBe(false);
+    held(2 ** 22 + 1);
+    expect((await pull()).isNew).toBe(true);
+    expect(readdirSync(folder)).toEqual(['model']);
+  });
+
   it('stops when it is told to, and keeps what it has', async () => {
     const stop = new AbortController();
     const stopped = pull({
