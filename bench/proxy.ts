@@ -151,6 +151,7 @@ note('first byte, direct and proxied in turns …');
 const firstByte = await measureFirstByte(Number(flags.requests));
 note('streams at once …');
 const streams = await measureStreams(Number(flags.streams));
+const again = await measureStreams(Number(flags.streams));
 note('a slow reader …');
 const slow = await measureSlowReader();
 note('hang-ups …');
@@ -164,7 +165,7 @@ const mib = (bytes: number) => `${(bytes / 2 ** 20).toFixed(0)} MiB`;
 const row = (way: 'direct' | 'proxied') =>
   [0.5, 0.95].map((q) => ms(quantile(firstByte[way], q))).join(' | ');
 if (flags.json) {
-  process.stdout.write(`${JSON.stringify({ firstByte, streams, slow, hangUps })}\n`);
+  process.stdout.write(`${JSON.stringify({ firstByte, streams, again, slow, hangUps })}\n`);
 } else {
   process.stdout.write(`${cpus()[0]?.model ?? 'unknown'}, ${cpus().length} cores, node ${process.version}, load ${loadavg()[0]?.toFixed(1)} (of which this bench 1 to 2)
 
@@ -179,6 +180,7 @@ if (flags.json) {
 | CPU time of the server for one such request | ${ms(firstByte.cpuMsPerRequest)} |
 | streams at once, of 50 events each, one every 100 ms | ${streams.whole} of ${flags.streams} whole, in ${streams.seconds.toFixed(1)} s |
 | memory (RSS) before, peak, after | ${mib(streams.before)}, ${mib(streams.peak)}, ${mib(streams.after)} |
+| the same a second time | ${mib(again.before)}, ${mib(again.peak)}, ${mib(again.after)} |
 | a reader that stops: memory added in 3 s; taken from the backend | ${mib(slow.growth)}; ${mib(slow.written)} of 1526 MiB |
 | hang-up until the backend knows, p50, max of ${hangUps.length} | ${ms(quantile(hangUps, 0.5))}, ${ms(Math.max(...hangUps))} |
 `);
