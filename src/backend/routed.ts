@@ -78,8 +78,11 @@ export function createRoutedBackend({
       if (outcome instanceof Response) return outcome;
       failures.push(outcome);
       const isLast =
-        !outcome.tryAnother || tried.size >= MAX_ROUTE_ATTEMPTS || tried.size >= candidates.length;
-      if (isLast || clock.now() - startMs > ROUTE_DEADLINE_MS) return giveUp();
+        !outcome.tryAnother ||
+        tried.size >= MAX_ROUTE_ATTEMPTS ||
+        clock.now() - startMs > ROUTE_DEADLINE_MS ||
+        !untried.some((node) => !tried.has(node) && node.admits);
+      if (isLast) return giveUp();
       const pauseMs = ROUTE_BACKOFF_MS * 2 ** (tried.size - 1) * (0.5 + random() / 2);
       await clock.sleep(pauseMs, context.signal);
     }
