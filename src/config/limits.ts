@@ -188,9 +188,9 @@ export const DEFAULT_COMPLETION_TOKENS = 16;
 // — proxy backends —————————————————————————————————————————————————————————————————————————————
 /** Until the connection to the backend stands: a name that resolves and a port that answers take far less. */
 export const UPSTREAM_CONNECT_MS = 10_000;
-/** Until the backend's response headers arrive for a stream; prompt processing on a busy server takes many seconds. */
+/** Until a stream's first event; prompt processing on a busy server takes many seconds. */
 export const UPSTREAM_HEADERS_MS = 120_000;
-/** The same without `stream`: the headers come after the whole answer. Node's own fetch gives up here too. */
+/** The same without `stream`, at least: the headers come after the whole answer. Its body then has as long again. */
 export const UPSTREAM_ANSWER_MS = 300_000;
 /** Silence within a body after which the backend counts as stalled. */
 export const UPSTREAM_IDLE_MS = 60_000;
