@@ -42,10 +42,15 @@ export class ReconnectingSocket {
     this.cancelRetry = null;
     const socket = this.options.openSocket(this.options.url);
     this.socket = socket;
-    socket.onopen = () => this.options.onOpen();
+    let wasOpen = false;
+    socket.onopen = () => {
+      wasOpen = true;
+      this.options.onOpen();
+    };
     socket.onmessage = ({ data }) => this.options.onData(data);
     socket.onclose = ({ code, reason }) => {
-      this.lost(`the server closed the connection (${code}${reason === '' ? '' : `: ${reason}`})`);
+      const said = `${code}${reason === '' ? '' : `: ${reason}`}`;
+      this.lost(wasOpen ? `the server closed the connection (${said})` : 'the server cannot be reached');
     };
     // A browser tells no cause here, and a close event follows.
     socket.onerror = () => {};

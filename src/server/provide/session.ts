@@ -177,7 +177,10 @@ export class ProviderSession {
     }
     if (this.#phase !== 'checking') return;
     if (!isAllowed) {
-      const sentence = 'this server takes providers with one of its API keys only; give it with --key';
+      const sentence =
+        key === undefined
+          ? 'this server takes providers with one of its API keys only; give one (shoal worker: SHOAL_KEY, or --key)'
+          : 'this API key is not valid here; ask the operator for one';
       this.#fatal(new ShoalError('UNAUTHORIZED', sentence));
       return;
     }
