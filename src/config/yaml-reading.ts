@@ -36,6 +36,8 @@ export class YamlReading {
   readonly #env: NodeJS.ProcessEnv | undefined;
   readonly #lines = new LineCounter();
   readonly #places = new Map<string, Place>();
+  /** Lines that are not YAML, told as that and nothing else. */
+  readonly #brokenLines = new Set<number>();
   readonly #faults: { readonly offset: number; readonly text: string }[] = [];
 
   /**
@@ -58,7 +60,11 @@ export class YamlReading {
       logLevel: 'error',
     });
     for (const { pos, code } of [...document.errors, ...document.warnings]) {
+      const { line } = this.#lines.linePos(pos[0]);
+      // One slip makes the parser stumble on the rest of the line.
+      if (this.#brokenLines.has(line)) continue;
       this.#add(pos[0], '', yamlReason(code));
+      this.#brokenLines.add(line);
     }
     const root = document.contents;
     const isEmpty = root === null || (isScalar(root) && root.value === null);
@@ -161,6 +167,7 @@ export class YamlReading {
 
   /** @param label empty when the fault lies outside any key */
   #add(offset: number, label: string, reason: string): void {
+    if (this.#brokenLines.has(this.#lines.linePos(offset).line)) return;
     const key = label === '' ? '' : `${label.slice(0, 96)}: `;
     this.#faults.push({ offset, text: `${this.#where(offset)}: ${key}${reason}` });
   }

@@ -235,6 +235,14 @@ describe('${NAME}', () => {
     expect(found.join()).not.toContain('hunter2');
   });
 
+  it('in braces without quotes is not YAML, which is told once a line', () => {
+    const source = 'fxn_id: []\nbackend_provider: custom\nnodes:\n  - { url: ${HOST}, api_key: ${KEY} }\n';
+    expect(faults(source, env)).toEqual([
+      'mb.yaml:1:9: fxn_id: must be a text or a whole number',
+      expect.stringMatching(/^mb\.yaml:4:\d+: .*in quotes$/),
+    ]);
+  });
+
   it('names every variable that is missing', () => {
     expect(
       faults('api_key: "${A}${B}"\nbearer_token: ${C}').map((line) => /variable (\w)/.exec(line)?.[1]),
