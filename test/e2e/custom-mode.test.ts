@@ -1,11 +1,15 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import OpenAI from 'openai';
 import { pino } from 'pino';
 import type { Browser, Page, Viewport } from 'puppeteer';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type RunningServer, startServer } from '../../src/server/server.ts';
+import { hashApiKey, newApiKey } from '../../src/server/access/api-key.ts';
+import { type RunningServer, type ServerOptions, startServer } from '../../src/server/server.ts';
 import { launchChromium } from '../support/chromium.ts';
 
 /** A page that lends an endpoint of its own machine; it has to be built (`npm test` does). */
@@ -18,13 +22,15 @@ let server: RunningServer;
 let browser: Browser;
 const endpoints: Endpoint[] = [];
 
+const serverOptions = (): ServerOptions => ({
+  node: { kind: 'proxy', provider: 'custom', open: () => [] },
+  port: 0,
+  pageDirectory: `${ROOT}dist`,
+  log: pino({ level: 'silent' }),
+});
+
 beforeAll(async () => {
-  server = await startServer({
-    node: { kind: 'proxy', provider: 'custom', open: () => [] },
-    port: 0,
-    pageDirectory: `${ROOT}dist`,
-    log: pino({ level: 'silent' }),
-  });
+  server = await startServer(serverOptions());
   browser = await launchChromium();
 });
 afterAll(async () => {
@@ -91,12 +97,15 @@ const shows = (page: Page, words: string) =>
   page.waitForFunction((w) => document.body.textContent.includes(w), PATIENCE, words);
 const button = (page: Page, name: string) => page.locator(`::-p-aria(${name}[role="button"])`);
 
-async function openMode(viewport?: Viewport): Promise<{ page: Page; complaints: string[] }> {
+async function openMode(
+  viewport?: Viewport,
+  url = server.url,
+): Promise<{ page: Page; complaints: string[] }> {
   const page = await browser.newPage();
   const complaints: string[] = [];
   page.on('pageerror', (error) => complaints.push(String(error)));
   if (viewport) await page.setViewport(viewport);
-  await page.goto(server.url);
+  await page.goto(url);
   // As a keyboard does it: the switch is one radio group.
   await page.focus('input[name="mode"][value="gpu"]');
   await page.keyboard.press('ArrowRight');
@@ -202,6 +211,34 @@ describe('the page’s custom mode', () => {
     await shows(page, 'is required for backend_provider "custom"');
     expect(await page.$eval('#field-url', (input) => input.getAttribute('aria-invalid'))).toBe('true');
     await page.close();
+  });
+
+  it('asks for the server’s key where it has any', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'shoal-keys-'));
+    const key = newApiKey();
+    const stored = {
+      name: 'lender',
+      sha256: hashApiKey(key).toString('hex'),
+      created: '2026-01-31T12:00:00Z',
+    };
+    const keyFile = join(folder, 'api_keys.json');
+    writeFileSync(keyFile, JSON.stringify({ version: 1, keys: [stored] }));
+    const guarded = await startServer({ ...serverOptions(), access: { keyFile } });
+    try {
+      const url = await new Endpoint(true).listen();
+      const { page } = await openMode(undefined, guarded.url);
+      await check(page, 'custom', url);
+      await shows(page, 'It serves tiny-chat.');
+      await button(page, 'Lend').click();
+      await shows(page, 'this server takes providers with one of its API keys only');
+      await page.type('#field-server-key', key);
+      await button(page, 'Lend').click();
+      await shows(page, 'Lending. Requests go to your endpoint');
+      await page.close();
+    } finally {
+      await guarded.close();
+      rmSync(folder, { recursive: true });
+    }
   });
 
   it('fits a narrow phone', async () => {
