@@ -5,6 +5,7 @@
 #   tools/fuzz-api.sh                      a server with a scripted engine, started and stopped here
 #   tools/fuzz-api.sh http://localhost:3000    a running server (SHOAL_FUZZ_VOCAB=4096 for its vocabulary)
 #   EXAMPLES=500 tools/fuzz-api.sh         cases for each operation; default 200
+#   TIMEOUT=60 PHASES=fuzzing …            seconds for an answer, for a real model; without the thousand cases of `coverage`
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -36,8 +37,8 @@ cd "$(mktemp -d)"
 SHOAL_FUZZ_URL="$url" PYTHONPATH="$root/tools/fuzz-api" PYTHONDONTWRITEBYTECODE=1 SCHEMATHESIS_HOOKS=hooks \
   "$venv/bin/schemathesis" --config-file "$root/tools/fuzz-api/schemathesis.toml" run "$url/openapi.json" \
   --checks not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance \
-  --phases examples,coverage,fuzzing --max-examples "${EXAMPLES:-200}" --seed "${SEED:-1}" \
-  --request-timeout 10 --max-response-time 10 --continue-on-failure \
+  --phases "${PHASES:-examples,coverage,fuzzing}" --max-examples "${EXAMPLES:-200}" --seed "${SEED:-1}" \
+  --request-timeout "${TIMEOUT:-10}" --max-response-time "${TIMEOUT:-10}" --continue-on-failure \
   --generation-database none --no-color || status=$?
 # What fuzzing leaves behind must not keep the server from answering.
 curl --silent --fail --max-time 5 "$url/health/live" >/dev/null || { echo 'the server does not answer any more' >&2; status=1; }
