@@ -231,8 +231,8 @@ export const MAX_PROVIDED_MODELS = 512;
 export const PROVIDE_REFRESH_MS = 60_000;
 /** The same after a failed list: a backend that was started after its provider should not wait a minute. */
 export const PROVIDE_RETRY_MS = 5_000;
-/** A provider that has not begun an answer by then is broken: its own time limits end sooner. */
-export const PROVIDED_HEAD_MS = 600_000;
+/** A provider that has not begun an answer by then is broken: its own time limits end sooner, MAX_TIMEOUT_SECONDS at most. */
+export const PROVIDED_HEAD_MS = 3_660_000;
 /** Silence within an answer that the client waits for; a provider sends comments every SSE_KEEPALIVE_MS, a hidden tab every minute. */
 export const PROVIDED_IDLE_MS = 150_000;
 
