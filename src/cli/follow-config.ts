@@ -1,4 +1,5 @@
 /** A running command follows its model_backend.yaml: on change and on SIGHUP. A broken file changes nothing. */
+import { existsSync } from 'node:fs';
 import type { Logger } from 'pino';
 import type { ModelBackendConfig } from '../config/backend-config.ts';
 import { configChanges } from '../config/config-changes.ts';
@@ -64,6 +65,6 @@ export function followConfig(options: ConfigReloadOptions, scope: Scope): void {
   scope.onHangUp(() => void reload('SIGHUP'));
   const stop = watchFile(options.file, () => void reload('change'));
   scope.defer(async () => stop());
-  // It may have been written between its first reading and the watch.
-  void reload('change');
+  // It may have been written between its first reading and the watch; where none was named there need not be one.
+  if (existsSync(options.file)) void reload('change');
 }

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createConfigReload, type ReloadReason } from '../../src/cli/follow-config.ts';
+import { createConfigReload, followConfig, type ReloadReason } from '../../src/cli/follow-config.ts';
 import { readConfigFile, readFirstConfig } from '../../src/cli/read-config.ts';
 import type { ModelBackendConfig } from '../../src/config/backend-config.ts';
 import { ShoalError } from '../../src/config/errors.ts';
@@ -134,4 +134,24 @@ it('at the start a file that was named has to be there', async () => {
   expect(await readFirstConfig(file)).toMatchObject({ file, config: { provider: 'custom' } });
   const missing = join(directory, 'none.yaml');
   await expect(readFirstConfig(missing)).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
+});
+
+describe('a command that was given no file', () => {
+  it('says nothing about one that is not there, and follows it once it is', async () => {
+    const log = pino({ level: 'info' }, { write: (line: string) => lines.push(JSON.parse(line).msg) });
+    const closers: (() => Promise<unknown>)[] = [];
+    const scope = {
+      signal: new AbortController().signal,
+      defer: (close: () => Promise<unknown>) => void closers.push(close),
+      onHangUp: () => {},
+    };
+    await rm(file);
+    const apply = async (config: ModelBackendConfig) => void applied.push(config);
+    followConfig({ file, config: { provider: 'fxn' }, apply, log }, scope);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(lines).toEqual([]);
+    await writeFile(file, CUSTOM);
+    await expect.poll(() => applied, { timeout: 10_000 }).toHaveLength(1);
+    await Promise.all(closers.map((close) => close()));
+  });
 });

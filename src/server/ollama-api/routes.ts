@@ -63,11 +63,13 @@ export function ollamaRoutes(backend: Backend, answering: Answering, clock: Cloc
 
 /** `{"error": "…"}` with the same status, as Ollama's clients read it. */
 export function ollamaErrorResponse(openAi: Response, message: string): Response {
-  const retryAfter = openAi.headers.get('retry-after');
-  return Response.json(
-    { error: message },
-    { status: openAi.status, ...(retryAfter !== null && { headers: { 'retry-after': retryAfter } }) },
+  const headers = Object.fromEntries(
+    ['retry-after', 'www-authenticate', 'allow'].flatMap((name) => {
+      const value = openAi.headers.get(name);
+      return value === null ? [] : [[name, value]];
+    }),
   );
+  return Response.json({ error: message }, { status: openAi.status, headers });
 }
 
 async function answer(
