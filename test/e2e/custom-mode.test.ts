@@ -149,6 +149,11 @@ describe('the page’s custom mode', () => {
     expect(text).toBe('You said: hello');
     expect(endpoint.received.at(-1)).toMatchObject({ method: 'POST', authorization: `Bearer ${KEY}` });
 
+    await page.waitForSelector('.ask textarea[placeholder="Ask something…"]');
+    await page.type('.ask textarea', 'good morning');
+    await page.keyboard.press('Enter');
+    await shows(page, 'You said: good morning');
+
     const waiting = await client.chat.completions.create({
       model: 'pond',
       messages: [{ role: 'user', content: 'wait' }],
@@ -156,7 +161,7 @@ describe('the page’s custom mode', () => {
     });
     for await (const _chunk of waiting) break;
     await expect.poll(() => endpoint.hangUps, PATIENCE).toBe(1);
-    await shows(page, 'Answered2');
+    await shows(page, 'Answered3');
 
     await button(page, 'Stop lending').click();
     await shows(page, 'answers for everyone here');
