@@ -1,4 +1,4 @@
-import type { GenerationPiece } from './generation.ts';
+import type { GenerationPiece } from './fxn/generation.ts';
 
 /** A piece of one of several choices. */
 export interface ChoicePiece<Piece = GenerationPiece> {

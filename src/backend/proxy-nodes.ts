@@ -2,12 +2,12 @@
 import type { ProxyConfig } from '../config/backend-config.ts';
 import type { Backend } from './backend.ts';
 import type { Clock } from './clock.ts';
-import { createCustomBackend } from './custom.ts';
-import { createGuardedFetch } from './guarded-fetch.ts';
-import type { PoolNode } from './node-pool.ts';
-import { createOllamaBackend } from './ollama.ts';
-import type { OpenAiProxyConfig, ProxyOptions } from './openai-proxy.ts';
-import { createVllmBackend } from './vllm.ts';
+import { createCustomBackend } from './proxy/custom.ts';
+import { createGuardedFetch } from './proxy/guarded-fetch.ts';
+import type { PoolNode } from './pool/node-pool.ts';
+import { createOllamaBackend } from './ollama/ollama.ts';
+import type { OpenAiProxyConfig, ProxyOptions } from './proxy/openai-proxy.ts';
+import { createVllmBackend } from './proxy/vllm.ts';
 
 export interface ProxyNodesOptions {
   /** Default: one that refuses private addresses, except those that the config allows. */

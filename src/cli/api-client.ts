@@ -1,6 +1,6 @@
 import { EventSourceParserStream } from 'eventsource-parser/stream';
 import { z } from 'zod';
-import { errorCodeOf } from '../backend/openai-error.ts';
+import { errorCodeOf } from '../backend/openai/error.ts';
 import { ShoalError } from '../config/errors.ts';
 import type { Secret } from '../config/secret.ts';
 import { type Status, statusSchema } from '../mesh/protocol/status.ts';

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import packageJson from '../../package.json' with { type: 'json' };
-import { loadServedModel } from '../backend/load-served-model.ts';
+import { loadServedModel } from '../backend/fxn/load-served-model.ts';
 import type { ModelBackendConfig } from '../config/backend-config.ts';
 import { DEFAULT_MODEL_ID } from '../config/catalogue.ts';
 import { ShoalError } from '../config/errors.ts';

@@ -1,9 +1,9 @@
 import { hostname } from 'node:os';
 import type { Logger } from 'pino';
 import { WebSocket } from 'ws';
-import { NodePool } from '../backend/node-pool.ts';
+import { NodePool } from '../backend/pool/node-pool.ts';
 import { openProxyNodes } from '../backend/proxy-nodes.ts';
-import { createRoutedBackend } from '../backend/routed.ts';
+import { createRoutedBackend } from '../backend/pool/routed.ts';
 import type { ModelBackendConfig, ProxyConfig } from '../config/backend-config.ts';
 import { ShoalError } from '../config/errors.ts';
 import {

@@ -4,7 +4,7 @@
  * and everything generated so far. Draws are keyed by (seed, position), so the tokens go on as if nothing had happened.
  */
 import type { Logger } from 'pino';
-import type { GenerateEvent, GenerateRequest, ServingStage, TokenGenerator } from '../backend/generator.ts';
+import type { GenerateEvent, GenerateRequest, ServingStage, TokenGenerator } from '../backend/fxn/generator.ts';
 import { ShoalError } from '../config/errors.ts';
 import {
   MAX_CONCURRENT_REQUESTS,

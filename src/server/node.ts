@@ -1,8 +1,8 @@
 /** What a server can serve, and the same opened: a mesh with its signaling and model files, or a proxy. */
 import type { Logger } from 'pino';
-import { createFxnBackend } from '../backend/fxn.ts';
-import { loadServedModel } from '../backend/load-served-model.ts';
-import type { PoolNode } from '../backend/node-pool.ts';
+import { createFxnBackend } from '../backend/fxn/fxn.ts';
+import { loadServedModel } from '../backend/fxn/load-served-model.ts';
+import type { PoolNode } from '../backend/pool/node-pool.ts';
 import type { Provider } from '../config/backend-config.ts';
 import { MAX_CONCURRENT_REQUESTS } from '../config/limits.ts';
 import type { WireDtype } from '../gpu/stage-engine.ts';

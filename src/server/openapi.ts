@@ -8,8 +8,8 @@ import {
   errorBodySchema,
   modelListSchema,
   modelSchema,
-} from '../backend/answer-schema.ts';
-import { publishedRequests } from '../backend/openai-schema.ts';
+} from '../backend/openai/answer-schema.ts';
+import { publishedRequests } from '../backend/openai/request-schema.ts';
 import type { Provider } from '../config/backend-config.ts';
 import { statusSchema } from '../mesh/protocol/status.ts';
 

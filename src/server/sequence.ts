@@ -1,4 +1,4 @@
-import type { GenerateRequest } from '../backend/generator.ts';
+import type { GenerateRequest } from '../backend/fxn/generator.ts';
 import { ShoalError } from '../config/errors.ts';
 import {
   MAX_PROMPT_IDS_PER_MESSAGE,

@@ -2,8 +2,8 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Backend } from '../backend/backend.ts';
-import { NodePool } from '../backend/node-pool.ts';
-import { createRoutedBackend } from '../backend/routed.ts';
+import { NodePool } from '../backend/pool/node-pool.ts';
+import { createRoutedBackend } from '../backend/pool/routed.ts';
 import { ShoalError } from '../config/errors.ts';
 import { RETIRED_NODE_MS } from '../config/limits.ts';
 import type { Mesh } from './mesh.ts';

@@ -1,9 +1,9 @@
 import type OpenAI from 'openai';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { AnswerReport, Backend } from '../../src/backend/backend.ts';
-import { createFxnBackend } from '../../src/backend/fxn.ts';
-import type { GenerateRequest } from '../../src/backend/generator.ts';
-import { choiceSeed } from '../../src/backend/request-sampling.ts';
+import { createFxnBackend } from '../../src/backend/fxn/fxn.ts';
+import type { GenerateRequest } from '../../src/backend/fxn/generator.ts';
+import { choiceSeed } from '../../src/backend/fxn/request-sampling.ts';
 import { ShoalError } from '../../src/config/errors.ts';
 import { type ApiServer, serveApi } from './support/api-server.ts';
 import { FakeGenerator, STAGES, says, stallsAfter } from './support/fake-generator.ts';

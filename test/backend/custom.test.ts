@@ -1,8 +1,8 @@
 import OpenAI from 'openai';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Backend } from '../../src/backend/backend.ts';
-import { createCustomBackend } from '../../src/backend/custom.ts';
-import type { OpenAiProxyConfig } from '../../src/backend/openai-proxy.ts';
+import { createCustomBackend } from '../../src/backend/proxy/custom.ts';
+import type { OpenAiProxyConfig } from '../../src/backend/proxy/openai-proxy.ts';
 import {
   MAX_UPSTREAM_BODY_BYTES,
   MAX_UPSTREAM_EVENT_BYTES,

@@ -1,7 +1,7 @@
 import OpenAI from 'openai';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Backend } from '../../src/backend/backend.ts';
-import { createFxnBackend } from '../../src/backend/fxn.ts';
+import { createFxnBackend } from '../../src/backend/fxn/fxn.ts';
 import { ShoalError } from '../../src/config/errors.ts';
 import { type ApiServer, serveApi } from './support/api-server.ts';
 import { FakeGenerator, fails, STAGES, says, stallsAfter } from './support/fake-generator.ts';

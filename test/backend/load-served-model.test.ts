@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
-import { loadServedModel } from '../../src/backend/load-served-model.ts';
+import { loadServedModel } from '../../src/backend/fxn/load-served-model.ts';
 import type { ModelDirectory } from '../../src/model/directory.ts';
 import { defaultEosTokenId, specFromHfConfig } from '../../src/model/hf-config.ts';
 

@@ -1,9 +1,9 @@
 import type OpenAI from 'openai';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Backend } from '../../src/backend/backend.ts';
-import { createFxnBackend } from '../../src/backend/fxn.ts';
-import { chatLogprobs, completionLogprobs } from '../../src/backend/openai-logprobs.ts';
-import { TokenAlignment } from '../../src/backend/token-alignment.ts';
+import { createFxnBackend } from '../../src/backend/fxn/fxn.ts';
+import { chatLogprobs, completionLogprobs } from '../../src/backend/fxn/openai-logprobs.ts';
+import { TokenAlignment } from '../../src/backend/fxn/token-alignment.ts';
 import { type ApiServer, serveApi } from './support/api-server.ts';
 import { FakeGenerator, fakeLogprobs, says } from './support/fake-generator.ts';
 import { bytes, fakeModel } from './support/fake-model.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { renameInMessage, renameModel } from '../../src/backend/model-name.ts';
+import { renameInMessage, renameModel } from '../../src/backend/proxy/model-name.ts';
 
 describe('renameModel', () => {
   it.each([

@@ -1,6 +1,6 @@
 import OpenAI from 'openai';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { OpenAiProxyConfig } from '../../src/backend/openai-proxy.ts';
+import type { OpenAiProxyConfig } from '../../src/backend/proxy/openai-proxy.ts';
 import { MAX_UPSTREAM_BODY_BYTES, MAX_UPSTREAM_EVENT_BYTES } from '../../src/config/limits.ts';
 import { Secret } from '../../src/config/secret.ts';
 import type { Failure, FakeOllamaOptions } from '../support/fake-ollama.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseChatRequest, parseCompletionRequest } from '../../src/backend/openai-schema.ts';
+import { parseChatRequest, parseCompletionRequest } from '../../src/backend/openai/request-schema.ts';
 import { ShoalError } from '../../src/config/errors.ts';
 
 const base = { model: 'm', messages: [{ role: 'user', content: 'Hi' }] };

@@ -1,9 +1,9 @@
 /** The prompts as real tokenizers make them: byte-level (GPT-2, Llama 3) and SentencePiece (Llama 2). */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { createFxnBackend } from '../../src/backend/fxn.ts';
-import { chatPrompt, guardSpecials } from '../../src/backend/prompt.ts';
-import type { ServedModel } from '../../src/backend/served-model.ts';
+import { createFxnBackend } from '../../src/backend/fxn/fxn.ts';
+import { chatPrompt, guardSpecials } from '../../src/backend/fxn/prompt.ts';
+import type { ServedModel } from '../../src/backend/fxn/served-model.ts';
 import { ShoalError } from '../../src/config/errors.ts';
 import { loadChatTemplate } from '../../src/model/chat-template.ts';
 import { loadTokenizer, type Tokenizer } from '../../src/model/tokenizer.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { AnswerReport, Backend } from '../../src/backend/backend.ts';
-import { NodePool, type PoolNode } from '../../src/backend/node-pool.ts';
-import { createRoutedBackend } from '../../src/backend/routed.ts';
+import { NodePool, type PoolNode } from '../../src/backend/pool/node-pool.ts';
+import { createRoutedBackend } from '../../src/backend/pool/routed.ts';
 import { type ErrorCode, ShoalError } from '../../src/config/errors.ts';
 import {
   BREAKER_BACKOFF_MIN_MS,

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { samplingDefaults } from '../../src/backend/sampling-defaults.ts';
+import { samplingDefaults } from '../../src/backend/fxn/sampling-defaults.ts';
 
 it.each([
   [

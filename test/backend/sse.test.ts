@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
-import { sseBody, sseData, sseText } from '../../src/backend/sse.ts';
+import { sseBody, sseData, sseText } from '../../src/backend/openai/sse.ts';
 import { SSE_KEEPALIVE_MS } from '../../src/config/limits.ts';
 import { ManualClock } from './support/manual-clock.ts';
 

@@ -1,8 +1,8 @@
 import OpenAI from 'openai';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { AnswerReport, Backend } from '../../src/backend/backend.ts';
-import type { OpenAiProxyConfig } from '../../src/backend/openai-proxy.ts';
-import { createVllmBackend } from '../../src/backend/vllm.ts';
+import type { OpenAiProxyConfig } from '../../src/backend/proxy/openai-proxy.ts';
+import { createVllmBackend } from '../../src/backend/proxy/vllm.ts';
 import { Secret } from '../../src/config/secret.ts';
 import { FakeVllm } from '../support/fake-vllm.ts';
 import { type ApiServer, serveApi } from './support/api-server.ts';

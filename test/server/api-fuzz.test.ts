@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { errorBodySchema } from '../../src/backend/answer-schema.ts';
-import { createFxnBackend } from '../../src/backend/fxn.ts';
+import { errorBodySchema } from '../../src/backend/openai/answer-schema.ts';
+import { createFxnBackend } from '../../src/backend/fxn/fxn.ts';
 import { FakeGenerator, says } from '../backend/support/fake-generator.ts';
 import { fakeModel } from '../backend/support/fake-model.ts';
 import { seededRandom } from '../mesh/seeded.ts';

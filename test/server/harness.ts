@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { pino } from 'pino';
-import type { GenerateEvent, GenerateRequest } from '../../src/backend/generator.ts';
+import type { GenerateEvent, GenerateRequest } from '../../src/backend/fxn/generator.ts';
 import { GREEDY, type TokenLogprobs } from '../../src/model/sampling.ts';
 import type { ModelCosts } from '../../src/schedule/costs.ts';
 import { createHostGuard } from '../../src/server/host-guard.ts';

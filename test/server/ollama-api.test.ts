@@ -2,7 +2,7 @@ import { Hono } from 'hono';
 import { Ollama } from 'ollama';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { Backend, RequestContext } from '../../src/backend/backend.ts';
-import { SSE_DONE, SSE_HEADERS, sseData } from '../../src/backend/sse.ts';
+import { SSE_DONE, SSE_HEADERS, sseData } from '../../src/backend/openai/sse.ts';
 import { ShoalError } from '../../src/config/errors.ts';
 import type { Answering } from '../../src/server/answering.ts';
 import { ollamaErrorResponse, ollamaRoutes } from '../../src/server/ollama-api/routes.ts';

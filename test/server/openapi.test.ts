@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { createFxnBackend } from '../../src/backend/fxn.ts';
-import { parseChatRequest, parseCompletionRequest } from '../../src/backend/openai-schema.ts';
+import { createFxnBackend } from '../../src/backend/fxn/fxn.ts';
+import { parseChatRequest, parseCompletionRequest } from '../../src/backend/openai/request-schema.ts';
 import { ShoalError } from '../../src/config/errors.ts';
 import { openApiDocument } from '../../src/server/openapi.ts';
 import { FakeGenerator, fails, says } from '../backend/support/fake-generator.ts';

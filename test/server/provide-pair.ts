@@ -1,7 +1,7 @@
 import { pino } from 'pino';
 import type { AnswerReport, Backend, RequestContext } from '../../src/backend/backend.ts';
-import type { NodePool, PoolNode } from '../../src/backend/node-pool.ts';
-import { SSE_HEADERS } from '../../src/backend/sse.ts';
+import type { NodePool, PoolNode } from '../../src/backend/pool/node-pool.ts';
+import { SSE_HEADERS } from '../../src/backend/openai/sse.ts';
 import type { ShoalError } from '../../src/config/errors.ts';
 import type { ProviderMessage, ProvidingServerMessage } from '../../src/mesh/protocol/provide.ts';
 import type { WebSocketLike } from '../../src/mesh/reconnecting-socket.ts';

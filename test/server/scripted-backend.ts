@@ -1,5 +1,5 @@
 import type { Backend, RequestContext } from '../../src/backend/backend.ts';
-import { openAiErrorBody } from '../../src/backend/openai-error.ts';
+import { openAiErrorBody } from '../../src/backend/openai/error.ts';
 import { ShoalError } from '../../src/config/errors.ts';
 import type { ProxyNode } from '../../src/server/node.ts';
 

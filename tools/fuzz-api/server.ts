@@ -1,7 +1,7 @@
 /** The server's whole HTTP on a real socket, in front of the native engine's API with a scripted generator: no GPU, no wait. */
 import type { AddressInfo } from 'node:net';
-import { createFxnBackend } from '../../src/backend/fxn.ts';
-import type { GenerateEvent, GenerateRequest } from '../../src/backend/generator.ts';
+import { createFxnBackend } from '../../src/backend/fxn/fxn.ts';
+import type { GenerateEvent, GenerateRequest } from '../../src/backend/fxn/generator.ts';
 import { ShoalError } from '../../src/config/errors.ts';
 import { createHttpServer, listen } from '../../src/server/http-server.ts';
 import { FakeGenerator, fails, says } from '../../test/backend/support/fake-generator.ts';

@@ -1,8 +1,8 @@
 /** What Ollama says went wrong, as this API's own errors. Its texts are in server/routes.go and server/sched.go. */
 import { ShoalError } from '../../config/errors.ts';
 import { MAX_UPSTREAM_EVENT_BYTES, RETRY_AFTER_SECONDS } from '../../config/limits.ts';
-import type { Upstream, UpstreamAnswer } from '../upstream.ts';
-import { bounded, parseJson } from '../upstream-error.ts';
+import type { Upstream, UpstreamAnswer } from '../proxy/upstream.ts';
+import { bounded, parseJson } from '../proxy/upstream-error.ts';
 import { errorSchema } from './api.ts';
 
 /** What of the request an error may be about. */

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { ShoalError } from '../../config/errors.ts';
 import { MAX_CONTENT_PARTS, MAX_MODEL_NAME_CHARS, MAX_TOOLS } from '../../config/limits.ts';
-import { isObject, withoutNulls } from '../openai-schema.ts';
+import { isObject, withoutNulls } from '../openai/request-schema.ts';
 import type { OllamaMessage } from './api.ts';
 
 const textPart = z.object({ type: z.literal('text'), text: z.string() });

@@ -2,8 +2,8 @@
 import type { z } from 'zod';
 import { MAX_UPSTREAM_EVENT_BYTES, UPSTREAM_PROBE_MS } from '../../config/limits.ts';
 import type { ModelInfo } from '../backend.ts';
-import type { Upstream } from '../upstream.ts';
-import { parseJson } from '../upstream-error.ts';
+import type { Upstream } from '../proxy/upstream.ts';
+import { parseJson } from '../proxy/upstream-error.ts';
 import { showSchema, tagsSchema, versionSchema } from './api.ts';
 import { type Asked, pullCommand, refusedBy } from './errors.ts';
 

@@ -1,5 +1,5 @@
 /** What becomes of the parameters that Ollama has nothing for. See ../openai-parameters.ts. */
-import type { ParameterTable } from '../openai-parameters.ts';
+import type { ParameterTable } from '../openai/parameters.ts';
 
 type Refused = ParameterTable['refused'];
 

@@ -2,8 +2,8 @@
 import type { z } from 'zod';
 import { ShoalError } from '../../config/errors.ts';
 import { MAX_UPSTREAM_EVENT_BYTES } from '../../config/limits.ts';
-import type { Upstream } from '../upstream.ts';
-import { parseJson } from '../upstream-error.ts';
+import type { Upstream } from '../proxy/upstream.ts';
+import { parseJson } from '../proxy/upstream-error.ts';
 import { errorSchema, type Piece } from './api.ts';
 import { type Asked, refusedBy, saidError } from './errors.ts';
 import { Lines } from './lines.ts';

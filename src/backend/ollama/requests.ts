@@ -10,7 +10,7 @@ import {
   MAX_TOOLS,
   MAX_TOP_LOGPROBS,
 } from '../../config/limits.ts';
-import { isObject, parameters, parse } from '../openai-schema.ts';
+import { isObject, parameters, parse } from '../openai/request-schema.ts';
 import type { ChatBody, GenerateBody, OllamaTool, Think } from './api.ts';
 import { checkedMessage, messageSchema, toMessages } from './messages.ts';
 import { checkOptionNames, commonShape, defined, toOptions } from './options.ts';

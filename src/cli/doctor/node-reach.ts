@@ -2,7 +2,7 @@
 import type { LookupAddress } from 'node:dns';
 import { lookup } from 'node:dns/promises';
 import { connect } from 'node:net';
-import type { PoolNode } from '../../backend/node-pool.ts';
+import type { PoolNode } from '../../backend/pool/node-pool.ts';
 import { openProxyNodes } from '../../backend/proxy-nodes.ts';
 import { classifyAddress, literalAddress, matchesCidr } from '../../config/addresses.ts';
 import type { ProxyConfig } from '../../config/backend-config.ts';

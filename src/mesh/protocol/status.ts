@@ -20,7 +20,7 @@ export const workerStatusSchema = z.object({
   problem: z.string().nullable(),
 });
 
-/** As `NodeStatus` in src/backend/node-pool.ts. */
+/** As `NodeStatus` in src/backend/pool/node-pool.ts. */
 const nodeStatusSchema = z.object({
   id: z.string(),
   /** `host:port` or a provider's name. */

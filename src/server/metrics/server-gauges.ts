@@ -1,5 +1,5 @@
 import { Gauge, type Registry } from 'prom-client';
-import type { NodeStatus } from '../../backend/node-pool.ts';
+import type { NodeStatus } from '../../backend/pool/node-pool.ts';
 import type { Status } from '../../mesh/protocol/status.ts';
 
 /** What stands at the moment of a scrape. */

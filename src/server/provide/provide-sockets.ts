@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 import { WebSocket, WebSocketServer } from 'ws';
 import { type Clock, systemClock } from '../../backend/clock.ts';
-import type { NodePool } from '../../backend/node-pool.ts';
+import type { NodePool } from '../../backend/pool/node-pool.ts';
 import { MAX_PROVIDER_MESSAGE_BYTES, MAX_PROVIDERS } from '../../config/limits.ts';
 import { PROVIDE_PATH } from '../../mesh/protocol/provide.ts';
 import type { HostGuard } from '../host-guard.ts';

@@ -1,6 +1,6 @@
 /** One answer that a provider sends: text by credit, so that what waits here for a slow client is bounded. */
 import type { Clock } from '../../backend/clock.ts';
-import { unlessSilent } from '../../backend/sse.ts';
+import { unlessSilent } from '../../backend/openai/sse.ts';
 import { ShoalError } from '../../config/errors.ts';
 import {
   MAX_UPSTREAM_BODY_BYTES,

@@ -1,8 +1,8 @@
 /** A provider's backend as this server calls it: each call is a request over the provider's connection. */
 import type { AnswerReport, Backend, RequestContext } from '../../backend/backend.ts';
 import type { Clock } from '../../backend/clock.ts';
-import { openAiErrorBody } from '../../backend/openai-error.ts';
-import { SSE_HEADERS, sseBody, sseData } from '../../backend/sse.ts';
+import { openAiErrorBody } from '../../backend/openai/error.ts';
+import { SSE_HEADERS, sseBody, sseData } from '../../backend/openai/sse.ts';
 import { ShoalError } from '../../config/errors.ts';
 import type { Offer, ProvideRequest } from '../../mesh/protocol/provide.ts';
 import type { RemoteAnswer } from './remote-answer.ts';

@@ -1,7 +1,7 @@
 /** One provider's connection, from the handshake to its close: what it offers is a node of the pool meanwhile. */
 import type { Logger } from 'pino';
 import type { Clock } from '../../backend/clock.ts';
-import type { NodePool } from '../../backend/node-pool.ts';
+import type { NodePool } from '../../backend/pool/node-pool.ts';
 import { ShoalError } from '../../config/errors.ts';
 import {
   CONTROL_BURST,

@@ -3,7 +3,7 @@ import { serve } from '@hono/node-server';
 import { Hono } from 'hono';
 import OpenAI from 'openai';
 import type { Backend } from '../../../src/backend/backend.ts';
-import { openAiErrorResponse } from '../../../src/backend/openai-error.ts';
+import { openAiErrorResponse } from '../../../src/backend/openai/error.ts';
 import { ShoalError } from '../../../src/config/errors.ts';
 
 export interface ApiServer {

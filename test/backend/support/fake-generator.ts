@@ -3,7 +3,7 @@ import type {
   GenerateRequest,
   ServingStage,
   TokenGenerator,
-} from '../../../src/backend/generator.ts';
+} from '../../../src/backend/fxn/generator.ts';
 import { ShoalError } from '../../../src/config/errors.ts';
 import type { TokenLogprobs } from '../../../src/model/sampling.ts';
 import { bytes, END } from './fake-model.ts';

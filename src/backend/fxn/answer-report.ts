@@ -1,0 +1,99 @@
+import { ShoalError } from '../../config/errors.ts';
+import type { AnswerReport, RequestContext } from '../backend.ts';
+import type { ChoicePiece } from '../choices.ts';
+import type { Clock } from '../clock.ts';
+import type { GenerationReport } from './generation.ts';
+import type { Usage } from './openai-answer.ts';
+
+/** What the choices of one answer come to. */
+export class AnswerTally {
+  readonly #reports: (GenerationReport | undefined)[];
+  /** By prompt, each of which is counted once. */
+  readonly #promptTokens: number;
+  #hitLength = false;
+
+  constructor(choices: number, promptTokens: number) {
+    this.#reports = Array.from({ length: choices });
+    this.#promptTokens = promptTokens;
+  }
+
+  finished({ index, piece }: ChoicePiece): void {
+    if (piece.type !== 'finished') return;
+    this.#reports[index] = piece.report;
+    if (piece.reason === 'length') this.#hitLength = true;
+  }
+
+  get outcome(): 'stop' | 'length' {
+    return this.#hitLength ? 'length' : 'stop';
+  }
+
+  get isComplete(): boolean {
+    return this.#reports.every((report) => report !== undefined);
+  }
+
+  usage(): Usage {
+    const completionTokens = this.#done().reduce((sum, report) => sum + report.completionTokens, 0);
+    return { promptTokens: this.#promptTokens, completionTokens };
+  }
+
+  /** Of all choices: who served the first, restarts and speeds added up, the earliest first token. */
+  combined(): GenerationReport {
+    const reports = this.#done();
+    const first = reports[0];
+    if (first === undefined) throw new Error('no choice has finished');
+    const some = (values: (number | null)[]) => values.filter((value) => value !== null);
+    const speeds = some(reports.map((report) => report.tokensPerSecond));
+    const waits = some(reports.map((report) => report.timeToFirstTokenMs));
+    return {
+      ...this.usage(),
+      stages: first.stages,
+      restarts: reports.reduce((sum, report) => sum + report.restarts, 0),
+      timeToFirstTokenMs: waits.length === 0 ? null : Math.min(...waits),
+      tokensPerSecond: speeds.length === 0 ? null : speeds.reduce((sum, speed) => sum + speed, 0),
+    };
+  }
+
+  #done(): GenerationReport[] {
+    return this.#reports.filter((report) => report !== undefined);
+  }
+}
+
+/**
+ * The same pieces, watched: `onAnswered` is told once what became of them. Ended early by whoever reads, they count as
+ * aborted.
+ */
+export async function* reported(
+  pieces: AsyncGenerator<ChoicePiece>,
+  tally: AnswerTally,
+  model: string,
+  clock: Clock,
+  onAnswered: RequestContext['onAnswered'],
+): AsyncGenerator<ChoicePiece> {
+  const startMs = clock.now();
+  let outcome: AnswerReport['outcome'] = 'aborted';
+  let firstMs: number | null = null;
+  try {
+    for await (const choice of pieces) {
+      if (choice.piece.type === 'text') firstMs ??= clock.now() - startMs;
+      tally.finished(choice);
+      // The reader may stop at the last piece, without asking for the end.
+      if (tally.isComplete) outcome = tally.outcome;
+      yield choice;
+    }
+  } catch (thrown) {
+    outcome = ShoalError.from(thrown).code === 'ABORTED' ? 'aborted' : 'error';
+    throw thrown;
+  } finally {
+    const isKnown = outcome === 'stop' || outcome === 'length';
+    const usage = tally.usage();
+    onAnswered?.({
+      model,
+      outcome,
+      promptTokens: usage.promptTokens,
+      completionTokens: isKnown ? usage.completionTokens : null,
+      timeToFirstTokenMs: tally.isComplete ? tally.combined().timeToFirstTokenMs : firstMs,
+      durationMs: clock.now() - startMs,
+      ...(tally.isComplete && { restarts: tally.combined().restarts }),
+    });
+  }
+}

@@ -1,0 +1,160 @@
+/** The native engine behind the OpenAI API: text to ids, the mesh generates, ids to text. */
+import { ShoalError } from '../../config/errors.ts';
+import { DEFAULT_COMPLETION_TOKENS } from '../../config/limits.ts';
+import { StopStrings } from '../../model/stop-strings.ts';
+import { AnswerTally, reported } from './answer-report.ts';
+import { streamedAnswer, wholeAnswer } from './answer-stream.ts';
+import type { Backend, Readiness, RequestContext } from '../backend.ts';
+import { mergedChoices } from '../choices.ts';
+import { type Clock, systemClock } from '../clock.ts';
+import { continuationDecoder } from './continuation-decoder.ts';
+import { type GenerationParts, generateText } from './generation.ts';
+import type { TokenGenerator } from './generator.ts';
+import { type AnswerShape, chatAnswer, completionAnswer } from './openai-answer.ts';
+import {
+  type ChatRequest,
+  type CompletionRequest,
+  parseChatRequest,
+  parseCompletionRequest,
+} from '../openai/request-schema.ts';
+import { chatPrompt, completionPrompt } from './prompt.ts';
+import { choiceSeed, requestSampling } from './request-sampling.ts';
+import type { ServedModel } from './served-model.ts';
+
+export interface FxnOptions {
+  readonly generator: TokenGenerator;
+  readonly model: ServedModel;
+  readonly readiness: (signal: AbortSignal) => Readiness | Promise<Readiness>;
+  readonly clock?: Clock;
+  /** An unsigned 32-bit number for requests without a seed. */
+  readonly randomSeed?: () => number;
+}
+
+interface Job {
+  readonly request: ChatRequest | CompletionRequest;
+  /** Each gets `n` choices. */
+  readonly prompts: readonly (readonly number[])[];
+  /** Absent: what the context leaves. */
+  readonly maxTokens: number | undefined;
+  readonly eosTokenIds: readonly number[];
+  readonly topLogprobs: number | undefined;
+  readonly shape: AnswerShape;
+  readonly decoder: (prompt: readonly number[]) => GenerationParts['decoder'];
+}
+
+const systemSeed = () => crypto.getRandomValues(new Uint32Array(1))[0]!;
+
+export function createFxnBackend({
+  generator,
+  model,
+  readiness,
+  clock = systemClock,
+  randomSeed = systemSeed,
+}: FxnOptions): Backend {
+  const created = unixSeconds(clock);
+  const closing = new AbortController();
+  // As vLLM: a fine-tune often keeps the base model's config, and only its tokenizer names what ends a turn.
+  const { eosTokenId } = model.tokenizer;
+  const chatEos = [...new Set([...model.spec.eosTokenIds, ...(eosTokenId === null ? [] : [eosTokenId])])];
+  const tokenBytes = (id: number) => model.tokenizer.tokenBytes(id);
+
+  async function answer(job: Job, { signal, onAnswered }: RequestContext): Promise<Response> {
+    const { request, prompts, shape } = job;
+    const hangUp = new AbortController();
+    const ended = AbortSignal.any([signal, closing.signal, hangUp.signal]);
+    const choices = prompts.flatMap((prompt) => generations(job, prompt, ended));
+    const tally = new AnswerTally(
+      choices.length,
+      prompts.reduce((sum, prompt) => sum + prompt.length, 0),
+    );
+    const merged = mergedChoices(choices, () => hangUp.abort());
+    const pieces = reported(merged, tally, model.id, clock, onAnswered);
+    if (!request.stream) {
+      const withLogprobs = job.topLogprobs !== undefined;
+      return wholeAnswer(pieces, shape, tally, { choices: choices.length, withLogprobs });
+    }
+    const includeUsage = request.stream_options?.include_usage ?? false;
+    return streamedAnswer(pieces, shape, tally, { includeUsage, clock, hangUp: () => hangUp.abort() });
+  }
+
+  function generations(job: Job, prompt: readonly number[], signal: AbortSignal) {
+    const { request, maxTokens = Number.POSITIVE_INFINITY, topLogprobs } = job;
+    const { contextLength, vocab } = model.spec;
+    const sampling = requestSampling(request, model, randomSeed);
+    return Array.from({ length: request.n }, (_, choice) =>
+      generateText(
+        {
+          generator,
+          request: {
+            prompt,
+            // An upper bound, so one beyond the context is cut to it; the finish reason then says `length`.
+            maxTokens: Math.min(maxTokens, contextLength - prompt.length),
+            eosTokenIds: request.ignore_eos ? [] : job.eosTokenIds,
+            sampling: { ...sampling, seed: choiceSeed(sampling.seed, choice) },
+            ...(topLogprobs !== undefined && { topLogprobs: Math.min(topLogprobs, vocab) }),
+          },
+          decoder: job.decoder(prompt),
+          stop: new StopStrings(request.stop),
+          tokenBytes,
+          clock,
+        },
+        signal,
+      ),
+    );
+  }
+
+  function checkModel(name: string): void {
+    if (name === model.id) return;
+    throw new ShoalError('MODEL_NOT_FOUND', `no model "${name}" here; this server serves ${model.id}`, {
+      param: 'model',
+    });
+  }
+
+  const head = () => ({
+    id: crypto.randomUUID().replaceAll('-', ''),
+    created: unixSeconds(clock),
+    model: model.id,
+  });
+
+  return {
+    provider: 'fxn',
+    models: async () => [{ id: model.id, created, ownedBy: 'shoal' }],
+    readiness: async (signal) => readiness(signal),
+
+    async chatCompletions(body, context) {
+      const request = parseChatRequest(body);
+      checkModel(request.model);
+      const job: Job = {
+        request,
+        prompts: [chatPrompt(model, request.messages)],
+        maxTokens: request.max_completion_tokens ?? request.max_tokens,
+        eosTokenIds: chatEos,
+        topLogprobs: request.logprobs ? (request.top_logprobs ?? 0) : undefined,
+        shape: chatAnswer(head(), tokenBytes),
+        decoder: () => model.tokenizer.createDecoder(),
+      };
+      return answer(job, context);
+    },
+
+    async completions(body, context) {
+      const request = parseCompletionRequest(body);
+      checkModel(request.model);
+      const job: Job = {
+        request,
+        prompts: request.prompt.map((prompt) => completionPrompt(model, prompt)),
+        maxTokens: request.max_tokens ?? DEFAULT_COMPLETION_TOKENS,
+        eosTokenIds: model.spec.eosTokenIds,
+        topLogprobs: request.logprobs,
+        shape: completionAnswer(head(), tokenBytes),
+        decoder: (prompt) => continuationDecoder(model.tokenizer, prompt),
+      };
+      return answer(job, context);
+    },
+
+    async close() {
+      closing.abort(new ShoalError('ABORTED', 'the server is shutting down; send the request again'));
+    },
+  };
+}
+
+const unixSeconds = (clock: Clock) => Math.floor(clock.epochMs() / 1000);

@@ -1,0 +1,36 @@
+import type { SamplingParams, TokenLogprobs } from '../../model/sampling.ts';
+
+/** What the fxn backend asks of the mesh: ids in, ids out. The server's coordinator implements it. */
+export interface TokenGenerator {
+  /**
+   * Generates after `prompt`. Ends with `finished`, or throws. Returning early from the iteration or aborting `signal`
+   * frees the sequence on every stage.
+   * @throws NO_PIPELINE, PIPELINE_LOST (restarted too often), DEADLINE_EXCEEDED, ABORTED, OVERLOADED
+   */
+  generate(request: GenerateRequest, signal: AbortSignal): AsyncIterable<GenerateEvent>;
+}
+
+export interface GenerateRequest {
+  /** Non-empty. */
+  readonly prompt: readonly number[];
+  /** ≥ 1; prompt.length + maxTokens ≤ the spec's contextLength. */
+  readonly maxTokens: number;
+  readonly eosTokenIds: readonly number[];
+  readonly sampling: SamplingParams;
+  /** With it, each token comes with its log probability and those of so many of the likeliest. */
+  readonly topLogprobs?: number;
+}
+
+export interface ServingStage {
+  readonly peer: string;
+  readonly name: string;
+  /** Layers [start, end). */
+  readonly layers: readonly [number, number];
+}
+
+export type GenerateEvent =
+  /** Once at the start, and again when the sequence was restarted on another pipeline. */
+  | { readonly type: 'pipeline'; readonly stages: readonly ServingStage[]; readonly restarts: number }
+  /** An end-of-sequence id is delivered too, just before `finished` with reason `stop`. */
+  | { readonly type: 'token'; readonly id: number; readonly logprobs?: TokenLogprobs }
+  | { readonly type: 'finished'; readonly reason: 'stop' | 'length' };

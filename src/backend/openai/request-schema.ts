@@ -1,0 +1,294 @@
+/**
+ * Chat completions and completions as OpenAI's clients send them: https://platform.openai.com/docs/api-reference,
+ * plus top_k, min_p, repetition_penalty and ignore_eos under the names that vLLM gave them.
+ */
+import { z } from 'zod';
+import { ShoalError } from '../../config/errors.ts';
+import {
+  MAX_CHAT_MESSAGES,
+  MAX_CHOICES,
+  MAX_COMPLETION_LOGPROBS,
+  MAX_CONTENT_PARTS,
+  MAX_LOGIT_BIAS,
+  MAX_MODEL_NAME_CHARS,
+  MAX_STOP_CHARS,
+  MAX_STOP_STRINGS,
+  MAX_TOP_LOGPROBS,
+  MAX_VOCAB,
+} from '../../config/limits.ts';
+import {
+  actOnParameters,
+  chatTable,
+  completionTable,
+  type ParameterTable,
+  publishedParameters,
+} from './parameters.ts';
+
+const stopString = z.string().min(1).max(MAX_STOP_CHARS);
+
+const logitBias = z
+  .record(
+    z.string().regex(/^(0|[1-9][0-9]{0,6})$/, 'a token id is needed, such as "1234"'),
+    z.number().min(-100).max(100),
+  )
+  .refine(
+    (bias) => Object.keys(bias).length <= MAX_LOGIT_BIAS,
+    `at most ${MAX_LOGIT_BIAS} ids may have a bias`,
+  )
+  .meta({ maxProperties: MAX_LOGIT_BIAS });
+
+const generation = {
+  model: z.string().min(1).max(MAX_MODEL_NAME_CHARS),
+  stream: z.boolean().default(false),
+  stream_options: z
+    .strictObject({
+      include_usage: z.boolean().default(false),
+      // Padding against traffic analysis; OpenAI's clients may switch it off, and here it is never on.
+      include_obfuscation: z.literal(false).optional(),
+      /** vLLM: usage in every chunk; here it comes once, at the end. */
+      continuous_usage_stats: z.literal(false).optional(),
+    })
+    .optional(),
+  max_tokens: z.number().int().min(1).optional(),
+  temperature: z.number().min(0).max(2).optional(),
+  top_p: z.number().min(0).max(1).optional(),
+  /** vLLM: −1 and 0 keep every token. */
+  top_k: z.number().int().min(-1).max(MAX_VOCAB).optional(),
+  min_p: z.number().min(0).max(1).optional(),
+  repetition_penalty: z.number().positive().max(10).optional(),
+  presence_penalty: z.number().min(-2).max(2).optional(),
+  frequency_penalty: z.number().min(-2).max(2).optional(),
+  /** OpenAI: token id → what is added to its logit. */
+  logit_bias: logitBias.optional(),
+  seed: z.number().int().optional(),
+  /** Answers to one prompt; the seed of choice i is derived from (seed, i). */
+  n: z.number().int().min(1).max(MAX_CHOICES).default(1),
+  /** vLLM: end-of-sequence ids do not end the answer; max_tokens does. For benchmarks and comparisons. */
+  ignore_eos: z.boolean().default(false),
+  stop: z
+    .union([stopString.transform((stop) => [stop]), z.array(stopString).max(MAX_STOP_STRINGS)])
+    .default([]),
+};
+
+/** Several text parts become one text, a line each, as vLLM joins them. */
+const content = z.union([
+  z.string(),
+  z
+    .array(z.object({ type: z.literal('text'), text: z.string() }))
+    .min(1)
+    .max(MAX_CONTENT_PARTS)
+    .transform((parts) => parts.map(({ text }) => text).join('\n')),
+]);
+
+const name = z.string().max(MAX_MODEL_NAME_CHARS).optional();
+
+/**
+ * Keys of a message that are not named here are left out, as vLLM leaves them out: clients keep their own beside the text
+ * (`id`, `timestamp`, `reasoning_content`, `cache_control`). Those that would change the answer are refused: `NOT_TEXT`.
+ */
+const message = z.discriminatedUnion('role', [
+  z.object({ role: z.literal('system'), content, name }),
+  z.object({ role: z.literal('user'), content, name }),
+  z.object({ role: z.literal('assistant'), content, name }),
+  z.object({
+    role: z.literal('tool'),
+    content,
+    tool_call_id: z.string().max(MAX_MODEL_NAME_CHARS),
+    name,
+  }),
+]);
+
+/** OpenAI's newer word for system, read as that. */
+const developer = z.object({ role: z.literal('developer'), content, name });
+
+const chatShape = {
+  ...generation,
+  messages: z.array(message).min(1).max(MAX_CHAT_MESSAGES),
+  max_completion_tokens: z.number().int().min(1).optional(),
+  logprobs: z.boolean().default(false),
+  top_logprobs: z.number().int().min(0).max(MAX_TOP_LOGPROBS).optional(),
+};
+
+const tokenIds = z.array(z.number().int().min(0).max(MAX_VOCAB - 1)).min(1);
+
+const completionShape = {
+  ...generation,
+  /** One prompt, as text or as token ids, or a list of either; every one gets `n` choices. */
+  prompt: z.union([
+    z.string().transform((text) => [text]),
+    tokenIds.transform((ids) => [ids]),
+    z.array(z.string()).min(1).max(MAX_CHOICES),
+    z.array(tokenIds).min(1).max(MAX_CHOICES),
+  ]),
+  /** How many of the likeliest tokens are told beside the picked one. */
+  logprobs: z.number().int().min(0).max(MAX_COMPLETION_LOGPROBS).optional(),
+};
+
+const chatSchema = z.object(chatShape);
+const completionSchema = z.object(completionShape);
+
+export type ChatRequest = z.infer<typeof chatSchema>;
+export type ChatMessage = ChatRequest['messages'][number];
+export type CompletionRequest = z.infer<typeof completionSchema>;
+
+/**
+ * The requests as they may be sent, refused parameters with the values that ask for nothing; null is the same as absent
+ * everywhere. For the published description; requests are read by `parseChatRequest` and `parseCompletionRequest`.
+ */
+export const publishedRequests = {
+  chat: z.strictObject({
+    ...chatShape,
+    messages: z
+      .array(z.discriminatedUnion('role', [...message.options, developer]))
+      .min(1)
+      .max(MAX_CHAT_MESSAGES),
+    ...publishedParameters('chat'),
+  }),
+  completion: z.strictObject({ ...completionShape, ...publishedParameters('completion') }),
+};
+
+const CHAT_PARAMETERS = chatTable(Object.keys(chatShape));
+const COMPLETION_PARAMETERS = completionTable(Object.keys(completionShape));
+
+/** @throws INVALID_REQUEST, UNSUPPORTED_PARAMETER; both name the parameter's path */
+export function parseChatRequest(body: unknown): ChatRequest {
+  const kept = parameters(body, CHAT_PARAMETERS);
+  if (Array.isArray(kept.messages)) kept.messages = kept.messages.map(checkedMessage);
+  const request = parse(chatSchema, kept);
+  if ((request.top_logprobs ?? 0) > 0 && !request.logprobs) {
+    throw new ShoalError('INVALID_REQUEST', 'top_logprobs needs logprobs: true', { param: 'top_logprobs' });
+  }
+  return request;
+}
+
+/** @throws INVALID_REQUEST, UNSUPPORTED_PARAMETER; both name the parameter's path */
+export function parseCompletionRequest(body: unknown): CompletionRequest {
+  const kept = parameters(body, COMPLETION_PARAMETERS);
+  // Told here, because a list that is too long is also no list of ids, and the schema names only one reason.
+  if (Array.isArray(kept.prompt) && typeof kept.prompt[0] !== 'number') checkChoices(kept.prompt.length, 1);
+  const request = parse(completionSchema, kept);
+  checkChoices(request.prompt.length, request.n);
+  return request;
+}
+
+function checkChoices(prompts: number, n: number): void {
+  if (prompts * n <= MAX_CHOICES) return;
+  throw new ShoalError(
+    'INVALID_REQUEST',
+    `${prompts} prompts with n = ${n} are ${prompts * n} choices, a request has at most ${MAX_CHOICES}; send several requests`,
+    { param: 'prompt' },
+  );
+}
+
+/**
+ * The body's parameters by `table`, nulls taken out; the schema is applied by `parse`.
+ *
+ * @throws INVALID_REQUEST, UNSUPPORTED_PARAMETER
+ */
+export function parameters(body: unknown, table: ParameterTable): Record<string, unknown> {
+  if (!isObject(body)) {
+    throw new ShoalError('INVALID_REQUEST', 'the request body must be a JSON object');
+  }
+  const kept = actOnParameters(withoutNulls(body), table);
+  if (isObject(kept.stream_options)) {
+    if (kept.stream !== true) {
+      throw new ShoalError('INVALID_REQUEST', 'stream_options needs stream: true', {
+        param: 'stream_options',
+      });
+    }
+    kept.stream_options = withoutNulls(kept.stream_options);
+  }
+  return kept;
+}
+
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** OpenAI's clients send null for "not given". */
+export function withoutNulls(object: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== null));
+}
+
+/** What says something beside the text, so that the answer would be another without it. Clients send most of it null or empty. */
+const NOT_TEXT = ['tool_calls', 'function_call', 'audio', 'images', 'refusal'];
+
+/** Refuses by name what the schema would only call an unknown key or a wrong literal. */
+function checkedMessage(raw: unknown, index: number): unknown {
+  if (!isObject(raw)) return raw;
+  const given = withoutNulls(raw);
+  const path = `messages.${index}`;
+  for (const key of NOT_TEXT) {
+    if (!(key in given)) continue;
+    const value = given[key];
+    if (value !== '' && !(Array.isArray(value) && value.length === 0))
+      throw unsupported(`${path}.${key}`, 'messages carry text only');
+  }
+  if (given.role === 'function') {
+    throw unsupported(`${path}.role`, 'the role "function" is not supported; use "tool"', true);
+  }
+  if (given.content === undefined && given.role === 'assistant') given.content = '';
+  // Which chat templates do not know.
+  if (given.role === 'developer') given.role = 'system';
+  if (Array.isArray(given.content)) {
+    for (const [at, part] of given.content.entries()) checkPart(part, `${path}.content.${at}`);
+  }
+  return given;
+}
+
+function checkPart(part: unknown, path: string): void {
+  if (isObject(part) && typeof part.type === 'string' && part.type !== 'text') {
+    const type = part.type.slice(0, 64);
+    throw unsupported(
+      path,
+      `a content part of type "${type}" cannot be read; send parts of type "text"`,
+      true,
+    );
+  }
+}
+
+function unsupported(path: string, reason: string, whole = false): ShoalError {
+  return new ShoalError(
+    'UNSUPPORTED_PARAMETER',
+    whole ? `${path}: ${reason}` : `${path} is not supported: ${reason}`,
+    {
+      param: path,
+    },
+  );
+}
+
+/** @throws INVALID_REQUEST with the path of the first thing that is wrong */
+export function parse<T>(schema: z.ZodType<T>, value: unknown): T {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const { path, message } = deepestIssue(result.error.issues[0]!);
+  const param = path.join('.');
+  throw new ShoalError('INVALID_REQUEST', `${param}: ${message}`, { param });
+}
+
+/** A union's own message is "Invalid input": the branch that got furthest says what is wrong. */
+function deepestIssue(issue: z.core.$ZodIssue): { path: PropertyKey[]; message: string } {
+  if (issue.code === 'invalid_key' && issue.issues[0] !== undefined) {
+    return { path: issue.path, message: issue.issues[0].message };
+  }
+  if (issue.code !== 'invalid_union' || issue.errors.length === 0) {
+    return { path: issue.path, message: issue.message };
+  }
+  const branches = issue.errors.flatMap((branch) =>
+    branch[0] === undefined ? [] : [deepestIssue(branch[0])],
+  );
+  const furthest = branches.reduce((a, b) => (isFurther(b.path, a.path) ? b : a));
+  if (furthest.path.length > 0) return { path: [...issue.path, ...furthest.path], message: furthest.message };
+  // No branch fits even the type: all of them are named. A branch that fits the type but breaks a bound stands alone.
+  const bound = branches.find(({ message }) => !message.startsWith('Invalid input'));
+  const message = bound?.message ?? [...new Set(branches.map((branch) => branch.message))].join(', or ');
+  return { path: issue.path, message };
+}
+
+/** Deeper, or as deep and later in a list. */
+function isFurther(path: readonly PropertyKey[], than: readonly PropertyKey[]): boolean {
+  if (path.length !== than.length) return path.length > than.length;
+  const at = path.findIndex((key, index) => key !== than[index]);
+  const [key, other] = [path[at], than[at]];
+  return typeof key === 'number' && typeof other === 'number' && key > other;
+}
