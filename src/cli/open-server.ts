@@ -8,7 +8,7 @@ import type { AccessSettings } from '../server/access/open-access.ts';
 import type { ServedNode } from '../server/node.ts';
 import { type RunningServer, type ServerOptions, startServer } from '../server/server.ts';
 import type { Replaced } from '../server/serving.ts';
-import type { TlsOptions } from '../server/tls.ts';
+import type { TlsOptions } from '../server/http/tls.ts';
 import { fromCallersFolder } from './callers-folder.ts';
 import { followConfig } from './follow-config.ts';
 import { openModel } from './open-model.ts';

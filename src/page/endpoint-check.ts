@@ -24,7 +24,7 @@ export type EndpointCheck =
   | { readonly ok: true; readonly models: readonly string[] }
   | { readonly ok: false; readonly problem: EndpointProblem };
 
-/** Those that src/server/security-headers.ts lets the page connect to. */
+/** Those that src/server/http/security-headers.ts lets the page connect to. */
 const REACHABLE_HOSTS = new Set(['localhost', '127.0.0.1']);
 
 export function openEndpoint(config: ProxyConfig, request: typeof fetch): Backend {

@@ -11,18 +11,18 @@ import type { Status } from '../mesh/protocol/status.ts';
 import type { Access } from './access/access.ts';
 import { exchanges } from './access/exchange.ts';
 import { logExchange } from './access/request-log.ts';
-import { allowedMethods } from './allowed-methods.ts';
-import { createAnswering } from './answering.ts';
+import { allowedMethods } from './http/allowed-methods.ts';
+import { createAnswering } from './api/answering.ts';
 import { closeWhileDraining } from './draining.ts';
-import type { HostGuard } from './host-guard.ts';
+import type { HostGuard } from './http/host-guard.ts';
 import type { Metrics } from './metrics/metrics.ts';
-import { modelRoutes } from './model-routes.ts';
-import { ollamaErrorResponse, ollamaRoutes } from './ollama-api/routes.ts';
-import { openAiRoutes } from './openai-routes.ts';
-import { openApiDocument } from './openapi.ts';
-import { type PageFiles, pageResponse } from './page-files.ts';
+import { modelRoutes } from './files/model-routes.ts';
+import { ollamaErrorResponse, ollamaRoutes } from './api/ollama/routes.ts';
+import { openAiRoutes } from './api/openai-routes.ts';
+import { openApiDocument } from './api/openapi.ts';
+import { type PageFiles, pageResponse } from './files/page-files.ts';
 import type { RequestsInFlight } from './requests-in-flight.ts';
-import { securityHeaders } from './security-headers.ts';
+import { securityHeaders } from './http/security-headers.ts';
 import type { Serving } from './serving.ts';
 
 export interface AppOptions {

@@ -9,10 +9,10 @@ import type { WireDtype } from '../gpu/stage-engine.ts';
 import type { ModelDirectory } from '../model/directory.ts';
 import type { Quantization } from '../model/shard.ts';
 import { modelCosts } from '../schedule/costs.ts';
-import { defaultWire } from './default-wire.ts';
-import type { HostGuard } from './host-guard.ts';
-import { Mesh } from './mesh.ts';
-import { type IceServers, Signaling } from './signaling.ts';
+import { defaultWire } from './mesh/default-wire.ts';
+import type { HostGuard } from './http/host-guard.ts';
+import { Mesh } from './mesh/mesh.ts';
+import { type IceServers, Signaling } from './mesh/signaling.ts';
 import type { Timers } from './timers.ts';
 
 /** The native engine: workers join, and the model runs on them. */

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { expect, it } from 'vitest';
 import { fetchStatus, firstModel } from '../../src/cli/api-client.ts';
 import { Secret } from '../../src/config/secret.ts';
-import { loadCertificate } from '../../src/server/tls.ts';
+import { loadCertificate } from '../../src/server/http/tls.ts';
 
 it('tells a certificate that is not trusted from a server that is not there', async () => {
   const server = createServer({ ...(await loadCertificate({ kind: 'self-signed' }, '127.0.0.1')) });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseRange } from '../../src/server/byte-range.ts';
+import { parseRange } from '../../src/server/files/byte-range.ts';
 
 describe('parseRange of a file of 100 bytes', () => {
   it.each([

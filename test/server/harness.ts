@@ -4,9 +4,9 @@ import { pino } from 'pino';
 import type { GenerateEvent, GenerateRequest } from '../../src/backend/fxn/generator.ts';
 import { GREEDY, type TokenLogprobs } from '../../src/model/sampling.ts';
 import type { ModelCosts } from '../../src/schedule/costs.ts';
-import { createHostGuard } from '../../src/server/host-guard.ts';
-import { Mesh, type MeshOptions } from '../../src/server/mesh.ts';
-import { SIGNAL_PATH, Signaling } from '../../src/server/signaling.ts';
+import { createHostGuard } from '../../src/server/http/host-guard.ts';
+import { Mesh, type MeshOptions } from '../../src/server/mesh/mesh.ts';
+import { SIGNAL_PATH, Signaling } from '../../src/server/mesh/signaling.ts';
 import { FakeWorker } from './fake-worker.ts';
 import { TestTimers, until } from './test-timers.ts';
 

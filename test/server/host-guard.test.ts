@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
 import { describe, expect, it } from 'vitest';
-import { createHostGuard, isLoopback } from '../../src/server/host-guard.ts';
+import { createHostGuard, isLoopback } from '../../src/server/http/host-guard.ts';
 
 describe('a guard bound to loopback', () => {
   const guard = createHostGuard({ boundHost: '127.0.0.1', allowedHosts: ['shoal.example'] });

@@ -1,7 +1,7 @@
 import type { Server } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { afterEach, expect, it } from 'vitest';
-import { createHttpServer, listen } from '../../src/server/http-server.ts';
+import { createHttpServer, listen } from '../../src/server/http/http-server.ts';
 import { until } from './test-timers.ts';
 
 /** Short where the test waits for them to pass, and shorter than the answer that must survive them. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { MAX_LAYERS, MAX_MODEL_ID_CHARS } from '../../src/config/limits.ts';
 import { serverMessageSchema } from '../../src/mesh/protocol/control.ts';
-import { manifestPath, modelPath } from '../../src/server/model-paths.ts';
+import { manifestPath, modelPath } from '../../src/server/files/model-paths.ts';
 
 describe('the paths of a model', () => {
   it.each([

@@ -2,7 +2,7 @@ import { pino } from 'pino';
 import type { Backend } from '../../src/backend/backend.ts';
 import { createAccess } from '../../src/server/access/access.ts';
 import { type App, createApp } from '../../src/server/app.ts';
-import { createHostGuard } from '../../src/server/host-guard.ts';
+import { createHostGuard } from '../../src/server/http/host-guard.ts';
 import { Metrics } from '../../src/server/metrics/metrics.ts';
 import { RequestsInFlight } from '../../src/server/requests-in-flight.ts';
 

@@ -4,8 +4,8 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import type { Backend, RequestContext } from '../../src/backend/backend.ts';
 import { SSE_DONE, SSE_HEADERS, sseData } from '../../src/backend/openai/sse.ts';
 import { ShoalError } from '../../src/config/errors.ts';
-import type { Answering } from '../../src/server/answering.ts';
-import { ollamaErrorResponse, ollamaRoutes } from '../../src/server/ollama-api/routes.ts';
+import type { Answering } from '../../src/server/api/answering.ts';
+import { ollamaErrorResponse, ollamaRoutes } from '../../src/server/api/ollama/routes.ts';
 
 /** The official `ollama` client against the routes, with a backend whose OpenAI answers are written down here. */
 

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { createFxnBackend } from '../../src/backend/fxn/fxn.ts';
 import { parseChatRequest, parseCompletionRequest } from '../../src/backend/openai/request-schema.ts';
 import { ShoalError } from '../../src/config/errors.ts';
-import { openApiDocument } from '../../src/server/openapi.ts';
+import { openApiDocument } from '../../src/server/api/openapi.ts';
 import { FakeGenerator, fails, says } from '../backend/support/fake-generator.ts';
 import { fakeModel } from '../backend/support/fake-model.ts';
 import { type NativeApp, nativeApp } from './native-app.ts';

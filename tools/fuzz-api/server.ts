@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { createFxnBackend } from '../../src/backend/fxn/fxn.ts';
 import type { GenerateEvent, GenerateRequest } from '../../src/backend/fxn/generator.ts';
 import { ShoalError } from '../../src/config/errors.ts';
-import { createHttpServer, listen } from '../../src/server/http-server.ts';
+import { createHttpServer, listen } from '../../src/server/http/http-server.ts';
 import { FakeGenerator, fails, says } from '../../test/backend/support/fake-generator.ts';
 import { fakeModel } from '../../test/backend/support/fake-model.ts';
 import { nativeApp } from '../../test/server/native-app.ts';

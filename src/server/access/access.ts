@@ -7,7 +7,7 @@ import {
   DEFAULT_REQUESTS_PER_MINUTE,
   REFUSED_KEYS_PER_MINUTE,
 } from '../../config/limits.ts';
-import { isLoopback } from '../host-guard.ts';
+import { isLoopback } from '../http/host-guard.ts';
 import { addressGroup, clientAddress } from './client-address.ts';
 import type { KeyInfo, KeyRing } from './key-ring.ts';
 import { RequestRates } from './request-rates.ts';

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { isLoopback } from '../host-guard.ts';
+import { isLoopback } from '../http/host-guard.ts';
 import { type Access, createAccess, type RefusalReason } from './access.ts';
 import { KeyRing } from './key-ring.ts';
 

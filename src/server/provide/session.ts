@@ -24,7 +24,7 @@ import {
 import { parseProviderMessage, writeProvidingServerMessage } from '../../mesh/protocol/provide-codec.ts';
 import { TimerGroup, type Timers } from '../timers.ts';
 import { TokenBucket } from '../token-bucket.ts';
-import { POLICY_VIOLATION, TRY_AGAIN_LATER } from '../upgrade.ts';
+import { POLICY_VIOLATION, TRY_AGAIN_LATER } from '../http/upgrade.ts';
 import { RemoteAnswer } from './remote-answer.ts';
 import { createRemoteBackend } from './remote-backend.ts';
 

@@ -2,7 +2,7 @@ import { pino } from 'pino';
 import type { AnswerReport, Backend, RequestContext } from '../../../src/backend/backend.ts';
 import { type Access, type AccessOptions, createAccess } from '../../../src/server/access/access.ts';
 import { type App, createApp } from '../../../src/server/app.ts';
-import { createHostGuard, type HostGuardOptions } from '../../../src/server/host-guard.ts';
+import { createHostGuard, type HostGuardOptions } from '../../../src/server/http/host-guard.ts';
 import { Metrics } from '../../../src/server/metrics/metrics.ts';
 import { RequestsInFlight } from '../../../src/server/requests-in-flight.ts';
 

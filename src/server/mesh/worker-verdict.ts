@@ -1,4 +1,4 @@
-import { type ErrorCode, ShoalError } from '../config/errors.ts';
+import { type ErrorCode, ShoalError } from '../../config/errors.ts';
 import type { Peer } from './registry.ts';
 import type { Sequence } from './sequence.ts';
 

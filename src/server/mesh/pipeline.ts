@@ -1,6 +1,6 @@
-import { ShoalError } from '../config/errors.ts';
-import type { LoadPhase, StageInfo } from '../mesh/protocol/control.ts';
-import type { Shard } from '../model/shard.ts';
+import { ShoalError } from '../../config/errors.ts';
+import type { LoadPhase, StageInfo } from '../../mesh/protocol/control.ts';
+import type { Shard } from '../../model/shard.ts';
 import type { Peer } from './registry.ts';
 
 /** `draining`: replaced by a newer pipeline, finishes its sequences. `ended`: its assignments are taken back. */

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { hostname, networkInterfaces } from 'node:os';
 import { generate } from 'selfsigned';
-import { ShoalError } from '../config/errors.ts';
+import { ShoalError } from '../../config/errors.ts';
 
 export type TlsOptions =
   | { readonly kind: 'files'; readonly certFile: string; readonly keyFile: string }

@@ -1,18 +1,18 @@
-import type { GenerateRequest } from '../backend/fxn/generator.ts';
-import { ShoalError } from '../config/errors.ts';
+import type { GenerateRequest } from '../../backend/fxn/generator.ts';
+import { ShoalError } from '../../config/errors.ts';
 import {
   MAX_PROMPT_IDS_PER_MESSAGE,
   MAX_SEQUENCES_PER_STAGE,
   OPEN_DEADLINE_MS,
   PREFILL_MS_PER_POSITION,
   TOKEN_DEADLINE_MS,
-} from '../config/limits.ts';
-import type { WireDtype } from '../gpu/stage-engine.ts';
-import type { PeerMessage, ServerMessage } from '../mesh/protocol/control.ts';
-import { hasPenalties, type TokenLogprobs } from '../model/sampling.ts';
+} from '../../config/limits.ts';
+import type { WireDtype } from '../../gpu/stage-engine.ts';
+import type { PeerMessage, ServerMessage } from '../../mesh/protocol/control.ts';
+import { hasPenalties, type TokenLogprobs } from '../../model/sampling.ts';
 import type { Pipeline } from './pipeline.ts';
 import type { Peer } from './registry.ts';
-import { TimerGroup, type Timers } from './timers.ts';
+import { TimerGroup, type Timers } from '../timers.ts';
 
 type Message<T extends PeerMessage['type']> = Extract<PeerMessage, { type: T }>;
 

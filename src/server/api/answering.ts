@@ -1,11 +1,11 @@
 /** What every request for an answer goes through, whichever API it speaks: body, count, report, release. */
 import type { Context } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
-import type { AnswerReport, Backend, RequestContext } from '../backend/backend.ts';
-import { ShoalError } from '../config/errors.ts';
-import { MAX_BODY_BYTES, MAX_PROXY_BODY_BYTES } from '../config/limits.ts';
-import { generationOf } from './access/generation.ts';
-import type { RequestsInFlight } from './requests-in-flight.ts';
+import type { AnswerReport, Backend, RequestContext } from '../../backend/backend.ts';
+import { ShoalError } from '../../config/errors.ts';
+import { MAX_BODY_BYTES, MAX_PROXY_BODY_BYTES } from '../../config/limits.ts';
+import { generationOf } from '../access/generation.ts';
+import type { RequestsInFlight } from '../requests-in-flight.ts';
 
 export type Answering = (
   c: Context,

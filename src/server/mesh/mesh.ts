@@ -1,16 +1,16 @@
 /** The server's side of the mesh: registry, pipelines and generations, driven by what peers send. */
 import type { Logger } from 'pino';
-import type { Readiness } from '../backend/backend.ts';
-import { ShoalError } from '../config/errors.ts';
-import type { WireDtype } from '../gpu/stage-engine.ts';
-import type { PeerMessage } from '../mesh/protocol/control.ts';
-import type { WorkerStatus } from '../mesh/protocol/status.ts';
-import type { Quantization } from '../model/shard.ts';
-import type { ModelCosts } from '../schedule/costs.ts';
+import type { Readiness } from '../../backend/backend.ts';
+import { ShoalError } from '../../config/errors.ts';
+import type { WireDtype } from '../../gpu/stage-engine.ts';
+import type { PeerMessage } from '../../mesh/protocol/control.ts';
+import type { WorkerStatus } from '../../mesh/protocol/status.ts';
+import type { Quantization } from '../../model/shard.ts';
+import type { ModelCosts } from '../../schedule/costs.ts';
 import { Coordinator } from './coordinator.ts';
 import { Pipelines } from './pipelines.ts';
 import { type Peer, type PeerConnection, Registry } from './registry.ts';
-import type { Timers } from './timers.ts';
+import type { Timers } from '../timers.ts';
 
 export interface MeshOptions {
   readonly model: string;

@@ -1,7 +1,7 @@
 /** The OpenAI-compatible API, whatever backend stands behind it. */
 import { Hono } from 'hono';
-import type { Backend, ModelInfo } from '../backend/backend.ts';
-import { ShoalError } from '../config/errors.ts';
+import type { Backend, ModelInfo } from '../../backend/backend.ts';
+import { ShoalError } from '../../config/errors.ts';
 import type { Answering } from './answering.ts';
 
 /** Routes below `/v1`. */

@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 import { type RawData, WebSocket, WebSocketServer } from 'ws';
-import { ShoalError } from '../config/errors.ts';
+import { ShoalError } from '../../config/errors.ts';
 import {
   CONTROL_BURST,
   CONTROL_DEAD_MS,
@@ -17,14 +17,14 @@ import {
   MAX_WORKERS,
   SIGNAL_BURST,
   SIGNALS_PER_SECOND,
-} from '../config/limits.ts';
-import { parsePeerMessage } from '../mesh/protocol/codec.ts';
-import { CONTROL_VERSION, type PeerMessage, type ServerMessage } from '../mesh/protocol/control.ts';
-import type { HostGuard } from './host-guard.ts';
+} from '../../config/limits.ts';
+import { parsePeerMessage } from '../../mesh/protocol/codec.ts';
+import { CONTROL_VERSION, type PeerMessage, type ServerMessage } from '../../mesh/protocol/control.ts';
+import type { HostGuard } from '../http/host-guard.ts';
 import type { Mesh } from './mesh.ts';
 import type { Peer } from './registry.ts';
-import { TimerGroup, type Timers } from './timers.ts';
-import { TokenBucket } from './token-bucket.ts';
+import { TimerGroup, type Timers } from '../timers.ts';
+import { TokenBucket } from '../token-bucket.ts';
 import {
   GOING_AWAY,
   GOODBYE_MS,
@@ -32,7 +32,7 @@ import {
   refuseUpgrade,
   TRY_AGAIN_LATER,
   upgradeRefusal,
-} from './upgrade.ts';
+} from '../http/upgrade.ts';
 
 export const SIGNAL_PATH = '/signal';
 

@@ -4,9 +4,9 @@ import { stat } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { type Context, Hono } from 'hono';
 import { z } from 'zod';
-import { ShoalError } from '../config/errors.ts';
-import type { ModelDirectory } from '../model/directory.ts';
-import { shardSchema } from '../model/shard.ts';
+import { ShoalError } from '../../config/errors.ts';
+import type { ModelDirectory } from '../../model/directory.ts';
+import { shardSchema } from '../../model/shard.ts';
 import { parseRange } from './byte-range.ts';
 
 /** The part of `ModelDirectory` that the routes need. */

@@ -1,4 +1,4 @@
-import { MAX_STRIKES } from '../config/limits.ts';
+import { MAX_STRIKES } from '../../config/limits.ts';
 import type { Pipeline } from './pipeline.ts';
 import type { Peer } from './registry.ts';
 

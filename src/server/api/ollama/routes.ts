@@ -1,9 +1,9 @@
 /** Ollama's API in front of the same backend, for the programs that speak nothing else. */
 import { type Context, Hono } from 'hono';
-import packageJson from '../../../package.json' with { type: 'json' };
-import type { Backend, ModelInfo, RequestContext } from '../../backend/backend.ts';
-import { type Clock, systemClock } from '../../backend/clock.ts';
-import { ShoalError } from '../../config/errors.ts';
+import packageJson from '../../../../package.json' with { type: 'json' };
+import type { Backend, ModelInfo, RequestContext } from '../../../backend/backend.ts';
+import { type Clock, systemClock } from '../../../backend/clock.ts';
+import { ShoalError } from '../../../config/errors.ts';
 import type { Answering } from '../answering.ts';
 import { type Endpoint, OllamaAnswer } from './answer.ts';
 import { type AskedOf, fromOllamaChat, fromOllamaGenerate } from './request.ts';

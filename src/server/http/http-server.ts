@@ -2,7 +2,7 @@
 import type { Server } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import { createAdaptorServer } from '@hono/node-server';
-import { ShoalError } from '../config/errors.ts';
+import { ShoalError } from '../../config/errors.ts';
 import {
   HTTP_CHECK_MS,
   HTTP_HEADERS_MS,
@@ -10,8 +10,8 @@ import {
   HTTP_REQUEST_MS,
   MAX_CONNECTIONS,
   MAX_HEADER_BYTES,
-} from '../config/limits.ts';
-import type { App } from './app.ts';
+} from '../../config/limits.ts';
+import type { App } from '../app.ts';
 import type { Certificate } from './tls.ts';
 
 /** Milliseconds. They bound what a client sends; an answer may take as long as it takes. */

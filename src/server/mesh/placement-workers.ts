@@ -1,4 +1,4 @@
-import type { PlacementWorker } from '../schedule/placement.ts';
+import type { PlacementWorker } from '../../schedule/placement.ts';
 import type { Pipeline } from './pipeline.ts';
 import type { Peer } from './registry.ts';
 

@@ -1,5 +1,5 @@
 /** The URLs under which the server hands out a model, and workers fetch it. */
-import type { Shard } from '../model/shard.ts';
+import type { Shard } from '../../model/shard.ts';
 
 /** Ends with a slash; the weight files lie below. */
 export function modelPath(model: string): string {

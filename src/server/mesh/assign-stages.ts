@@ -1,5 +1,5 @@
-import type { Quantization } from '../model/shard.ts';
-import { manifestPath, modelPath } from './model-paths.ts';
+import type { Quantization } from '../../model/shard.ts';
+import { manifestPath, modelPath } from '../files/model-paths.ts';
 import type { Pipeline } from './pipeline.ts';
 
 /** Tells every worker of the pipeline what to load, and who its neighbours are. */

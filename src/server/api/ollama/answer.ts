@@ -1,9 +1,9 @@
 /** A backend's OpenAI answer as Ollama's clients read it: one JSON object, or one a line (NDJSON). */
 import { createParser } from 'eventsource-parser';
 import { z } from 'zod';
-import type { Clock } from '../../backend/clock.ts';
-import { ShoalError } from '../../config/errors.ts';
-import { MAX_UPSTREAM_EVENT_BYTES } from '../../config/limits.ts';
+import type { Clock } from '../../../backend/clock.ts';
+import { ShoalError } from '../../../config/errors.ts';
+import { MAX_UPSTREAM_EVENT_BYTES } from '../../../config/limits.ts';
 
 const token = z.object({ token: z.string(), logprob: z.number(), bytes: z.array(z.number()).nullish() });
 const chatLogprobs = z.object({

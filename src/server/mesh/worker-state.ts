@@ -1,4 +1,4 @@
-import { ShoalError } from '../config/errors.ts';
+import { ShoalError } from '../../config/errors.ts';
 
 /**
  * Where a peer stands. `connected`: said hello, lends nothing. `joined`: lends its device, holds no layers.

@@ -8,10 +8,10 @@ import {
   errorBodySchema,
   modelListSchema,
   modelSchema,
-} from '../backend/openai/answer-schema.ts';
-import { publishedRequests } from '../backend/openai/request-schema.ts';
-import type { Provider } from '../config/backend-config.ts';
-import { statusSchema } from '../mesh/protocol/status.ts';
+} from '../../backend/openai/answer-schema.ts';
+import { publishedRequests } from '../../backend/openai/request-schema.ts';
+import type { Provider } from '../../config/backend-config.ts';
+import { statusSchema } from '../../mesh/protocol/status.ts';
 
 type Json = Record<string, unknown>;
 

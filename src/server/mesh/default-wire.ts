@@ -1,6 +1,6 @@
-import type { WireDtype } from '../gpu/stage-engine.ts';
-import { FRAME_ENTRY_BYTES, FRAME_HEADER_BYTES } from '../mesh/frame-codec.ts';
-import { MAX_SLICE_PAYLOAD_BYTES } from '../mesh/slices.ts';
+import type { WireDtype } from '../../gpu/stage-engine.ts';
+import { FRAME_ENTRY_BYTES, FRAME_HEADER_BYTES } from '../../mesh/frame-codec.ts';
+import { MAX_SLICE_PAYLOAD_BYTES } from '../../mesh/slices.ts';
 
 /**
  * The wire of a model whose operator did not choose one: f32, which rounds nothing, as long as a decode step's frame still

@@ -1,8 +1,8 @@
 /** Who is connected, and what they lend. */
 import { randomBytes } from 'node:crypto';
-import { ShoalError } from '../config/errors.ts';
-import { MAX_WORKERS, WORKER_BACKOFF_MAX_MS, WORKER_BACKOFF_MIN_MS } from '../config/limits.ts';
-import type { Capability, PeerMessage, ServerMessage } from '../mesh/protocol/control.ts';
+import { ShoalError } from '../../config/errors.ts';
+import { MAX_WORKERS, WORKER_BACKOFF_MAX_MS, WORKER_BACKOFF_MIN_MS } from '../../config/limits.ts';
+import type { Capability, PeerMessage, ServerMessage } from '../../mesh/protocol/control.ts';
 import { checkTransition, type WorkerState } from './worker-state.ts';
 
 /** The way to one peer; signaling implements it over a WebSocket. */

@@ -4,23 +4,23 @@
  * pipelines that the worker was part of at once, and the rest is placed anew.
  */
 import type { Logger } from 'pino';
-import { ShoalError } from '../config/errors.ts';
+import { ShoalError } from '../../config/errors.ts';
 import {
   DEPARTURE_DEBOUNCE_MS,
   EXPECT_WORKERS_MS,
   LOAD_STALL_MS,
   PLACEMENT_DEBOUNCE_MS,
   SUSPICION_MS,
-} from '../config/limits.ts';
-import type { PeerMessage } from '../mesh/protocol/control.ts';
-import type { Quantization } from '../model/shard.ts';
-import type { ModelCosts } from '../schedule/costs.ts';
-import { isWorthMoving, type Placed, place, slowestStage } from '../schedule/placement.ts';
+} from '../../config/limits.ts';
+import type { PeerMessage } from '../../mesh/protocol/control.ts';
+import type { Quantization } from '../../model/shard.ts';
+import type { ModelCosts } from '../../schedule/costs.ts';
+import { isWorthMoving, type Placed, place, slowestStage } from '../../schedule/placement.ts';
 import { assignStages } from './assign-stages.ts';
 import { Pipeline } from './pipeline.ts';
 import { placementWorkers } from './placement-workers.ts';
 import type { Peer, Registry } from './registry.ts';
-import { TimerGroup, type Timers } from './timers.ts';
+import { TimerGroup, type Timers } from '../timers.ts';
 
 export interface PipelinesOptions {
   readonly model: string;

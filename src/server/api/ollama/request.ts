@@ -3,8 +3,8 @@
  * backend stands behind the server answers Ollama's clients too. The backend refuses by name what it cannot do.
  */
 import { z } from 'zod';
-import { ShoalError } from '../../config/errors.ts';
-import { MAX_CHAT_MESSAGES, MAX_MODEL_NAME_CHARS, MAX_STOP_STRINGS } from '../../config/limits.ts';
+import { ShoalError } from '../../../config/errors.ts';
+import { MAX_CHAT_MESSAGES, MAX_MODEL_NAME_CHARS, MAX_STOP_STRINGS } from '../../../config/limits.ts';
 
 /** What to ask the backend; `nothing`: the client only wants the model loaded, which it is. */
 export type AskedOf =

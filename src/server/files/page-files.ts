@@ -2,8 +2,8 @@
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { extname, join, relative, sep } from 'node:path';
-import { ShoalError } from '../config/errors.ts';
-import { MAX_PAGE_BYTES } from '../config/limits.ts';
+import { ShoalError } from '../../config/errors.ts';
+import { MAX_PAGE_BYTES } from '../../config/limits.ts';
 
 export interface PageFile {
   readonly bytes: Uint8Array<ArrayBuffer>;
