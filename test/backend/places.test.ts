@@ -8,9 +8,9 @@ import { createRoutedBackend } from '../../src/backend/pool/routed.ts';
 import { createVllmBackend } from '../../src/backend/proxy/vllm.ts';
 import { ShoalError } from '../../src/config/errors.ts';
 import { until } from '../support/until.ts';
-import { FakeGenerator, fails, says, stallsAfter } from './support/fake-generator.ts';
-import { fakeModel } from './support/fake-model.ts';
-import { chunk, UpstreamServer } from './support/upstream-server.ts';
+import { FakeGenerator, fails, says, stallsAfter } from '../support/fake-generator.ts';
+import { fakeModel } from '../support/fake-model.ts';
+import { chunk, UpstreamServer } from '../support/upstream-server.ts';
 
 /**
  * The router counts on each backend to report the end of every answer that it began: a place that is not given back is lost

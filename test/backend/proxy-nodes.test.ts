@@ -6,7 +6,7 @@ import { createRoutedBackend } from '../../src/backend/pool/routed.ts';
 import type { ProxyConfig } from '../../src/config/backend-config.ts';
 import { parseModelBackend } from '../../src/config/model-backend.ts';
 import { until } from '../support/until.ts';
-import { chunk, json, type Received, UpstreamServer } from './support/upstream-server.ts';
+import { chunk, json, type Received, UpstreamServer } from '../support/upstream-server.ts';
 
 const config = (source: string) => parseModelBackend(source, 'mb.yaml') as ProxyConfig;
 const signal = () => new AbortController().signal;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Watchdog } from '../../src/backend/watchdog.ts';
-import { ManualClock } from './support/manual-clock.ts';
+import { ManualClock } from '../support/manual-clock.ts';
 
 const settle = async () => {
   for (let turn = 0; turn < 10; turn++) await Promise.resolve();

@@ -7,7 +7,7 @@ import OpenAI from 'openai';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest';
 import { type RunningServer, startServer } from '../../src/server/server.ts';
-import { chunk, event, json, streams, UpstreamServer } from '../backend/support/upstream-server.ts';
+import { chunk, event, json, streams, UpstreamServer } from '../support/upstream-server.ts';
 
 /** The command as an operator runs it, against a server in this process and somebody's API on a real socket. */
 

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { REPEATED_SIGNAL_MS } from '../../src/config/limits.ts';
-import { HeldBackend } from '../support/held-backend.ts';
+import { HeldBackend } from '../support/held-server.ts';
 import { runShoal, type ShoalRun } from '../support/run-shoal.ts';
 import { until } from '../support/until.ts';
 

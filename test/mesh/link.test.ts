@@ -5,7 +5,7 @@ import { encodeFrame } from '../../src/mesh/frame-codec.ts';
 import { Link } from '../../src/mesh/link.ts';
 import { Links } from '../../src/mesh/links.ts';
 import { MemoryTransport } from '../../src/mesh/memory-transport.ts';
-import { FakeTimers, settle } from './fake-timers.ts';
+import { FakeTimers, settle } from '../support/fake-timers.ts';
 
 const token: Frame = {
   kind: 'token',

@@ -4,7 +4,7 @@ import { LINK_OPEN_MS, MAX_EARLY_SIGNALS, MAX_LINK_ATTEMPTS } from '../../src/co
 import type { NegotiatedPeer, NegotiatedPeerOptions } from '../../src/mesh/negotiated-peer.ts';
 import { PeerConnector } from '../../src/mesh/peer-connector.ts';
 import { FakeChannel } from './fake-channel.ts';
-import { FakeTimers } from './fake-timers.ts';
+import { FakeTimers } from '../support/fake-timers.ts';
 
 const LOW = 'peer-1';
 const HIGH = 'peer-9';

@@ -12,7 +12,7 @@ import { CONTROL_VERSION, type PeerMessage, type ServerMessage } from '../../src
 import type { WebSocketLike } from '../../src/mesh/reconnecting-socket.ts';
 import { SignalingClient, type SignalingClientOptions } from '../../src/mesh/signaling-client.ts';
 import { systemTimers } from '../../src/mesh/timers.ts';
-import { FakeTimers } from './fake-timers.ts';
+import { FakeTimers } from '../support/fake-timers.ts';
 
 const welcome: ServerMessage = { type: 'welcome', version: CONTROL_VERSION, peer: 'peer-1', iceServers: [] };
 const hello: PeerMessage = { type: 'hello', version: CONTROL_VERSION, name: 'tab 1' };

@@ -17,8 +17,8 @@ import type { ServedFiles } from '../../src/server/files/model-routes.ts';
 import { readPageFiles } from '../../src/server/files/page-files.ts';
 import { RequestsInFlight } from '../../src/server/requests-in-flight.ts';
 import { PLAIN_LLAMA } from '../support/plain-llama.ts';
-import { COSTS } from './harness.ts';
-import { TestTimers } from './test-timers.ts';
+import { COSTS } from './mesh/harness.ts';
+import { TestTimers } from './socket-timers.ts';
 
 const log = pino({ level: 'silent' });
 const SPEC: ModelSpec = {

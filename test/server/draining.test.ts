@@ -4,9 +4,9 @@ import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openModelDirectory } from '../../src/model/directory.ts';
 import { type RunningServer, startServer } from '../../src/server/server.ts';
-import { FakeWorker } from './fake-worker.ts';
-import { proxyNode, ScriptedBackend } from './scripted-backend.ts';
-import { TestTimers, until } from './test-timers.ts';
+import { FakeWorker } from './mesh/fake-worker.ts';
+import { proxyNode, ScriptedBackend } from '../support/streaming-backend.ts';
+import { TestTimers, until } from './socket-timers.ts';
 
 const log = pino({ level: 'silent' });
 const pageDirectory = fileURLToPath(new URL('./no-page', import.meta.url));

@@ -7,9 +7,9 @@ import { WebSocket } from 'ws';
 import type { Backend } from '../../src/backend/backend.ts';
 import { type ModelDirectory, openModelDirectory } from '../../src/model/directory.ts';
 import { type RunningServer, type ServerOptions, startServer } from '../../src/server/server.ts';
-import { FakeWorker } from './fake-worker.ts';
-import { proxyNode } from './scripted-backend.ts';
-import { TestTimers, until } from './test-timers.ts';
+import { FakeWorker } from './mesh/fake-worker.ts';
+import { proxyNode } from '../support/streaming-backend.ts';
+import { TestTimers, until } from './socket-timers.ts';
 
 const log = pino({ level: 'silent' });
 const pageDirectory = fileURLToPath(new URL('./no-page', import.meta.url));

@@ -12,10 +12,10 @@ import { systemTimers } from '../../src/mesh/timers.ts';
 import { type ModelDirectory, openModelDirectory } from '../../src/model/directory.ts';
 import type { ServedNode } from '../../src/server/node.ts';
 import { type RunningServer, startServer } from '../../src/server/server.ts';
-import { HeldBackend } from '../support/held-backend.ts';
-import { FakeWorker } from './fake-worker.ts';
-import { proxyNode, ScriptedBackend } from './scripted-backend.ts';
-import { TestTimers, until } from './test-timers.ts';
+import { HeldBackend } from '../support/held-server.ts';
+import { FakeWorker } from './mesh/fake-worker.ts';
+import { proxyNode, ScriptedBackend } from '../support/streaming-backend.ts';
+import { TestTimers, until } from './socket-timers.ts';
 
 const log = pino({ level: 'silent' });
 const pageDirectory = fileURLToPath(new URL('./no-page', import.meta.url));

@@ -1,0 +1,323 @@
+import { Hono } from 'hono';
+import { Ollama } from 'ollama';
+import { beforeEach, describe, expect, it } from 'vitest';
+import type { Backend, RequestContext } from '../../../src/backend/backend.ts';
+import { SSE_DONE, SSE_HEADERS, sseData } from '../../../src/backend/openai/sse.ts';
+import { ShoalError } from '../../../src/config/errors.ts';
+import type { Answering } from '../../../src/server/api/answering.ts';
+import { ollamaErrorResponse, ollamaRoutes } from '../../../src/server/api/ollama/routes.ts';
+
+/** The official `ollama` client against the routes, with a backend whose OpenAI answers are written down here. */
+
+let asked: { endpoint: string; body: Record<string, unknown> }[];
+let reply: (body: Record<string, unknown>, context: RequestContext) => Response | Promise<Response>;
+let cancelled: unknown[];
+
+const backend: Backend = {
+  provider: 'custom',
+  models: async () => [{ id: 'minnow', created: 7, ownedBy: 'shoal' }],
+  readiness: async () => ({ ready: true, detail: '' }),
+  chatCompletions: async (body, context) => {
+    asked.push({ endpoint: 'chat', body: body as Record<string, unknown> });
+    return reply(body as Record<string, unknown>, context);
+  },
+  completions: async (body, context) => {
+    asked.push({ endpoint: 'completions', body: body as Record<string, unknown> });
+    return reply(body as Record<string, unknown>, context);
+  },
+  close: async () => {},
+};
+
+const answering: Answering = async (c, call) => call(await c.req.json(), { signal: c.req.raw.signal });
+const app = new Hono();
+app.route('/api', ollamaRoutes(backend, answering));
+app.onError((thrown) => {
+  const error = ShoalError.from(thrown);
+  return ollamaErrorResponse(new Response(null, { status: error.httpStatus }), error.message);
+});
+const client = new Ollama({
+  host: 'http://shoal.test',
+  fetch: (input: RequestInfo | URL, init?: RequestInit) =>
+    Promise.resolve(app.fetch(new Request(input, init))),
+});
+
+const chunk = (delta: object, finish_reason: string | null = null, more: object = {}) =>
+  sseData({ choices: [{ index: 0, delta, finish_reason, ...more }] });
+const USAGE = sseData({ choices: [], usage: { prompt_tokens: 5, completion_tokens: 3 } });
+
+function streamOf(...events: Uint8Array[]): Response {
+  let at = 0;
+  const body = new ReadableStream<Uint8Array>({
+    pull(controller) {
+      const event = events[at++];
+      if (event) controller.enqueue(event);
+      else controller.close();
+    },
+    cancel: (reason) => void cancelled.push(reason),
+  });
+  return new Response(body, { headers: SSE_HEADERS });
+}
+
+beforeEach(() => {
+  asked = [];
+  cancelled = [];
+  reply = () =>
+    streamOf(chunk({ content: 'Hel' }), chunk({ content: 'lo' }), chunk({}, 'stop'), USAGE, SSE_DONE);
+});
+
+const messages = [{ role: 'user', content: 'Hi' }];
+
+describe('/api/chat', () => {
+  it('streams lines with text, and ends with the reason, counts and durations', async () => {
+    const lines = [];
+    for await (const line of await client.chat({ model: 'minnow', messages, stream: true })) lines.push(line);
+    expect(lines.map((line) => line.message.content)).toEqual(['Hel', 'lo', '']);
+    expect(lines.map((line) => line.done)).toEqual([false, false, true]);
+    const last = lines.at(-1)!;
+    expect(last).toMatchObject({ model: 'minnow', done_reason: 'stop', prompt_eval_count: 5, eval_count: 3 });
+    expect(last.total_duration).toBeGreaterThanOrEqual(last.prompt_eval_duration + last.eval_duration - 1);
+    expect(asked[0]!.body).toMatchObject({ stream: true, stream_options: { include_usage: true }, messages });
+  });
+
+  it('answers whole when told so', async () => {
+    reply = () =>
+      Response.json({
+        choices: [{ message: { role: 'assistant', content: 'Hello' }, finish_reason: 'length' }],
+        usage: { prompt_tokens: 5, completion_tokens: 3 },
+      });
+    const answer = await client.chat({ model: 'minnow', messages, stream: false });
+    expect(answer).toMatchObject({
+      message: { role: 'assistant', content: 'Hello' },
+      done: true,
+      done_reason: 'length',
+      eval_count: 3,
+    });
+    expect(asked[0]!.body).not.toHaveProperty('stream_options');
+  });
+
+  it('translates options, format, thinking and log probabilities', async () => {
+    for await (const _ of await client.chat({
+      model: 'minnow',
+      messages,
+      stream: true,
+      format: 'json',
+      think: 'low',
+      logprobs: true,
+      top_logprobs: 2,
+      keep_alive: '5m',
+      options: {
+        temperature: 0.5,
+        num_predict: 7,
+        repeat_penalty: 1.1,
+        seed: 3,
+        stop: ['.'],
+        num_ctx: 4096,
+        top_k: 4,
+      },
+    }));
+    expect(asked[0]!.body).toMatchObject({
+      temperature: 0.5,
+      max_tokens: 7,
+      repetition_penalty: 1.1,
+      seed: 3,
+      stop: ['.'],
+      top_k: 4,
+      response_format: { type: 'json_object' },
+      reasoning_effort: 'low',
+      logprobs: true,
+      top_logprobs: 2,
+    });
+    expect(Object.keys(asked[0]!.body)).not.toContain('num_ctx');
+  });
+
+  it('gives thinking, log probabilities and tool calls in Ollama’s form, arguments as an object', async () => {
+    const logprob = {
+      token: 'A',
+      logprob: -0.5,
+      bytes: [65],
+      top_logprobs: [{ token: 'B', logprob: -1, bytes: [66] }],
+    };
+    reply = () =>
+      streamOf(
+        chunk({ reasoning: 'Hm.' }),
+        chunk({ content: 'A' }, null, { logprobs: { content: [logprob] } }),
+        chunk({ tool_calls: [{ index: 0, id: 'x', function: { name: 'add', arguments: '{"a":' } }] }),
+        chunk({ tool_calls: [{ index: 0, function: { arguments: '1}' } }] }),
+        chunk({}, 'tool_calls'),
+        SSE_DONE,
+      );
+    const lines = [];
+    for await (const line of await client.chat({ model: 'minnow', messages, stream: true })) lines.push(line);
+    expect(lines[0]!.message.thinking).toBe('Hm.');
+    expect(lines[1]).toMatchObject({ logprobs: [logprob] });
+    expect(lines.at(-1)!.message.tool_calls).toEqual([
+      { function: { index: 0, name: 'add', arguments: { a: 1 } } },
+    ]);
+  });
+
+  it('sends images and tool turns on as OpenAI has them', async () => {
+    const call = { function: { name: 'add', arguments: { a: 1 } } };
+    for await (const _ of await client.chat({
+      model: 'minnow',
+      stream: true,
+      messages: [
+        { role: 'user', content: 'see', images: ['iVBORw0KGgoAAA'] },
+        { role: 'assistant', content: '', tool_calls: [call] },
+        { role: 'tool', content: '2', tool_name: 'add' },
+      ],
+    }));
+    const [user, assistant, tool] = asked[0]!.body.messages as [
+      { content: object[] },
+      { tool_calls: [{ id: string; function: object }] },
+      { tool_call_id: string },
+    ];
+    expect(user.content[1]).toEqual({
+      type: 'image_url',
+      image_url: { url: 'data:image/png;base64,iVBORw0KGgoAAA' },
+    });
+    expect(assistant.tool_calls[0].function).toEqual({ name: 'add', arguments: '{"a":1}' });
+    expect(tool.tool_call_id).toBe(assistant.tool_calls[0].id);
+  });
+
+  it('says in the stream when it broke off, so that half an answer is not taken for a whole one', async () => {
+    reply = () => streamOf(chunk({ content: 'Hel' }));
+    const read = async () => {
+      for await (const _ of await client.chat({ model: 'minnow', messages, stream: true }));
+    };
+    await expect(read()).rejects.toThrow(/broke off/);
+    reply = () => streamOf(chunk({ content: 'Hel' }), sseData({ error: { message: 'a stage was lost' } }));
+    await expect(read()).rejects.toThrow(/a stage was lost/);
+  });
+
+  it('ends the backend’s stream when the client hangs up', async () => {
+    reply = () => streamOf(...Array.from({ length: 100 }, () => chunk({ content: 'x' })));
+    const stream = await client.chat({ model: 'minnow', messages, stream: true });
+    for await (const _ of stream) break;
+    const response = await app.fetch(
+      new Request('http://shoal.test/api/chat', {
+        method: 'POST',
+        body: JSON.stringify({ model: 'minnow', messages }),
+      }),
+    );
+    const reader = response.body!.getReader();
+    await reader.read();
+    await reader.cancel('gone');
+    await expect.poll(() => cancelled).toContain('gone');
+  });
+
+  it('tells an error with its status and the parameter’s name', async () => {
+    reply = () => {
+      throw new ShoalError('MODEL_NOT_FOUND', 'no model "x" here');
+    };
+    await expect(client.chat({ model: 'x', messages })).rejects.toMatchObject({
+      status_code: 404,
+      message: 'no model "x" here',
+    });
+    reply = () =>
+      Response.json({ error: { message: 'busy' } }, { status: 429, headers: { 'retry-after': '3' } });
+    await expect(client.chat({ model: 'x', messages })).rejects.toMatchObject({
+      status_code: 429,
+      message: 'busy',
+    });
+    await expect(
+      client.chat({ model: 'm', messages, options: { mirostat: 2 } as object }),
+    ).rejects.toMatchObject({
+      status_code: 400,
+      message: expect.stringContaining('options.mirostat'),
+    });
+    await expect(client.chat({ model: 'm', messages: 'hi' as never })).rejects.toMatchObject({
+      status_code: 400,
+    });
+  });
+
+  it('counts a chat without messages as a wish to have the model loaded', async () => {
+    const answer = await client.chat({ model: 'minnow', stream: false });
+    expect(answer).toMatchObject({ done: true, done_reason: 'load', message: { content: '' } });
+    expect(asked).toEqual([]);
+  });
+});
+
+describe('/api/generate', () => {
+  it('is a chat of one turn, with a system message', async () => {
+    const answer = await client.generate({
+      model: 'minnow',
+      prompt: 'Hi',
+      system: 'Be brief.',
+      stream: true,
+    });
+    let text = '';
+    for await (const line of answer) text += line.response;
+    expect(text).toBe('Hello');
+    expect(asked[0]).toMatchObject({
+      endpoint: 'chat',
+      body: {
+        messages: [
+          { role: 'system', content: 'Be brief.' },
+          { role: 'user', content: 'Hi' },
+        ],
+      },
+    });
+  });
+
+  it('is a completion with raw, with log probabilities as pairs', async () => {
+    reply = () =>
+      Response.json({
+        choices: [
+          {
+            text: ' there',
+            finish_reason: 'stop',
+            logprobs: {
+              tokens: [' there'],
+              token_logprobs: [-0.25],
+              top_logprobs: [{ ' there': -0.25, x: -2 }],
+            },
+          },
+        ],
+      });
+    const answer = await client.generate({
+      model: 'minnow',
+      prompt: 'Hi',
+      raw: true,
+      stream: false,
+      logprobs: true,
+      top_logprobs: 2,
+    });
+    expect(asked[0]).toMatchObject({ endpoint: 'completions', body: { prompt: 'Hi', logprobs: 2 } });
+    expect(answer.response).toBe(' there');
+    expect(answer.logprobs).toEqual([
+      {
+        token: ' there',
+        logprob: -0.25,
+        top_logprobs: [
+          { token: ' there', logprob: -0.25 },
+          { token: 'x', logprob: -2 },
+        ],
+      },
+    ]);
+  });
+
+  it('refuses what would change the prompt behind the model’s back', async () => {
+    await expect(client.generate({ model: 'm', prompt: 'x', template: '{{ .Prompt }}' })).rejects.toThrow(
+      /template/,
+    );
+    await expect(client.generate({ model: 'm', prompt: 'x', raw: true, system: 's' })).rejects.toThrow(
+      /system/,
+    );
+  });
+});
+
+describe('the rest of the API', () => {
+  it('lists and shows models', async () => {
+    const { models } = await client.list();
+    expect(models.map(({ name }) => name)).toEqual(['minnow']);
+    expect((await client.ps()).models).toHaveLength(1);
+    expect(await client.show({ model: 'minnow' })).toMatchObject({ capabilities: ['completion'] });
+    await expect(client.show({ model: 'nope' })).rejects.toMatchObject({ status_code: 404 });
+    expect((await client.version()).version).toMatch(/^\d+\.\d+/);
+  });
+
+  it('says that models are not managed here', async () => {
+    await expect(client.pull({ model: 'minnow', stream: false })).rejects.toThrow(/not offered/);
+    await expect(client.delete({ model: 'minnow' })).rejects.toThrow(/not offered/);
+  });
+});

@@ -1,0 +1,134 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { pino } from 'pino';
+import type { GenerateEvent, GenerateRequest } from '../../../src/backend/fxn/generator.ts';
+import { GREEDY, type TokenLogprobs } from '../../../src/model/sampling.ts';
+import type { ModelCosts } from '../../../src/schedule/costs.ts';
+import { createHostGuard } from '../../../src/server/http/host-guard.ts';
+import { Mesh, type MeshOptions } from '../../../src/server/mesh/mesh.ts';
+import { SIGNAL_PATH, Signaling } from '../../../src/server/mesh/signaling.ts';
+import { FakeWorker } from './fake-worker.ts';
+import { TestTimers, until } from '../socket-timers.ts';
+
+export const COSTS: ModelCosts = {
+  layers: Array.from({ length: 8 }, () => ({ bytes: 1_000, macs: 1_000 })),
+  embedding: { bytes: 500, macs: 0 },
+  head: { bytes: 500, macs: 500 },
+  tiedBytes: 500,
+  scratchBytes: 100,
+  largestBufferBytes: 1_000,
+};
+
+/** Mesh and signaling behind a real HTTP server; no backend, no files. */
+export class Harness {
+  readonly timers = new TestTimers();
+  /** Pings and the hello deadline have their own, so that a test's long waits do not end the connections. */
+  readonly signalTimers = new TestTimers();
+  readonly mesh: Mesh;
+  readonly signaling: Signaling;
+  readonly #server: Server;
+  workers: FakeWorker[] = [];
+  #marks = 0;
+
+  private constructor(options: Partial<MeshOptions>) {
+    const log = pino({ level: 'silent' });
+    this.mesh = new Mesh({ model: 'fake', costs: COSTS, wire: 'f16', timers: this.timers, log, ...options });
+    const guard = createHostGuard({ boundHost: '127.0.0.1', allowedOrigins: ['https://friend.example'] });
+    const iceServers = [{ urls: 'stun:192.0.2.1:3478' }];
+    this.signaling = new Signaling({ mesh: this.mesh, guard, iceServers, timers: this.signalTimers, log });
+    this.#server = createServer();
+    this.#server.on('upgrade', (...upgrade) => this.signaling.upgrade(...upgrade));
+  }
+
+  static async start(options: Partial<MeshOptions> = {}): Promise<Harness> {
+    const harness = new Harness(options);
+    await new Promise<void>((resolve) => harness.#server.listen(0, '127.0.0.1', resolve));
+    return harness;
+  }
+
+  get url(): string {
+    return `ws://127.0.0.1:${(this.#server.address() as AddressInfo).port}${SIGNAL_PATH}`;
+  }
+
+  async join(name: string, options: Parameters<typeof FakeWorker.join>[2] = {}): Promise<FakeWorker> {
+    const worker = await FakeWorker.join(this.url, name, options);
+    this.workers.push(worker);
+    return worker;
+  }
+
+  /** Joins workers, and waits until a pipeline of `stages` of them is live. */
+  async joinAll(names: readonly string[], stages = names.length): Promise<FakeWorker[]> {
+    const workers: FakeWorker[] = [];
+    for (const name of names) workers.push(await this.join(name));
+    await this.untilLive(stages);
+    return workers;
+  }
+
+  async untilLive(stages: number): Promise<void> {
+    await until(() => this.mesh.pipelines.live?.stages.length === stages, `a live pipeline of ${stages}`);
+  }
+
+  /** Names of the live pipeline's workers, in order. */
+  get live(): string[] {
+    return this.mesh.pipelines.live?.stages.map(({ peer }) => peer.name) ?? [];
+  }
+
+  byName(name: string): FakeWorker {
+    const worker = this.workers.find((candidate) => candidate.name === name);
+    if (worker === undefined) throw new Error(`no worker ${name}`);
+    return worker;
+  }
+
+  /** Waits until the server has handled everything that the worker has sent. */
+  async heard(worker: FakeWorker): Promise<void> {
+    const tokensPerSecond = ++this.#marks;
+    worker.send({ type: 'stats', tokensPerSecond, sequences: 0, bytesSent: 0, bytesReceived: 0, hop: null });
+    await until(() => this.mesh.registry.get(worker.id)?.stats?.tokensPerSecond === tokensPerSecond);
+  }
+
+  async stop(): Promise<void> {
+    this.mesh.close();
+    await this.signaling.close();
+    await new Promise<void>((resolve) => {
+      this.#server.close(() => resolve());
+      this.#server.closeAllConnections();
+    });
+  }
+}
+
+export const PROMPT = [11, 22, 33, 44, 55];
+
+export function request(over: Partial<GenerateRequest> = {}): GenerateRequest {
+  return { prompt: PROMPT, maxTokens: 20, eosTokenIds: [], sampling: GREEDY, ...over };
+}
+
+export interface Collected {
+  readonly ids: number[];
+  /** Of the tokens that came with them. */
+  readonly logprobs: TokenLogprobs[];
+  /** Of every `pipeline` event. */
+  readonly restarts: number[];
+  readonly served: string[][];
+  finish: string | null;
+}
+
+/** Reads a generation to its end; `onToken` runs after each token. */
+export async function collect(
+  events: AsyncIterable<GenerateEvent>,
+  onToken: (count: number) => void | Promise<void> = () => {},
+): Promise<Collected> {
+  const collected: Collected = { ids: [], logprobs: [], restarts: [], served: [], finish: null };
+  for await (const event of events) {
+    if (event.type === 'pipeline') {
+      collected.restarts.push(event.restarts);
+      collected.served.push(event.stages.map(({ name }) => name));
+    } else if (event.type === 'token') {
+      collected.ids.push(event.id);
+      if (event.logprobs !== undefined) collected.logprobs.push(event.logprobs);
+      await onToken(collected.ids.length);
+    } else collected.finish = event.reason;
+  }
+  return collected;
+}
+
+export const never = (): AbortSignal => new AbortController().signal;

@@ -1,0 +1,320 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import {
+  EXPECT_WORKERS_MS,
+  LOAD_STALL_MS,
+  WORKER_BACKOFF_MAX_MS,
+  WORKER_BACKOFF_MIN_MS,
+} from '../../../src/config/limits.ts';
+import { expectedIds } from './fake-worker.ts';
+import { collect, Harness, never, PROMPT, request } from './harness.ts';
+import { until } from '../socket-timers.ts';
+
+/** The model of the harness takes 9,100 B on one worker. */
+const NEEDS_TWO_BYTES = 6_000;
+
+let harness: Harness;
+const restart = async (options: Parameters<typeof Harness.start>[0]) => {
+  await harness.stop();
+  harness = await Harness.start(options);
+};
+const worker = (name: string) => harness.mesh.workers().find((candidate) => candidate.name === name);
+
+beforeEach(async () => {
+  harness = await Harness.start();
+});
+afterEach(async () => {
+  await harness.stop();
+  expect(harness.timers.pending + harness.signalTimers.pending).toBe(0);
+});
+
+describe('joining', () => {
+  it('serves with one worker, and spreads out as more come, under rising epochs', async () => {
+    await harness.joinAll(['a']);
+    const first = harness.mesh.pipelines.live!.epoch;
+    expect(worker('a')).toMatchObject({ state: 'serving', layers: [0, 8] });
+    await harness.join('b');
+    await harness.untilLive(2);
+    await harness.join('c');
+    await harness.untilLive(3);
+    expect(harness.mesh.pipelines.live!.epoch).toBeGreaterThan(first + 1);
+    expect(harness.live[0]).toBe('a');
+    await until(() => harness.byName('a').assignments.size === 1);
+    expect(
+      harness
+        .byName('a')
+        .messages('unassign')
+        .map(({ epoch }) => epoch),
+    ).toEqual([1, 2]);
+  });
+
+  it('assigns every stage with the paths of exactly its shard', async () => {
+    await restart({ expectWorkers: 3 });
+    await harness.joinAll(['a', 'b', 'c']);
+    const assigns = harness.live.map((name) => harness.byName(name).messages('assign')[0]!);
+    expect(assigns.map(({ index }) => index)).toEqual([0, 1, 2]);
+    expect(assigns.map(({ manifestPath }) => manifestPath)).toEqual([
+      '/models/fake/manifest?start=0&end=3&embedding=1&head=0',
+      '/models/fake/manifest?start=3&end=6&embedding=0&head=0',
+      '/models/fake/manifest?start=6&end=8&embedding=0&head=1',
+    ]);
+    for (const assign of assigns) expect(assign.stages).toEqual(assigns[0]!.stages);
+  });
+
+  it('waits for the workers it was told to expect, and no longer than the deadline', async () => {
+    await restart({ expectWorkers: 3 });
+    await harness.join('a');
+    const b = await harness.join('b');
+    await harness.heard(b);
+    await until(() => harness.mesh.pipelines.detail.includes('2 of 3 expected workers'));
+    expect(harness.mesh.pipelines.loading).toBeNull();
+    harness.timers.advance(EXPECT_WORKERS_MS);
+    await harness.untilLive(2);
+  });
+
+  it('with more workers than layers moves nothing', async () => {
+    await restart({ expectWorkers: 8 });
+    await harness.joinAll(Array.from({ length: 8 }, (_, i) => `w${i}`));
+    const { epoch } = harness.mesh.pipelines.live!;
+    const spare = await harness.join('spare');
+    await harness.heard(spare);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(harness.mesh.pipelines.live!.epoch).toBe(epoch);
+    expect(spare.messages('assign')).toEqual([]);
+    expect(worker('spare')).toMatchObject({ state: 'joined', layers: null });
+    // It takes over for one that leaves.
+    harness.byName('w3').kill();
+    await until(() => harness.live.includes('spare'));
+    expect(harness.live).toHaveLength(8);
+  });
+
+  it('makes before it breaks: a sequence ends where it began, new ones go to the new pipeline', async () => {
+    const [a] = await harness.joinAll(['a']);
+    const held: (() => void)[] = [];
+    a!.misbehaviour = { onToken: (_worker, _token, send) => held.push(send) };
+    const old = collect(harness.mesh.coordinator.generate(request({ maxTokens: 2 }), never()));
+    await until(() => held.length === 1);
+    await harness.join('b');
+    await harness.untilLive(2);
+    // a holds both, and serves both.
+    expect([...a!.assignments.keys()]).toEqual([1, 2]);
+    const fresh = await collect(harness.mesh.coordinator.generate(request(), never()));
+    expect(fresh).toMatchObject({ ids: expectedIds(PROMPT, 20), served: [['a', 'b']] });
+    expect(a!.messages('unassign')).toEqual([]);
+    a!.misbehaviour = {};
+    held[0]!();
+    expect(await old).toMatchObject({ ids: expectedIds(PROMPT, 2), served: [['a']], restarts: [0] });
+    await until(() => a!.assignments.size === 1);
+    expect(a!.messages('unassign').map(({ epoch }) => epoch)).toEqual([1]);
+  });
+
+  it('again after a lost device ends what the worker held', async () => {
+    const [a] = await harness.joinAll(['a']);
+    a!.join();
+    await until(() => a!.messages('assign').length === 2);
+    await harness.untilLive(1);
+    expect(a!.messages('unassign').map(({ epoch }) => epoch)).toEqual([1]);
+  });
+});
+
+describe('leaving', () => {
+  it('of a spectator changes nothing, of the last worker is told by readiness at once', async () => {
+    const [a] = await harness.joinAll(['a']);
+    expect(harness.mesh.readiness()).toEqual({ ready: true, detail: 'fake is served by a' });
+    a!.send({ type: 'leave', reason: 'button' });
+    await until(() => !harness.mesh.readiness().ready);
+    expect(harness.mesh.workers()).toEqual([]);
+    a!.send({ type: 'leave', reason: 'again' });
+    a!.join();
+    await harness.untilLive(1);
+  });
+
+  it('while a pipeline loads places the rest anew', async () => {
+    await restart({ expectWorkers: 3 });
+    await harness.join('a');
+    await harness.join('b', { misbehaviour: { load: 'silent' } });
+    await harness.join('c');
+    await until(() => harness.mesh.pipelines.loading !== null);
+    harness.byName('b').kill();
+    await harness.untilLive(2);
+    expect(harness.live).toEqual(['a', 'c']);
+  });
+
+  it('keeps the others in their order, which is that of their caches', async () => {
+    await restart({ expectWorkers: 4 });
+    await harness.joinAll(['a', 'b', 'c', 'd']);
+    const order = harness.live;
+    harness.byName(order[1]!).kill();
+    await harness.untilLive(3);
+    expect(harness.live).toEqual(order.filter((_, index) => index !== 1));
+  });
+});
+
+describe('a load', () => {
+  it('that fails leaves the worker out for a while that doubles, and says why', async () => {
+    await restart({ expectWorkers: 2 });
+    await harness.join('a');
+    const b = await harness.join('b', { misbehaviour: { load: 'fail' } });
+    await harness.untilLive(1);
+    expect(harness.live).toEqual(['a']);
+    expect(worker('b')?.problem).toContain('OUT_OF_MEMORY: no room');
+    // b is tried again beside the pipeline that serves, which its failure does not touch.
+    harness.timers.advance(WORKER_BACKOFF_MIN_MS);
+    await until(() => b.messages('assign').length === 2);
+    await until(() => harness.mesh.pipelines.loading === null);
+    expect(harness.live).toEqual(['a']);
+    harness.timers.advance(WORKER_BACKOFF_MIN_MS);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(b.messages('assign')).toHaveLength(2);
+    b.misbehaviour = {};
+    harness.timers.advance(WORKER_BACKOFF_MIN_MS);
+    await harness.untilLive(2);
+    expect(worker('b')?.problem).toBeNull();
+  });
+
+  it('of a better placement that fails on a serving worker leaves the serving pipeline alone', async () => {
+    const [a] = await harness.joinAll(['a']);
+    a!.misbehaviour = { load: 'fail' };
+    await harness.join('b');
+    await until(() => worker('a')?.problem !== null);
+    expect(harness.mesh.readiness().ready).toBe(true);
+    expect(await collect(harness.mesh.coordinator.generate(request(), never()))).toMatchObject({
+      ids: expectedIds(PROMPT, 20),
+      restarts: [0],
+    });
+  });
+
+  it('that fails everywhere is said by readiness, and tried again', async () => {
+    const a = await harness.join('a', { misbehaviour: { load: 'fail' } });
+    await until(() => harness.mesh.pipelines.detail.includes('no room'));
+    expect(harness.mesh.readiness().ready).toBe(false);
+    a.misbehaviour = {};
+    harness.timers.advance(WORKER_BACKOFF_MAX_MS);
+    await harness.untilLive(1);
+  });
+
+  it('without progress ends after the deadline, and only who holds it up is left out', async () => {
+    await restart({ expectWorkers: 2 });
+    const a = await harness.join('a', { misbehaviour: { load: 'silent' } });
+    const b = await harness.join('b', { misbehaviour: { load: 'silent' } });
+    await until(() => b.messages('assign').length === 1);
+    const { epoch } = harness.mesh.pipelines.loading!;
+    const progress = { type: 'load-progress', epoch, bytesTotal: 100 } as const;
+    harness.timers.advance(LOAD_STALL_MS - 1);
+    a.send({ ...progress, phase: 'connect', bytesDone: 100 });
+    await harness.heard(a);
+    harness.timers.advance(LOAD_STALL_MS - 1);
+    expect(harness.mesh.pipelines.loading?.epoch).toBe(epoch);
+    // The same report again is no progress.
+    a.send({ ...progress, phase: 'connect', bytesDone: 100 });
+    await harness.heard(a);
+    a.misbehaviour = {};
+    harness.timers.advance(1);
+    await harness.untilLive(1);
+    expect(harness.live).toEqual(['a']);
+    expect(worker('b')?.problem).toContain('no progress');
+  });
+});
+
+describe('a link', () => {
+  const error = { code: 'LINK_FAILED', message: 'no way through' } as const;
+
+  it.each(['the reachable end', 'the unreachable end'])(
+    'that does not open and is reported by %s: in the end the unreachable one is out',
+    async (who) => {
+      await restart({ expectWorkers: 3 });
+      for (const name of ['a', 'b', 'c']) {
+        await harness.join(name, { misbehaviour: { load: 'silent' } });
+      }
+      // b reaches nobody.
+      const b = harness.byName('b');
+      for (let round = 0; round < 3; round++) {
+        await until(() => harness.mesh.pipelines.loading !== null);
+        const { epoch, stages } = harness.mesh.pipelines.loading!;
+        if (!stages.some(({ peer }) => peer.id === b.id)) break;
+        const index = stages.findIndex(({ peer }) => peer.id === b.id);
+        const neighbour = harness.byName(stages[(index + 1) % stages.length]!.peer.name);
+        const [reporter, other] = who === 'the reachable end' ? [neighbour, b] : [b, neighbour];
+        await until(() => reporter.assignments.has(epoch));
+        reporter.send({ type: 'load-failed', epoch, error, peer: other.id });
+        await until(() => harness.mesh.pipelines.loading?.epoch !== epoch);
+      }
+      expect(worker('b')?.problem).toContain('no way through');
+      for (const name of ['a', 'c']) harness.byName(name).misbehaviour = {};
+      const loading = harness.mesh.pipelines.loading!;
+      for (const { peer } of loading.stages) {
+        const bytes = { downloadedBytes: 0, gpuBytes: 1, loadMs: 1 };
+        harness.byName(peer.name).send({ type: 'ready', epoch: loading.epoch, ...bytes });
+      }
+      await until(() => harness.mesh.readiness().ready);
+      expect(harness.live).not.toContain('b');
+      // Its first back-off over, it does not disturb the rest.
+      harness.timers.advance(WORKER_BACKOFF_MIN_MS);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      expect(harness.live).not.toContain('b');
+      harness.mesh.pipelines.close();
+    },
+  );
+
+  it('that failed keeps nobody out who is needed', async () => {
+    await restart({ expectWorkers: 2 });
+    const capability = { memoryBudgetBytes: NEEDS_TWO_BYTES };
+    const a = await harness.join('a', { capability, misbehaviour: { load: 'silent' } });
+    const b = await harness.join('b', { capability, misbehaviour: { load: 'silent' } });
+    await until(() => a.messages('assign').length === 1 && b.messages('assign').length === 1);
+    a.misbehaviour = {};
+    b.misbehaviour = {};
+    a.send({ type: 'load-failed', epoch: 1, error, peer: b.id });
+    await until(() => worker('b')?.problem !== null);
+    harness.timers.advance(WORKER_BACKOFF_MIN_MS);
+    await harness.untilLive(2);
+  });
+
+  it('that is down counts only between neighbours', async () => {
+    await restart({ expectWorkers: 4 });
+    await harness.joinAll(['a', 'b', 'c', 'd']);
+    const [first, , third, last] = harness.live.map((name) => harness.byName(name));
+    const { epoch } = harness.mesh.pipelines.live!;
+    first!.send({ type: 'link-down', peer: third!.id, epoch, error });
+    await harness.heard(first!);
+    expect(harness.mesh.pipelines.live?.epoch).toBe(epoch);
+    // The loop, by which tokens come back to the first stage.
+    first!.send({ type: 'link-down', peer: last!.id, epoch, error });
+    await harness.untilLive(3);
+    expect(harness.live).not.toContain(last!.name);
+  });
+});
+
+describe('memory', () => {
+  it('that the present pipeline takes is not promised to the next, which waits until nobody uses the old', async () => {
+    const memoryBudgetBytes = 20_000;
+    const a = await harness.join('a', {
+      capability: { memoryBudgetBytes },
+      misbehaviour: { gpuBytes: memoryBudgetBytes },
+    });
+    await harness.untilLive(1);
+    const held: (() => void)[] = [];
+    a.misbehaviour.onToken = (_worker, _token, send) => held.push(send);
+    const answer = collect(harness.mesh.coordinator.generate(request({ maxTokens: 1 }), never()));
+    await until(() => held.length === 1);
+    const b = await harness.join('b');
+    await harness.heard(b);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(b.messages('assign')).toEqual([]);
+    a.misbehaviour = {};
+    held[0]!();
+    expect(await answer).toMatchObject({ ids: expectedIds(PROMPT, 1), restarts: [0] });
+    await harness.untilLive(2);
+    // The old stage was given back before the new one was asked for.
+    expect(a.received.map(({ type }) => type).filter((type) => type.endsWith('assign'))).toEqual([
+      'assign',
+      'unassign',
+      'assign',
+    ]);
+  });
+
+  it('that is too small is told with numbers', async () => {
+    await harness.join('a', { capability: { memoryBudgetBytes: 3_000 } });
+    await until(() => harness.mesh.pipelines.detail.includes('MB'));
+    expect(harness.mesh.pipelines.detail).toMatch(/needs .* MB of GPU memory, the only worker lends .* MB/);
+  });
+});

@@ -1,0 +1,97 @@
+import { describe, expect, it } from 'vitest';
+import { CAPACITY_RETRY_MS, MAX_SEQUENCES_PER_STAGE } from '../../../src/config/limits.ts';
+import { Pipeline } from '../../../src/server/mesh/pipeline.ts';
+import { Slots } from '../../../src/server/mesh/slots.ts';
+import type { Timers } from '../../../src/server/timers.ts';
+
+/** Tickets in the order in which they were let in. */
+function setUp() {
+  const pipeline = new Pipeline(1, []);
+  let retry: (() => void) | null = null;
+  const timers: Timers = {
+    now: () => 0,
+    after: (ms, run) => {
+      expect(ms).toBe(CAPACITY_RETRY_MS);
+      retry = run;
+      return () => {
+        retry = null;
+      };
+    },
+  };
+  const slots = new Slots(() => pipeline, timers);
+  const admitted: number[] = [];
+  const wait = (ticket: number, isResumed = false, signal = new AbortController().signal) =>
+    slots.acquire({ ticket, isResumed }, signal).then(() => admitted.push(ticket));
+  const leave = (ticket: number, hadRoom: boolean) => {
+    pipeline.sequences--;
+    slots.released(ticket, hadRoom);
+  };
+  const refuse = (ticket: number) => {
+    slots.refused(ticket, pipeline);
+    leave(ticket, false);
+  };
+  const settled = () => new Promise((resolve) => setImmediate(resolve));
+  return { pipeline, slots, admitted, wait, leave, refuse, settled, retry: () => retry?.() };
+}
+
+describe('slots', () => {
+  it('go to those who wait in the order they came, resumed ones first', async () => {
+    const { admitted, wait, leave, settled } = setUp();
+    for (let i = 0; i < MAX_SEQUENCES_PER_STAGE; i++) await wait(i);
+    admitted.length = 0;
+    void wait(102);
+    void wait(103);
+    // Older than both, and newer but in the middle of its answer.
+    void wait(101);
+    void wait(104, true);
+    await settled();
+    for (let i = 0; i < 4; i++) leave(i, true);
+    await settled();
+    expect(admitted).toEqual([104, 101, 102, 103]);
+  });
+
+  it('are refused by a stage without room: nobody overtakes, and a departure wakes at once', async () => {
+    const { slots, admitted, wait, leave, refuse, settled } = setUp();
+    await wait(1);
+    slots.opened(1);
+    await wait(2);
+    refuse(2);
+    void wait(3);
+    void wait(2);
+    await settled();
+    expect(admitted).toEqual([1, 2]);
+    leave(1, true);
+    await settled();
+    // One at a time: whether there is room for the next is known when the first is open.
+    expect(admitted).toEqual([1, 2, 2]);
+    slots.opened(2);
+    await settled();
+    expect(admitted).toEqual([1, 2, 2, 3]);
+  });
+
+  it('without a departure are tried again after a while', async () => {
+    const { admitted, wait, refuse, settled, retry } = setUp();
+    await wait(1);
+    refuse(1);
+    void wait(1);
+    await settled();
+    expect(admitted).toEqual([1]);
+    retry();
+    await settled();
+    expect(admitted).toEqual([1, 1]);
+  });
+
+  it('pass on when who was let in goes away before it is open', async () => {
+    const { admitted, wait, leave, refuse, settled, retry } = setUp();
+    await wait(1);
+    refuse(1);
+    void wait(2);
+    void wait(3);
+    retry();
+    await settled();
+    expect(admitted).toEqual([1, 2]);
+    leave(2, false);
+    await settled();
+    expect(admitted).toEqual([1, 2, 3]);
+  });
+});
