@@ -11,7 +11,7 @@ import { FakeGenerator } from '../../support/fake-generator.ts';
 import { spec } from '../../support/fake-model.ts';
 
 function load(name: string): ServedModel & { readonly tokenizer: Tokenizer } {
-  const fixture = new URL(`../fixtures/tokenizers/${name}.json`, import.meta.url);
+  const fixture = new URL(`../../fixtures/tokenizers/${name}.json`, import.meta.url);
   const { tokenizer: tokenizerJson } = JSON.parse(readFileSync(fixture, 'utf8'));
   const bosTokenId: number =
     tokenizerJson.added_tokens.find(({ content }: { content: string }) => content === '<s>')?.id ?? null;
