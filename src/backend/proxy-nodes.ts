@@ -2,10 +2,10 @@
 import type { ProxyConfig } from '../config/backend-config.ts';
 import type { Backend } from './backend.ts';
 import type { Clock } from './clock.ts';
+import { createOllamaBackend } from './ollama/ollama.ts';
+import type { PoolNode } from './pool/node-pool.ts';
 import { createCustomBackend } from './proxy/custom.ts';
 import { createGuardedFetch } from './proxy/guarded-fetch.ts';
-import type { PoolNode } from './pool/node-pool.ts';
-import { createOllamaBackend } from './ollama/ollama.ts';
 import type { OpenAiProxyConfig, ProxyOptions } from './proxy/openai-proxy.ts';
 import { createVllmBackend } from './proxy/vllm.ts';
 

@@ -2,8 +2,8 @@ import { hostname } from 'node:os';
 import type { Logger } from 'pino';
 import { WebSocket } from 'ws';
 import { NodePool } from '../backend/pool/node-pool.ts';
-import { openProxyNodes } from '../backend/proxy-nodes.ts';
 import { createRoutedBackend } from '../backend/pool/routed.ts';
+import { openProxyNodes } from '../backend/proxy-nodes.ts';
 import type { ModelBackendConfig, ProxyConfig } from '../config/backend-config.ts';
 import { ShoalError } from '../config/errors.ts';
 import {

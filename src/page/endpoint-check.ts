@@ -1,7 +1,7 @@
 /** Asks an endpoint on this machine for its models, and finds out what is in the way where the browser tells nothing. */
 import type { Backend } from '../backend/backend.ts';
-import { createCustomBackend } from '../backend/proxy/custom.ts';
 import { createOllamaBackend } from '../backend/ollama/ollama.ts';
+import { createCustomBackend } from '../backend/proxy/custom.ts';
 import { createVllmBackend } from '../backend/proxy/vllm.ts';
 import type { ProxyConfig } from '../config/backend-config.ts';
 import { ShoalError } from '../config/errors.ts';

@@ -8,16 +8,16 @@ import { IN_PROCESS } from './access/access.ts';
 import { type AccessSettings, openAccess } from './access/open-access.ts';
 import { createApp } from './app.ts';
 import { endAfterAnswers } from './draining.ts';
+import { readPageFiles } from './files/page-files.ts';
 import { createHostGuard, isLoopback } from './http/host-guard.ts';
 import { createHttpServer, listen } from './http/http-server.ts';
+import { lanAddresses, loadCertificate, type TlsOptions } from './http/tls.ts';
 import { Metrics } from './metrics/metrics.ts';
 import type { ServedNode } from './node.ts';
-import { readPageFiles } from './files/page-files.ts';
 import { ProvideSockets } from './provide/provide-sockets.ts';
 import { RequestsInFlight } from './requests-in-flight.ts';
 import { type Replaced, Serving } from './serving.ts';
 import { systemTimers, type Timers } from './timers.ts';
-import { lanAddresses, loadCertificate, type TlsOptions } from './http/tls.ts';
 
 export interface ServerOptions {
   readonly node: ServedNode;

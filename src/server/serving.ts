@@ -6,10 +6,10 @@ import { NodePool } from '../backend/pool/node-pool.ts';
 import { createRoutedBackend } from '../backend/pool/routed.ts';
 import { ShoalError } from '../config/errors.ts';
 import { RETIRED_NODE_MS } from '../config/limits.ts';
-import type { Mesh } from './mesh/mesh.ts';
 import type { ServedFiles } from './files/model-routes.ts';
-import { type NodeContext, type OpenNode, openNode, type ServedNode } from './node.ts';
+import type { Mesh } from './mesh/mesh.ts';
 import type { Pipeline } from './mesh/pipeline.ts';
+import { type NodeContext, type OpenNode, openNode, type ServedNode } from './node.ts';
 
 interface Served extends OpenNode {
   readonly routed: Backend;

@@ -1,15 +1,15 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Backend } from '../../src/backend/backend.ts';
-import { createCustomBackend } from '../../src/backend/proxy/custom.ts';
 import { createFxnBackend } from '../../src/backend/fxn/fxn.ts';
-import { NodePool } from '../../src/backend/pool/node-pool.ts';
 import { createOllamaBackend } from '../../src/backend/ollama/ollama.ts';
+import { NodePool } from '../../src/backend/pool/node-pool.ts';
 import { createRoutedBackend } from '../../src/backend/pool/routed.ts';
+import { createCustomBackend } from '../../src/backend/proxy/custom.ts';
 import { createVllmBackend } from '../../src/backend/proxy/vllm.ts';
 import { ShoalError } from '../../src/config/errors.ts';
-import { until } from '../support/until.ts';
 import { FakeGenerator, fails, says, stallsAfter } from '../support/fake-generator.ts';
 import { fakeModel } from '../support/fake-model.ts';
+import { until } from '../support/until.ts';
 import { chunk, UpstreamServer } from '../support/upstream-server.ts';
 
 /**

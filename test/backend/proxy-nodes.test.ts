@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Backend } from '../../src/backend/backend.ts';
 import { NodePool } from '../../src/backend/pool/node-pool.ts';
-import { openProxyNodes } from '../../src/backend/proxy-nodes.ts';
 import { createRoutedBackend } from '../../src/backend/pool/routed.ts';
+import { openProxyNodes } from '../../src/backend/proxy-nodes.ts';
 import type { ProxyConfig } from '../../src/config/backend-config.ts';
 import { parseModelBackend } from '../../src/config/model-backend.ts';
 import { until } from '../support/until.ts';

@@ -3,8 +3,8 @@ import { ShoalError } from '../../src/config/errors.ts';
 import { LINK_OPEN_MS, MAX_EARLY_SIGNALS, MAX_LINK_ATTEMPTS } from '../../src/config/limits.ts';
 import type { NegotiatedPeer, NegotiatedPeerOptions } from '../../src/mesh/negotiated-peer.ts';
 import { PeerConnector } from '../../src/mesh/peer-connector.ts';
-import { FakeChannel } from './fake-channel.ts';
 import { FakeTimers } from '../support/fake-timers.ts';
+import { FakeChannel } from './fake-channel.ts';
 
 const LOW = 'peer-1';
 const HIGH = 'peer-9';

@@ -4,8 +4,8 @@ import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openModelDirectory } from '../../src/model/directory.ts';
 import { type RunningServer, startServer } from '../../src/server/server.ts';
-import { FakeWorker } from './mesh/fake-worker.ts';
 import { proxyNode, ScriptedBackend } from '../support/streaming-backend.ts';
+import { FakeWorker } from './mesh/fake-worker.ts';
 import { TestTimers, until } from './socket-timers.ts';
 
 const log = pino({ level: 'silent' });

@@ -7,8 +7,8 @@ import { WebSocket } from 'ws';
 import type { Backend } from '../../src/backend/backend.ts';
 import { type ModelDirectory, openModelDirectory } from '../../src/model/directory.ts';
 import { type RunningServer, type ServerOptions, startServer } from '../../src/server/server.ts';
-import { FakeWorker } from './mesh/fake-worker.ts';
 import { proxyNode } from '../support/streaming-backend.ts';
+import { FakeWorker } from './mesh/fake-worker.ts';
 import { TestTimers, until } from './socket-timers.ts';
 
 const log = pino({ level: 'silent' });

@@ -13,8 +13,8 @@ import { type ModelDirectory, openModelDirectory } from '../../src/model/directo
 import type { ServedNode } from '../../src/server/node.ts';
 import { type RunningServer, startServer } from '../../src/server/server.ts';
 import { HeldBackend } from '../support/held-server.ts';
-import { FakeWorker } from './mesh/fake-worker.ts';
 import { proxyNode, ScriptedBackend } from '../support/streaming-backend.ts';
+import { FakeWorker } from './mesh/fake-worker.ts';
 import { TestTimers, until } from './socket-timers.ts';
 
 const log = pino({ level: 'silent' });

@@ -1,5 +1,5 @@
-import type { ChatMessage } from '../../src/backend/openai/request-schema.ts';
 import type { PromptTokenizer, ServedModel } from '../../src/backend/fxn/served-model.ts';
+import type { ChatMessage } from '../../src/backend/openai/request-schema.ts';
 import type { ModelSpec } from '../../src/model/spec.ts';
 import { PLAIN_LLAMA } from './plain-llama.ts';
 

@@ -2,8 +2,8 @@ import type OpenAI from 'openai';
 import type { AnswerReport, Backend } from '../../src/backend/backend.ts';
 import { createOllamaBackend } from '../../src/backend/ollama/ollama.ts';
 import type { OpenAiProxyConfig, ProxyOptions } from '../../src/backend/proxy/openai-proxy.ts';
-import { type FakeOllama, type FakeOllamaOptions, startFakeOllama } from './fake-ollama.ts';
 import { type ApiServer, serveApi } from './api-server.ts';
+import { type FakeOllama, type FakeOllamaOptions, startFakeOllama } from './fake-ollama.ts';
 
 type Chunk = OpenAI.ChatCompletionChunk;
 

@@ -4,9 +4,9 @@ import { createFxnBackend } from '../../src/backend/fxn/fxn.ts';
 import type { GenerateEvent, GenerateRequest } from '../../src/backend/fxn/generator.ts';
 import { ShoalError } from '../../src/config/errors.ts';
 import { createHttpServer, listen } from '../../src/server/http/http-server.ts';
+import { nativeApp } from '../../test/server/native-app.ts';
 import { FakeGenerator, fails, says } from '../../test/support/fake-generator.ts';
 import { fakeModel } from '../../test/support/fake-model.ts';
-import { nativeApp } from '../../test/server/native-app.ts';
 
 /** Mostly an answer; with some seeds the failures that the description promises, before and in the answer. */
 function script(request: GenerateRequest, signal: AbortSignal): AsyncIterable<GenerateEvent> {

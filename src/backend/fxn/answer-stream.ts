@@ -1,13 +1,13 @@
 /** Pieces of one or more choices as an answer: whole, or as server-sent events. */
 import { ShoalError } from '../../config/errors.ts';
 import { STREAM_COMMIT_MS } from '../../config/limits.ts';
-import type { AnswerTally } from './answer-report.ts';
 import type { ChoicePiece } from '../choices.ts';
 import type { Clock } from '../clock.ts';
-import type { FinishReason } from './generation.ts';
-import { type AnswerShape, shoalOf, usageOf } from './openai-answer.ts';
 import { openAiErrorBody } from '../openai/error.ts';
 import { SSE_DONE, SSE_HEADERS, sseBody, sseData, unlessSilent } from '../openai/sse.ts';
+import type { AnswerTally } from './answer-report.ts';
+import type { FinishReason } from './generation.ts';
+import { type AnswerShape, shoalOf, usageOf } from './openai-answer.ts';
 import type { TextToken } from './token-alignment.ts';
 
 export async function wholeAnswer(

@@ -2,21 +2,21 @@
 import { ShoalError } from '../../config/errors.ts';
 import { DEFAULT_COMPLETION_TOKENS } from '../../config/limits.ts';
 import { StopStrings } from '../../model/stop-strings.ts';
-import { AnswerTally, reported } from './answer-report.ts';
-import { streamedAnswer, wholeAnswer } from './answer-stream.ts';
 import type { Backend, Readiness, RequestContext } from '../backend.ts';
 import { mergedChoices } from '../choices.ts';
 import { type Clock, systemClock } from '../clock.ts';
-import { continuationDecoder } from './continuation-decoder.ts';
-import { type GenerationParts, generateText } from './generation.ts';
-import type { TokenGenerator } from './generator.ts';
-import { type AnswerShape, chatAnswer, completionAnswer } from './openai-answer.ts';
 import {
   type ChatRequest,
   type CompletionRequest,
   parseChatRequest,
   parseCompletionRequest,
 } from '../openai/request-schema.ts';
+import { AnswerTally, reported } from './answer-report.ts';
+import { streamedAnswer, wholeAnswer } from './answer-stream.ts';
+import { continuationDecoder } from './continuation-decoder.ts';
+import { type GenerationParts, generateText } from './generation.ts';
+import type { TokenGenerator } from './generator.ts';
+import { type AnswerShape, chatAnswer, completionAnswer } from './openai-answer.ts';
 import { chatPrompt, completionPrompt } from './prompt.ts';
 import { choiceSeed, requestSampling } from './request-sampling.ts';
 import type { ServedModel } from './served-model.ts';

@@ -1,11 +1,11 @@
 /** The choices of one answer, whole or as a stream of server-sent events. */
 import { ShoalError } from '../../config/errors.ts';
 import { MAX_UPSTREAM_BODY_BYTES } from '../../config/limits.ts';
-import type { AnswerProgress } from '../proxy/answer-progress.ts';
 import type { ChoicePiece } from '../choices.ts';
 import type { Clock } from '../clock.ts';
 import { openAiErrorBody } from '../openai/error.ts';
 import { SSE_DONE, SSE_HEADERS, sseBody, sseData } from '../openai/sse.ts';
+import type { AnswerProgress } from '../proxy/answer-progress.ts';
 import type { Upstream } from '../proxy/upstream.ts';
 import type { AnswerForm, FinishReason, Json } from './answer-form.ts';
 import type { Piece, PieceEnd } from './api.ts';

@@ -1,9 +1,12 @@
 /** An Ollama behind this node's API, by its own API: requests and answers are translated, both ways. */
 import { ShoalError } from '../../config/errors.ts';
-import { AnswerProgress } from '../proxy/answer-progress.ts';
 import type { Backend, RequestContext } from '../backend.ts';
 import { type ChoicePiece, mergedChoices } from '../choices.ts';
 import { systemClock } from '../clock.ts';
+import { AnswerProgress } from '../proxy/answer-progress.ts';
+import type { OpenAiProxyConfig, ProxyOptions } from '../proxy/openai-proxy.ts';
+import { Upstream } from '../proxy/upstream.ts';
+import { Watchdog } from '../watchdog.ts';
 import { streamedAnswer, wholeAnswer } from './answer.ts';
 import { type AnswerForm, type AnswerHead, chatForm, completionForm } from './answer-form.ts';
 import { chatLineSchema, generateLineSchema, type Piece } from './api.ts';
@@ -11,9 +14,6 @@ import type { Asked } from './errors.ts';
 import { askVersion, canSee, listModels, pullHint, sameModel } from './models.ts';
 import { type PiecesRequest, piecesOf } from './pieces.ts';
 import { type Translated, translateChat, translateCompletion } from './requests.ts';
-import type { OpenAiProxyConfig, ProxyOptions } from '../proxy/openai-proxy.ts';
-import { Upstream } from '../proxy/upstream.ts';
-import { Watchdog } from '../watchdog.ts';
 
 interface Endpoint {
   readonly path: PiecesRequest['path'];

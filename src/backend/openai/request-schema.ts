@@ -109,7 +109,15 @@ const chatShape = {
   top_logprobs: z.number().int().min(0).max(MAX_TOP_LOGPROBS).optional(),
 };
 
-const tokenIds = z.array(z.number().int().min(0).max(MAX_VOCAB - 1)).min(1);
+const tokenIds = z
+  .array(
+    z
+      .number()
+      .int()
+      .min(0)
+      .max(MAX_VOCAB - 1),
+  )
+  .min(1);
 
 const completionShape = {
   ...generation,

@@ -4,9 +4,9 @@ import { NODE_FRESH_MS, NODE_MODELS_MS, NODE_MODELS_WAIT_MS } from '../../config
 import { didYouMean } from '../../config/nearest.ts';
 import type { ModelInfo } from '../backend.ts';
 import type { Clock } from '../clock.ts';
+import { unlessSilent } from '../openai/sse.ts';
 import type { NodePool } from './node-pool.ts';
 import type { PooledNode } from './pooled-node.ts';
-import { unlessSilent } from '../openai/sse.ts';
 
 /** Of the models that are there, in the error for one that is not. */
 const MAX_NAMED_MODELS = 8;

@@ -16,11 +16,11 @@ import {
 } from '../../config/limits.ts';
 import type { AnswerReport, Backend, RequestContext } from '../backend.ts';
 import { type Clock, systemClock } from '../clock.ts';
+import { allModels, nodesWith } from './models.ts';
 import { noRoom } from './no-room.ts';
 import type { NodePool } from './node-pool.ts';
-import { allModels, nodesWith } from './models.ts';
-import { poolReadiness } from './readiness.ts';
 import type { PooledNode, RoutedAttempt } from './pooled-node.ts';
+import { poolReadiness } from './readiness.ts';
 import {
   clientsAnswer,
   mostTelling,

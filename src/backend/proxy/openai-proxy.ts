@@ -9,12 +9,12 @@ import {
   UPSTREAM_ANSWER_MS,
   UPSTREAM_PROBE_MS,
 } from '../../config/limits.ts';
-import { AnswerProgress, askedOf, isObject } from './answer-progress.ts';
 import type { Backend, ModelInfo, Readiness, RequestContext } from '../backend.ts';
 import { type Clock, systemClock } from '../clock.ts';
+import { SSE_HEADERS, sseBody } from '../openai/sse.ts';
+import { AnswerProgress, askedOf, isObject } from './answer-progress.ts';
 import { renameModel } from './model-name.ts';
 import { ErrorEvent, relayEvents, toldToTheEnd } from './relay-stream.ts';
-import { SSE_HEADERS, sseBody } from '../openai/sse.ts';
 import { Upstream, type UpstreamAnswer } from './upstream.ts';
 import { asError, type Names, parseJson, readError, refusal, refused, statusOf } from './upstream-error.ts';
 

@@ -1,10 +1,10 @@
 /** An upstream's event stream on its way to the client. */
 import { ShoalError } from '../../config/errors.ts';
+import { openAiErrorBody } from '../openai/error.ts';
+import { SSE_DONE, sseData, sseText } from '../openai/sse.ts';
 import { type AnswerProgress, isObject } from './answer-progress.ts';
 import { type EventBlock, EventBlocks } from './event-blocks.ts';
 import { renameModel } from './model-name.ts';
-import { openAiErrorBody } from '../openai/error.ts';
-import { SSE_DONE, sseData, sseText } from '../openai/sse.ts';
 import type { Upstream, UpstreamAnswer } from './upstream.ts';
 import { bounded, type Names, parseJson, readError, type TheirError } from './upstream-error.ts';
 

@@ -3,9 +3,9 @@ import type { NodeConfig, Timeouts } from '../../config/backend-config.ts';
 import { type ErrorCode, ShoalError } from '../../config/errors.ts';
 import { MAX_UPSTREAM_DRAIN_BYTES, UPSTREAM_ANSWER_MS, UPSTREAM_DRAIN_MS } from '../../config/limits.ts';
 import type { Secret } from '../../config/secret.ts';
-import { openAiApiUrl } from './api-url.ts';
 import type { Clock } from '../clock.ts';
 import { Watchdog } from '../watchdog.ts';
+import { openAiApiUrl } from './api-url.ts';
 
 export interface UpstreamOptions extends Pick<NodeConfig, 'url' | 'apiKey' | 'bearerToken'> {
   readonly timeouts: Timeouts;

@@ -5,9 +5,9 @@
  */
 import { ShoalError } from '../../config/errors.ts';
 import { MAX_UPSTREAM_DRAIN_BYTES, UPSTREAM_PROBE_MS } from '../../config/limits.ts';
+import type { Backend, Readiness } from '../backend.ts';
 import { isObject } from './answer-progress.ts';
 import { serverRootUrl } from './api-url.ts';
-import type { Backend, Readiness } from '../backend.ts';
 import {
   createOpenAiProxy,
   NO_MODEL_LIST,

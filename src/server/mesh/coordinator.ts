@@ -4,7 +4,12 @@
  * and everything generated so far. Draws are keyed by (seed, position), so the tokens go on as if nothing had happened.
  */
 import type { Logger } from 'pino';
-import type { GenerateEvent, GenerateRequest, ServingStage, TokenGenerator } from '../../backend/fxn/generator.ts';
+import type {
+  GenerateEvent,
+  GenerateRequest,
+  ServingStage,
+  TokenGenerator,
+} from '../../backend/fxn/generator.ts';
 import { ShoalError } from '../../config/errors.ts';
 import {
   MAX_CONCURRENT_REQUESTS,
@@ -15,13 +20,13 @@ import {
 } from '../../config/limits.ts';
 import type { WireDtype } from '../../gpu/stage-engine.ts';
 import type { PeerMessage } from '../../mesh/protocol/control.ts';
+import type { Timers } from '../timers.ts';
 import type { Pipeline } from './pipeline.ts';
 import type { Pipelines } from './pipelines.ts';
 import type { Peer } from './registry.ts';
 import { Sequence, type SequenceToken } from './sequence.ts';
 import { Slots, type Turn } from './slots.ts';
 import { Strikes } from './strikes.ts';
-import type { Timers } from '../timers.ts';
 import { judgeWorkerFailure } from './worker-verdict.ts';
 
 type Message<T extends PeerMessage['type']> = Extract<PeerMessage, { type: T }>;

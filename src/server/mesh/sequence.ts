@@ -10,9 +10,9 @@ import {
 import type { WireDtype } from '../../gpu/stage-engine.ts';
 import type { PeerMessage, ServerMessage } from '../../mesh/protocol/control.ts';
 import { hasPenalties, type TokenLogprobs } from '../../model/sampling.ts';
+import { TimerGroup, type Timers } from '../timers.ts';
 import type { Pipeline } from './pipeline.ts';
 import type { Peer } from './registry.ts';
-import { TimerGroup, type Timers } from '../timers.ts';
 
 type Message<T extends PeerMessage['type']> = Extract<PeerMessage, { type: T }>;
 

@@ -21,10 +21,6 @@ import {
 import { parsePeerMessage } from '../../mesh/protocol/codec.ts';
 import { CONTROL_VERSION, type PeerMessage, type ServerMessage } from '../../mesh/protocol/control.ts';
 import type { HostGuard } from '../http/host-guard.ts';
-import type { Mesh } from './mesh.ts';
-import type { Peer } from './registry.ts';
-import { TimerGroup, type Timers } from '../timers.ts';
-import { TokenBucket } from '../token-bucket.ts';
 import {
   GOING_AWAY,
   GOODBYE_MS,
@@ -33,6 +29,10 @@ import {
   TRY_AGAIN_LATER,
   upgradeRefusal,
 } from '../http/upgrade.ts';
+import { TimerGroup, type Timers } from '../timers.ts';
+import { TokenBucket } from '../token-bucket.ts';
+import type { Mesh } from './mesh.ts';
+import type { Peer } from './registry.ts';
 
 export const SIGNAL_PATH = '/signal';
 

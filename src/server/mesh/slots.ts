@@ -1,7 +1,7 @@
 import { ShoalError } from '../../config/errors.ts';
 import { CAPACITY_RETRY_MS, MAX_SEQUENCES_PER_STAGE } from '../../config/limits.ts';
-import type { Pipeline } from './pipeline.ts';
 import type { Timers } from '../timers.ts';
+import type { Pipeline } from './pipeline.ts';
 
 /** A generation's place in the queue. */
 export interface Turn {

@@ -22,9 +22,9 @@ import {
   type ProvidingServerMessage,
 } from '../../mesh/protocol/provide.ts';
 import { parseProviderMessage, writeProvidingServerMessage } from '../../mesh/protocol/provide-codec.ts';
+import { POLICY_VIOLATION, TRY_AGAIN_LATER } from '../http/upgrade.ts';
 import { TimerGroup, type Timers } from '../timers.ts';
 import { TokenBucket } from '../token-bucket.ts';
-import { POLICY_VIOLATION, TRY_AGAIN_LATER } from '../http/upgrade.ts';
 import { RemoteAnswer } from './remote-answer.ts';
 import { createRemoteBackend } from './remote-backend.ts';
 

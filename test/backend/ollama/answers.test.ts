@@ -1,8 +1,8 @@
 import type OpenAI from 'openai';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { FakeOllamaOptions } from '../../support/fake-ollama.ts';
-import { until } from '../../support/until.ts';
 import { type OllamaSetup, setUpOllama, textOf } from '../../support/ollama-setup.ts';
+import { until } from '../../support/until.ts';
 
 let ollama: OllamaSetup;
 afterEach(() => ollama.close());

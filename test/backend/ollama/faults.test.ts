@@ -4,9 +4,9 @@ import type { OpenAiProxyConfig } from '../../../src/backend/proxy/openai-proxy.
 import { MAX_UPSTREAM_BODY_BYTES, MAX_UPSTREAM_EVENT_BYTES } from '../../../src/config/limits.ts';
 import { Secret } from '../../../src/config/secret.ts';
 import type { Failure, FakeOllamaOptions } from '../../support/fake-ollama.ts';
-import { until } from '../../support/until.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 import { type OllamaSetup, setUpOllama, textOf } from '../../support/ollama-setup.ts';
+import { until } from '../../support/until.ts';
 
 let ollama: OllamaSetup;
 afterEach(() => ollama.close());

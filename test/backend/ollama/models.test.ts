@@ -2,8 +2,8 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { createOllamaBackend } from '../../../src/backend/ollama/ollama.ts';
 import type { OpenAiProxyConfig } from '../../../src/backend/proxy/openai-proxy.ts';
 import type { FakeOllamaOptions } from '../../support/fake-ollama.ts';
-import { until } from '../../support/until.ts';
 import { type OllamaSetup, setUpOllama } from '../../support/ollama-setup.ts';
+import { until } from '../../support/until.ts';
 
 const { signal } = new AbortController();
 const model = (name: string) => ({ name, capabilities: ['completion'] as const, contextLength: 2048 });

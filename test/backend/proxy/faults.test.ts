@@ -7,7 +7,11 @@ import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Backend } from '../../../src/backend/backend.ts';
 import { createCustomBackend } from '../../../src/backend/proxy/custom.ts';
-import { createGuardedFetch, type GuardedFetch, type Resolve } from '../../../src/backend/proxy/guarded-fetch.ts';
+import {
+  createGuardedFetch,
+  type GuardedFetch,
+  type Resolve,
+} from '../../../src/backend/proxy/guarded-fetch.ts';
 import { MAX_UPSTREAM_BODY_BYTES } from '../../../src/config/limits.ts';
 import { type ApiServer, serveApi } from '../../support/api-server.ts';
 import { chunked, EVENTS_HEAD, head, LAST_CHUNK, RawServer, whole } from '../../support/raw-server.ts';

@@ -1,6 +1,10 @@
 import type { LookupAddress } from 'node:dns';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createGuardedFetch, type GuardedFetch, type Resolve } from '../../../src/backend/proxy/guarded-fetch.ts';
+import {
+  createGuardedFetch,
+  type GuardedFetch,
+  type Resolve,
+} from '../../../src/backend/proxy/guarded-fetch.ts';
 import { ShoalError } from '../../../src/config/errors.ts';
 import { json, UpstreamServer } from '../../support/upstream-server.ts';
 

@@ -4,8 +4,8 @@ import type { AnswerReport, Backend } from '../../../src/backend/backend.ts';
 import type { OpenAiProxyConfig } from '../../../src/backend/proxy/openai-proxy.ts';
 import { createVllmBackend } from '../../../src/backend/proxy/vllm.ts';
 import { Secret } from '../../../src/config/secret.ts';
-import { FakeVllm } from '../../support/fake-vllm.ts';
 import { type ApiServer, serveApi } from '../../support/api-server.ts';
+import { FakeVllm } from '../../support/fake-vllm.ts';
 
 const timeouts = { connect: 1_000, firstByte: 30_000, idle: 30_000 };
 const { signal } = new AbortController();

@@ -1,9 +1,9 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { errorBodySchema } from '../../../src/backend/openai/answer-schema.ts';
 import { createFxnBackend } from '../../../src/backend/fxn/fxn.ts';
+import { errorBodySchema } from '../../../src/backend/openai/answer-schema.ts';
+import { seededRandom } from '../../mesh/seeded.ts';
 import { FakeGenerator, says } from '../../support/fake-generator.ts';
 import { fakeModel } from '../../support/fake-model.ts';
-import { seededRandom } from '../../mesh/seeded.ts';
 import { type NativeApp, nativeApp } from '../native-app.ts';
 
 /**

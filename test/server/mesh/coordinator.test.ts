@@ -14,9 +14,9 @@ import {
   WORKER_BACKOFF_MIN_MS,
 } from '../../../src/config/limits.ts';
 import { GREEDY } from '../../../src/model/sampling.ts';
+import { until } from '../socket-timers.ts';
 import { expectedIds, type FakeWorker, fakeLogprobs } from './fake-worker.ts';
 import { collect, Harness, never, PROMPT, request } from './harness.ts';
-import { until } from '../socket-timers.ts';
 
 let harness: Harness;
 const generate = (over = {}, signal = never()) => harness.mesh.coordinator.generate(request(over), signal);

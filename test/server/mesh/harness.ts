@@ -7,8 +7,8 @@ import type { ModelCosts } from '../../../src/schedule/costs.ts';
 import { createHostGuard } from '../../../src/server/http/host-guard.ts';
 import { Mesh, type MeshOptions } from '../../../src/server/mesh/mesh.ts';
 import { SIGNAL_PATH, Signaling } from '../../../src/server/mesh/signaling.ts';
-import { FakeWorker } from './fake-worker.ts';
 import { TestTimers, until } from '../socket-timers.ts';
+import { FakeWorker } from './fake-worker.ts';
 
 export const COSTS: ModelCosts = {
   layers: Array.from({ length: 8 }, () => ({ bytes: 1_000, macs: 1_000 })),

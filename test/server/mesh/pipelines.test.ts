@@ -5,9 +5,9 @@ import {
   WORKER_BACKOFF_MAX_MS,
   WORKER_BACKOFF_MIN_MS,
 } from '../../../src/config/limits.ts';
+import { until } from '../socket-timers.ts';
 import { expectedIds } from './fake-worker.ts';
 import { collect, Harness, never, PROMPT, request } from './harness.ts';
-import { until } from '../socket-timers.ts';
 
 /** The model of the harness takes 9,100 B on one worker. */
 const NEEDS_TWO_BYTES = 6_000;

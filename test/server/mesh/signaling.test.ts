@@ -12,9 +12,9 @@ import {
 } from '../../../src/config/limits.ts';
 import { parseServerMessage } from '../../../src/mesh/protocol/codec.ts';
 import { CONTROL_VERSION, type ServerMessage } from '../../../src/mesh/protocol/control.ts';
+import { until } from '../socket-timers.ts';
 import { CAPABILITY } from './fake-worker.ts';
 import { Harness } from './harness.ts';
-import { until } from '../socket-timers.ts';
 
 let harness: Harness;
 const sockets: Client[] = [];

@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { MAX_WORKERS, WORKER_BACKOFF_MAX_MS, WORKER_BACKOFF_MIN_MS } from '../../../src/config/limits.ts';
 import { Pipeline } from '../../../src/server/mesh/pipeline.ts';
 import { Peer, Registry } from '../../../src/server/mesh/registry.ts';
-import { TokenBucket } from '../../../src/server/token-bucket.ts';
 import { checkTransition } from '../../../src/server/mesh/worker-state.ts';
+import { TokenBucket } from '../../../src/server/token-bucket.ts';
 
 const connection = { send: () => {} };
 

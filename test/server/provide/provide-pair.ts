@@ -1,14 +1,14 @@
 import { pino } from 'pino';
 import type { AnswerReport, Backend, RequestContext } from '../../../src/backend/backend.ts';
-import type { NodePool, PoolNode } from '../../../src/backend/pool/node-pool.ts';
 import { SSE_HEADERS } from '../../../src/backend/openai/sse.ts';
+import type { NodePool, PoolNode } from '../../../src/backend/pool/node-pool.ts';
 import type { ShoalError } from '../../../src/config/errors.ts';
 import type { ProviderMessage, ProvidingServerMessage } from '../../../src/mesh/protocol/provide.ts';
 import type { WebSocketLike } from '../../../src/mesh/reconnecting-socket.ts';
 import { ProviderSession, type SessionOptions } from '../../../src/server/provide/session.ts';
 import { type Lent, ProviderHost, type ProviderHostOptions } from '../../../src/worker/provider-host.ts';
-import { ManualClock } from '../../support/manual-clock.ts';
 import { FakeTimers } from '../../support/fake-timers.ts';
+import { ManualClock } from '../../support/manual-clock.ts';
 
 /** A session and a host joined by a socket in memory, which delivers in order and not at once, as a real one. */
 export class Pair {
