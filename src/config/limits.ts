@@ -148,6 +148,10 @@ export const RECONNECT_MAX_MS = 10_000;
 export const MAX_BODY_BYTES = 1 * MIB;
 /** The same in front of a proxy, which may take images: a few photos in base64. */
 export const MAX_PROXY_BODY_BYTES = 32 * MIB;
+/** Levels of a request body's lists and objects; schemas of tools and answers have some twenty. Recursive code ends at several thousand. */
+export const MAX_JSON_DEPTH = 128;
+/** Values in a request body; a prompt of a million token ids is the largest that means something. */
+export const MAX_JSON_VALUES = 2_000_000;
 /** Requests in flight and waiting before the gateway answers 429. */
 export const MAX_CONCURRENT_REQUESTS = 64;
 /** Stop strings of one request, and the length of each: what may be the start of one is held back from the stream. */

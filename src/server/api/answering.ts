@@ -6,6 +6,7 @@ import { ShoalError } from '../../config/errors.ts';
 import { MAX_BODY_BYTES, MAX_PROXY_BODY_BYTES } from '../../config/limits.ts';
 import { generationOf } from '../access/generation.ts';
 import type { RequestsInFlight } from '../requests-in-flight.ts';
+import { checkJsonBounds } from './json-bounds.ts';
 
 export type Answering = (
   c: Context,
@@ -52,12 +53,15 @@ function limitTo(bytes: number) {
 /** @throws INVALID_REQUEST */
 async function jsonBody(c: Context): Promise<unknown> {
   const text = await c.req.text();
+  let body: unknown;
   try {
-    return JSON.parse(text);
+    body = JSON.parse(text);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new ShoalError('INVALID_REQUEST', `the request body is not JSON: ${reason}`, { cause });
   }
+  checkJsonBounds(body);
+  return body;
 }
 
 /** Calls `ended` once, when the body was read to its end, broke, or was cancelled. */
