@@ -4,6 +4,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import type { Backend, RequestContext } from '../../../src/backend/backend.ts';
 import { SSE_DONE, SSE_HEADERS, sseData } from '../../../src/backend/openai/sse.ts';
 import { ShoalError } from '../../../src/config/errors.ts';
+import { MAX_CONTEXT_POSITIONS, MAX_OLLAMA_CONTEXT } from '../../../src/config/limits.ts';
 import type { Answering } from '../../../src/server/api/answering.ts';
 import { ollamaErrorResponse, ollamaRoutes } from '../../../src/server/api/ollama/routes.ts';
 
@@ -13,7 +14,7 @@ let asked: { endpoint: string; body: Record<string, unknown> }[];
 let reply: (body: Record<string, unknown>, context: RequestContext) => Response | Promise<Response>;
 let cancelled: unknown[];
 
-const backend: Backend = {
+const backend: { -readonly [K in keyof Backend]: Backend[K] } = {
   provider: 'custom',
   models: async () => [{ id: 'minnow', created: 7, ownedBy: 'shoal' }],
   readiness: async () => ({ ready: true, detail: '' }),
@@ -61,6 +62,7 @@ function streamOf(...events: Uint8Array[]): Response {
 beforeEach(() => {
   asked = [];
   cancelled = [];
+  backend.provider = 'custom';
   reply = () =>
     streamOf(chunk({ content: 'Hel' }), chunk({ content: 'lo' }), chunk({}, 'stop'), USAGE, SSE_DONE);
 });
@@ -151,8 +153,61 @@ describe('/api/chat', () => {
     expect(lines[0]!.message.thinking).toBe('Hm.');
     expect(lines[1]).toMatchObject({ logprobs: [logprob] });
     expect(lines.at(-1)!.message.tool_calls).toEqual([
-      { function: { index: 0, name: 'add', arguments: { a: 1 } } },
+      { id: 'x', function: { index: 0, name: 'add', arguments: { a: 1 } } },
     ]);
+  });
+
+  it('says so when a tool is called with half an object, whole and in a stream', async () => {
+    const cut = [{ index: 0, id: 'x', function: { name: 'add', arguments: '{"a":' } }];
+    reply = () => Response.json({ choices: [{ message: { tool_calls: cut }, finish_reason: 'length' }] });
+    await expect(client.chat({ model: 'minnow', messages })).rejects.toMatchObject({
+      status_code: 502,
+      message: expect.stringContaining('add with arguments that are not JSON'),
+    });
+    reply = () => streamOf(chunk({ tool_calls: cut }), chunk({}, 'length'), SSE_DONE);
+    const read = async () => {
+      for await (const _ of await client.chat({ model: 'minnow', messages, stream: true }));
+    };
+    await expect(read()).rejects.toThrow(/add with arguments that are not JSON/);
+  });
+
+  it('tells a model not to think in the way that its engine reads', async () => {
+    reply = () => Response.json({ choices: [{ message: { content: 'Hi' }, finish_reason: 'stop' }] });
+    for (const provider of ['custom', 'vllm', 'ollama'] as const) {
+      backend.provider = provider;
+      await client.chat({ model: 'minnow', messages, think: false });
+    }
+    await client.chat({ model: 'minnow', messages });
+    expect(asked.map(({ body }) => body.reasoning_effort)).toEqual(['none', undefined, 'none', undefined]);
+    expect(asked[1]!.body.chat_template_kwargs).toMatchObject({ enable_thinking: false });
+  });
+
+  it('hands an Ollama what only an Ollama can do', async () => {
+    reply = () => Response.json({ choices: [{ message: { content: 'Hi' }, finish_reason: 'stop' }] });
+    backend.provider = 'ollama';
+    const options = { num_ctx: 16_384, repeat_last_n: 32, typical_p: 0.9, num_gpu: 1, top_k: 4 };
+    await client.chat({ model: 'minnow', messages, options, keep_alive: '1h' });
+    expect(asked[0]!.body).toMatchObject({
+      options: { num_ctx: 16_384, repeat_last_n: 32, typical_p: 0.9 },
+      top_k: 4,
+      keep_alive: '1h',
+    });
+    expect(asked[0]!.body.options).not.toHaveProperty('num_gpu');
+    backend.provider = 'fxn';
+    await client.chat({ model: 'minnow', messages, options: { num_ctx: 16_384 }, keep_alive: '1h' });
+    expect(asked[1]!.body).not.toHaveProperty('options');
+    expect(asked[1]!.body).not.toHaveProperty('keep_alive');
+    await expect(
+      client.chat({ model: 'minnow', messages, options: { repeat_last_n: 3 } }),
+    ).rejects.toMatchObject({ status_code: 400 });
+  });
+
+  it('knows a model under its tag too, as Ollama’s clients write it', async () => {
+    reply = () => Response.json({ choices: [{ message: { content: 'Hi' }, finish_reason: 'stop' }] });
+    const answer = await client.chat({ model: 'minnow:latest', messages });
+    expect(asked[0]!.body.model).toBe('minnow');
+    expect(answer.model).toBe('minnow:latest');
+    expect((await client.show({ model: 'minnow:latest' })).capabilities).toEqual(['completion']);
   });
 
   it('sends images and tool turns on as OpenAI has them', async () => {
@@ -177,6 +232,29 @@ describe('/api/chat', () => {
     });
     expect(assistant.tool_calls[0].function).toEqual({ name: 'add', arguments: '{"a":1}' });
     expect(tool.tool_call_id).toBe(assistant.tool_calls[0].id);
+  });
+
+  it('ties answers of tools to their calls by name, where they come in another order', async () => {
+    const call = (name: string) => ({ function: { name, arguments: {} } });
+    for await (const _ of await client.chat({
+      model: 'minnow',
+      stream: true,
+      messages: [
+        { role: 'user', content: 'both' },
+        { role: 'assistant', content: null as never, tool_calls: [call('rain'), call('wind')] },
+        { role: 'tool', content: '5 m/s', tool_name: 'wind' },
+        { role: 'tool', content: '2 mm', tool_name: 'rain' },
+      ],
+    }));
+    const [, assistant, first, second] = asked[0]!.body.messages as [
+      unknown,
+      { content: string; tool_calls: [{ id: string }, { id: string }] },
+      { tool_call_id: string },
+      { tool_call_id: string },
+    ];
+    expect(assistant.content).toBe('');
+    expect(first.tool_call_id).toBe(assistant.tool_calls[1].id);
+    expect(second.tool_call_id).toBe(assistant.tool_calls[0].id);
   });
 
   it('says in the stream when it broke off, so that half an answer is not taken for a whole one', async () => {
@@ -233,6 +311,13 @@ describe('/api/chat', () => {
   it('counts a chat without messages as a wish to have the model loaded', async () => {
     const answer = await client.chat({ model: 'minnow', stream: false });
     expect(answer).toMatchObject({ done: true, done_reason: 'load', message: { content: '' } });
+    expect(await client.chat({ model: 'minnow', stream: false, keep_alive: 0 })).toMatchObject({
+      done_reason: 'unload',
+    });
+    await expect(client.chat({ model: 'nope', stream: false })).rejects.toMatchObject({
+      status_code: 404,
+      message: "model 'nope' not found",
+    });
     expect(asked).toEqual([]);
   });
 });
@@ -294,6 +379,22 @@ describe('/api/generate', () => {
         ],
       },
     ]);
+  });
+
+  it('goes on with raw text until the model ends, as Ollama does, where nothing else was said', async () => {
+    reply = () => Response.json({ choices: [{ text: 'x', finish_reason: 'stop' }] });
+    for (const provider of ['fxn', 'ollama', 'vllm', 'custom'] as const) {
+      backend.provider = provider;
+      await client.generate({ model: 'minnow', prompt: 'Hi', raw: true, options: { num_predict: -1 } });
+    }
+    expect(asked.map(({ body }) => body.max_tokens)).toEqual([
+      MAX_CONTEXT_POSITIONS,
+      MAX_OLLAMA_CONTEXT,
+      null,
+      null,
+    ]);
+    await client.generate({ model: 'minnow', prompt: 'Hi', raw: true, options: { num_predict: 3 } });
+    expect(asked.at(-1)!.body.max_tokens).toBe(3);
   });
 
   it('refuses what would change the prompt behind the model’s back', async () => {

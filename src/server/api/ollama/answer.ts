@@ -17,6 +17,7 @@ const textLogprobs = z.object({
 
 const toolCall = z.object({
   index: z.number().int().min(0).optional(),
+  id: z.string().nullish(),
   function: z.object({ name: z.string().nullish(), arguments: z.string().nullish() }),
 });
 const said = z.object({
@@ -54,7 +55,7 @@ export class OllamaAnswer {
   #reason: string | null = null;
   #usage: Usage = null;
   /** By OpenAI's index; a stream brings their arguments in pieces, Ollama sends them whole. */
-  readonly #calls = new Map<number, { name: string; arguments: string }>();
+  readonly #calls = new Map<number, { id: string | undefined; name: string; arguments: string }>();
 
   constructor(endpoint: Endpoint, model: string, clock: Clock) {
     this.#endpoint = endpoint;
@@ -69,9 +70,9 @@ export class OllamaAnswer {
     return this.#line(text, thinking, logprobs, true);
   }
 
-  /** Nothing was asked: the model is there. */
-  loaded(): object {
-    return { ...this.#head(), ...this.#said('', ''), done: true, done_reason: 'load' };
+  /** Nothing was asked: the model is there, and stays. */
+  idle(reason: 'load' | 'unload'): object {
+    return { ...this.#head(), ...this.#said('', ''), done: true, done_reason: reason };
   }
 
   /** The lines of a stream. Ends with a line that is `done`, or with an error. */
@@ -93,7 +94,7 @@ export class OllamaAnswer {
   }
 
   #take(json: string): { text: string; thinking: string; logprobs: readonly object[] } {
-    const { choices, usage, error } = answerSchema.parse(JSON.parse(json));
+    const { choices, usage, error } = readAnswer(json);
     if (error) throw new ShoalError('BACKEND_FAILED', error.message);
     this.#usage = usage ?? this.#usage;
     const first = choices[0];
@@ -102,7 +103,8 @@ export class OllamaAnswer {
     this.#reason = first.finish_reason ?? this.#reason;
     const message = first.message ?? first.delta;
     for (const [at, call] of (message?.tool_calls ?? []).entries()) {
-      const known = this.#calls.get(call.index ?? at) ?? { name: '', arguments: '' };
+      const known = this.#calls.get(call.index ?? at) ?? { id: undefined, name: '', arguments: '' };
+      known.id ??= call.id ?? undefined;
       known.name += call.function.name ?? '';
       known.arguments += call.function.arguments ?? '';
       this.#calls.set(call.index ?? at, known);
@@ -137,8 +139,11 @@ export class OllamaAnswer {
 
   #toolCalls(): object[] {
     return [...this.#calls.values()].map((call, index) => {
-      const parsed: unknown = JSON.parse(call.arguments || '{}');
-      return { function: { index, name: call.name, arguments: parsed } };
+      const { id, name } = call;
+      return {
+        ...(id !== undefined && { id }),
+        function: { index, name, arguments: callArguments(name, call.arguments) },
+      };
     });
   }
 
@@ -155,6 +160,30 @@ export class OllamaAnswer {
       ...(this.#usage && { eval_count: this.#usage.completion_tokens }),
       eval_duration: ns(now - first),
     };
+  }
+}
+
+/** @throws BACKEND_FAILED */
+function readAnswer(json: string): z.infer<typeof answerSchema> {
+  try {
+    return answerSchema.parse(JSON.parse(json));
+  } catch (cause) {
+    throw new ShoalError('BACKEND_FAILED', 'the backend answered in no form that OpenAI’s clients know', {
+      cause,
+    });
+  }
+}
+
+/** @throws BACKEND_FAILED: Ollama's clients get arguments parsed, so there is no way to pass on what is broken */
+function callArguments(name: string, json: string): unknown {
+  try {
+    return JSON.parse(json || '{}');
+  } catch (cause) {
+    throw new ShoalError(
+      'BACKEND_FAILED',
+      `the model called ${name.slice(0, 80)} with arguments that are not JSON; send the request again, or allow a longer answer`,
+      { cause },
+    );
   }
 }
 

@@ -3,8 +3,15 @@
  * backend stands behind the server answers Ollama's clients too. The backend refuses by name what it cannot do.
  */
 import { z } from 'zod';
+import type { Provider } from '../../../config/backend-config.ts';
 import { ShoalError } from '../../../config/errors.ts';
-import { MAX_CHAT_MESSAGES, MAX_MODEL_NAME_CHARS, MAX_STOP_STRINGS } from '../../../config/limits.ts';
+import {
+  MAX_CHAT_MESSAGES,
+  MAX_CONTEXT_POSITIONS,
+  MAX_MODEL_NAME_CHARS,
+  MAX_OLLAMA_CONTEXT,
+  MAX_STOP_STRINGS,
+} from '../../../config/limits.ts';
 
 /** What to ask the backend; `nothing`: the client only wants the model loaded, which it is. */
 export type AskedOf =
@@ -14,25 +21,26 @@ export type AskedOf =
       readonly stream: boolean;
       readonly body: object;
     }
-  | { readonly endpoint: 'nothing'; readonly model: string };
+  | { readonly endpoint: 'nothing'; readonly model: string; readonly unload: boolean };
 
-/**
- * Options that choose how Ollama loads and runs a model on its machine, not what it answers: read and left alone.
- * `num_ctx` is among them: the context here is the served model's.
- */
+/** Options that choose how Ollama loads and runs a model on its machine, not what it answers: read and left alone. */
 const RUNNER_OPTIONS = new Set([
   'draft_num_predict',
   'low_vram',
   'main_gpu',
   'num_batch',
-  'num_ctx',
   'num_gpu',
-  'num_keep',
   'num_thread',
   'numa',
   'use_mlock',
   'use_mmap',
 ]);
+
+/** Left alone too, as the context is the served model's, except where an Ollama answers, which allocates as it is asked. */
+const CONTEXT_OPTIONS = new Set(['num_ctx', 'num_keep']);
+
+/** Samplers of Ollama alone. */
+const OLLAMA_OPTIONS = new Set(['repeat_last_n', 'typical_p']);
 
 /** Ollama's name → OpenAI's, or vLLM's where OpenAI has none. */
 const SAMPLING_OPTIONS: Readonly<Record<string, string>> = {
@@ -66,26 +74,40 @@ const common = {
 
 const messageSchema = z.object({
   role: z.enum(['system', 'user', 'assistant', 'tool']),
-  content: z.string().default(''),
+  // Go reads null as the empty string, so clients send it beside tool calls.
+  content: z
+    .string()
+    .nullish()
+    .transform((content) => content ?? ''),
   images: z.array(image).nullish(),
   tool_calls: z
     .array(
-      z.object({ id: z.string().optional(), function: z.object({ name: z.string(), arguments: schema }) }),
+      z.object({
+        id: z.string().nullish(),
+        function: z.object({ name: z.string(), arguments: schema.nullish() }),
+      }),
     )
     .nullish(),
-  tool_name: z.string().optional(),
-  tool_call_id: z.string().optional(),
+  tool_name: z.string().nullish(),
+  tool_call_id: z.string().nullish(),
 });
 
 const chatSchema = z.object({
   ...common,
-  messages: z.array(messageSchema).max(MAX_CHAT_MESSAGES).default([]),
+  messages: z
+    .array(messageSchema)
+    .max(MAX_CHAT_MESSAGES)
+    .nullish()
+    .transform((messages) => messages ?? []),
   tools: z.array(schema).nullish(),
 });
 
 const generateSchema = z.object({
   ...common,
-  prompt: z.string().default(''),
+  prompt: z
+    .string()
+    .nullish()
+    .transform((prompt) => prompt ?? ''),
   suffix: z.string().nullish(),
   system: z.string().nullish(),
   template: z.string().nullish(),
@@ -94,18 +116,23 @@ const generateSchema = z.object({
   images: z.array(image).nullish(),
 });
 
-/** POST /api/chat. @throws INVALID_REQUEST, UNSUPPORTED_PARAMETER; both name the parameter as Ollama does */
-export function fromOllamaChat(body: unknown): AskedOf {
+/**
+ * POST /api/chat.
+ *
+ * @param provider what will answer; it decides how a wish is written that has no name in OpenAI's API
+ * @throws INVALID_REQUEST, UNSUPPORTED_PARAMETER; both name the parameter as Ollama does
+ */
+export function fromOllamaChat(body: unknown, provider: Provider): AskedOf {
   const request = parse(chatSchema, body);
-  if (request.messages.length === 0) return { endpoint: 'nothing', model: request.model };
-  return asked('chat', request, {
+  if (request.messages.length === 0) return nothing(request);
+  return asked('chat', provider, request, {
     messages: openAiMessages(request.messages),
     ...(request.tools?.length && { tools: request.tools }),
   });
 }
 
 /** POST /api/generate: with `raw` a completion, else one turn of a chat. @throws INVALID_REQUEST, UNSUPPORTED_PARAMETER */
-export function fromOllamaGenerate(body: unknown): AskedOf {
+export function fromOllamaGenerate(body: unknown, provider: Provider): AskedOf {
   const request = parse(generateSchema, body);
   for (const name of ['template', 'context'] as const) {
     if (request[name]?.length)
@@ -114,20 +141,43 @@ export function fromOllamaGenerate(body: unknown): AskedOf {
   if (request.raw || request.suffix) {
     if (request.images?.length) throw unsupported('images', 'raw text carries none; send a chat');
     if (request.system) throw unsupported('system', 'with raw or suffix the prompt is all the model sees');
-    return asked('completions', request, {
+    if (request.think) throw unsupported('think', 'raw text is answered as it comes; send a chat');
+    return asked('completions', provider, request, {
       prompt: request.prompt,
+      // Ollama generates until the model ends; OpenAI's completions, without a number, for 16 tokens.
+      max_tokens: UNBOUNDED[provider],
       ...(request.suffix && { suffix: request.suffix }),
     });
   }
-  if (request.prompt === '') return { endpoint: 'nothing', model: request.model };
+  if (request.prompt === '') return nothing(request);
   const turn = { role: 'user' as const, content: request.prompt, images: request.images };
   const system = request.system ? [{ role: 'system' as const, content: request.system }] : [];
-  return asked('chat', request, { messages: openAiMessages([...system, turn]) });
+  return asked('chat', provider, request, { messages: openAiMessages([...system, turn]) });
 }
+
+/** "As long as the context is": what is more is cut to it here and by Ollama; to vLLM and llama.cpp null says so. */
+const UNBOUNDED: Record<Provider, number | null> = {
+  fxn: MAX_CONTEXT_POSITIONS,
+  ollama: MAX_OLLAMA_CONTEXT,
+  vllm: null,
+  custom: null,
+};
 
 type Common = z.infer<z.ZodObject<typeof common>>;
 
-function asked(endpoint: 'chat' | 'completions', request: Common, content: object): AskedOf {
+/** `keep_alive: 0` without text is how Ollama's clients unload a model; here it stays. */
+const nothing = ({ model, keep_alive: keep }: Common): AskedOf => ({
+  endpoint: 'nothing',
+  model,
+  unload: keep != null && Number.parseFloat(String(keep)) === 0,
+});
+
+function asked(
+  endpoint: 'chat' | 'completions',
+  provider: Provider,
+  request: Common,
+  content: object,
+): AskedOf {
   // Ollama streams unless told otherwise.
   const stream = request.stream ?? true;
   const body = {
@@ -135,12 +185,23 @@ function asked(endpoint: 'chat' | 'completions', request: Common, content: objec
     ...content,
     stream,
     ...(stream && { stream_options: { include_usage: true } }),
-    ...sampling(request.options ?? {}),
+    ...sampling(request.options ?? {}, provider),
+    ...(provider === 'ollama' && request.keep_alive != null && { keep_alive: request.keep_alive }),
     ...(request.format && { response_format: responseFormat(request.format) }),
-    ...(request.think && { reasoning_effort: request.think === true ? 'medium' : request.think }),
+    ...(endpoint === 'chat' && thinking(request.think, provider)),
     ...(request.logprobs && logprobs(endpoint, request.top_logprobs ?? 0)),
   };
   return { endpoint, model: request.model, stream, body };
+}
+
+/** A model that thinks by itself stops only when told to. */
+function thinking(think: Common['think'], provider: Provider): object {
+  if (think === undefined || think === null) return {};
+  if (think !== false) return { reasoning_effort: think === true ? 'medium' : think };
+  // vLLM took no "none" for long; the templates of models that can be told to read one of these, others neither.
+  return provider === 'vllm'
+    ? { chat_template_kwargs: { enable_thinking: false, thinking: false } }
+    : { reasoning_effort: 'none' };
 }
 
 function logprobs(endpoint: 'chat' | 'completions', top: number): object {
@@ -154,10 +215,15 @@ function responseFormat(format: 'json' | Record<string, unknown>): object {
 }
 
 /** @throws UNSUPPORTED_PARAMETER */
-function sampling(options: Readonly<Record<string, unknown>>): Record<string, unknown> {
+function sampling(options: Readonly<Record<string, unknown>>, provider: Provider): Record<string, unknown> {
   const taken: Record<string, unknown> = {};
+  const ollamas: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(options)) {
     if (value === null || RUNNER_OPTIONS.has(name)) continue;
+    if (CONTEXT_OPTIONS.has(name) || (OLLAMA_OPTIONS.has(name) && provider === 'ollama')) {
+      if (provider === 'ollama') ollamas[name] = value;
+      continue;
+    }
     if (name === 'num_predict') {
       if (typeof value !== 'number') throw invalid('options.num_predict', 'must be a number');
       // −1: until the model ends; −2: until the context is full, which is where every answer ends at the latest.
@@ -172,22 +238,27 @@ function sampling(options: Readonly<Record<string, unknown>>): Record<string, un
     }
     taken[known] = value;
   }
-  return taken;
+  return Object.keys(ollamas).length === 0 ? taken : { ...taken, options: ollamas };
 }
 
 function openAiMessages(messages: readonly z.infer<typeof messageSchema>[]): object[] {
-  // OpenAI ties a tool's answer to its call by an id, Ollama by order: ids are made up for calls that have none.
-  const open: string[] = [];
+  // OpenAI ties a tool's answer to its call by an id, Ollama by name and order: ids are made up for calls that have none.
+  const open: { readonly id: string; readonly name: string }[] = [];
+  const answered = (name: string | null | undefined) => {
+    const named = open.findIndex((call) => call.name === name);
+    return open.splice(Math.max(0, named), 1)[0]?.id;
+  };
   return messages.map((message, at) => {
-    const { role, content, images, tool_calls, tool_call_id } = message;
-    if (role === 'tool') return { role, content, tool_call_id: tool_call_id ?? open.shift() ?? `call_${at}` };
+    const { role, content, images, tool_calls, tool_call_id, tool_name } = message;
+    if (role === 'tool')
+      return { role, content, tool_call_id: tool_call_id ?? answered(tool_name) ?? `call_${at}` };
     const calls = tool_calls?.map((call, index) => {
       const id = call.id ?? `call_${at}_${index}`;
-      open.push(id);
+      open.push({ id, name: call.function.name });
       return {
         id,
         type: 'function',
-        function: { name: call.function.name, arguments: JSON.stringify(call.function.arguments) },
+        function: { name: call.function.name, arguments: JSON.stringify(call.function.arguments ?? {}) },
       };
     });
     return {

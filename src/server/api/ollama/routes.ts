@@ -3,6 +3,7 @@ import { type Context, Hono } from 'hono';
 import packageJson from '../../../../package.json' with { type: 'json' };
 import type { Backend, ModelInfo, RequestContext } from '../../../backend/backend.ts';
 import { type Clock, systemClock } from '../../../backend/clock.ts';
+import type { Provider } from '../../../config/backend-config.ts';
 import { ShoalError } from '../../../config/errors.ts';
 import type { Answering } from '../answering.ts';
 import { type Endpoint, OllamaAnswer } from './answer.ts';
@@ -23,8 +24,8 @@ const STORE_PATHS = [
 /** Routes below `/api`; errors thrown are to be answered in Ollama's shape (`ollamaErrorResponse`). */
 export function ollamaRoutes(backend: Backend, answering: Answering, clock: Clock = systemClock): Hono {
   const app = new Hono();
-  const endpoint = (name: Endpoint, read: (body: unknown) => AskedOf) => (c: Context) =>
-    answering(c, (body, context) => answer(backend, name, read(body), context, clock));
+  const endpoint = (name: Endpoint, read: (body: unknown, provider: Provider) => AskedOf) => (c: Context) =>
+    answering(c, (body, context) => answer(backend, name, read(body, backend.provider), context, clock));
   app.post('/chat', endpoint('chat', fromOllamaChat));
   app.post('/generate', endpoint('generate', fromOllamaGenerate));
   app.get('/version', (c) => c.json({ version: packageJson.version }));
@@ -39,9 +40,7 @@ export function ollamaRoutes(backend: Backend, answering: Answering, clock: Cloc
   app.post('/show', (c) =>
     answering(c, async (body, { signal }) => {
       const name = modelName(body);
-      const model = (await backend.models(signal)).find(({ id }) => id === name);
-      if (model === undefined)
-        throw new ShoalError('MODEL_NOT_FOUND', `model '${name}' not found`, { param: 'model' });
+      const model = await listedModel(backend, name, signal);
       return Response.json({
         details: DETAILS,
         model_info: {},
@@ -80,11 +79,15 @@ async function answer(
   clock: Clock,
 ): Promise<Response> {
   const shape = new OllamaAnswer(endpoint, asked.model, clock);
-  if (asked.endpoint === 'nothing') return Response.json(shape.loaded());
+  if (asked.endpoint === 'nothing') {
+    await listedModel(backend, asked.model, context.signal);
+    return Response.json(shape.idle(asked.unload ? 'unload' : 'load'));
+  }
+  const body = { ...asked.body, model: await backendsName(backend, asked.model, context.signal) };
   const response =
     asked.endpoint === 'chat'
-      ? await backend.chatCompletions(asked.body, context)
-      : await backend.completions(asked.body, context);
+      ? await backend.chatCompletions(body, context)
+      : await backend.completions(body, context);
   if (!response.ok) return ollamaErrorResponse(response, await messageOf(response));
   if (!asked.stream) return Response.json(shape.whole(await response.text()));
   return new Response(ndjson(shape, response), { headers: { 'content-type': 'application/x-ndjson' } });
@@ -125,6 +128,27 @@ async function messageOf(response: Response): Promise<string> {
   const message = body?.error?.message;
   return typeof message === 'string' ? message : `the backend answered ${response.status}`;
 }
+
+const LATEST = ':latest';
+
+/** @throws MODEL_NOT_FOUND in Ollama's words, which its own client looks for */
+async function listedModel(backend: Backend, name: string, signal: AbortSignal): Promise<ModelInfo> {
+  const models = await backend.models(signal);
+  const model = models.find(({ id }) => id === name) ?? models.find(({ id }) => isSame(id, name));
+  if (model !== undefined) return model;
+  throw new ShoalError('MODEL_NOT_FOUND', `model '${name}' not found`, { param: 'model' });
+}
+
+/** Ollama's clients write out the tag that Ollama's names mean without one: `name:latest`, which no other engine lists. */
+async function backendsName(backend: Backend, name: string, signal: AbortSignal): Promise<string> {
+  if (!name.endsWith(LATEST)) return name;
+  const short = name.slice(0, -LATEST.length);
+  const models = await backend.models(signal).catch(() => []);
+  const isListed = (id: string) => models.some((model) => model.id === id);
+  return !isListed(name) && isListed(short) ? short : name;
+}
+
+const isSame = (id: string, name: string) => id === `${name}${LATEST}` || `${id}${LATEST}` === name;
 
 function modelName(body: unknown): string {
   const { model, name } = (body ?? {}) as { model?: unknown; name?: unknown };
