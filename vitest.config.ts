@@ -7,7 +7,10 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['test/{config,model,mesh,schedule,server,backend,worker,cli,page}/**/*.test.ts'],
+          include: [
+            'test/*.test.ts',
+            'test/{config,model,mesh,schedule,server,backend,worker,cli,page}/**/*.test.ts',
+          ],
         },
       },
       {

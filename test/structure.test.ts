@@ -1,0 +1,109 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+
+/** What a folder of src may import beside itself: docs/ARCHITECTURE.md, "Folders". */
+const BELOW: Record<string, readonly string[]> = {
+  config: [],
+  model: ['config'],
+  gpu: ['model', 'config'],
+  mesh: ['model', 'config'],
+  schedule: ['model', 'config'],
+  backend: ['schedule', 'model', 'config'],
+  worker: ['mesh', 'gpu', 'backend', 'model', 'config'],
+  server: ['mesh', 'gpu', 'backend', 'schedule', 'model', 'config'],
+  page: ['worker', 'mesh', 'gpu', 'backend', 'model', 'config'],
+  cli: ['server', 'page', 'worker', 'mesh', 'backend', 'model', 'config'],
+};
+
+/** What a browser loads: the page, and the Web Worker that it starts. */
+const BROWSER_ENTRIES = ['page/main.tsx', 'worker/worker.ts'];
+/** Packages of the dependencies that only Node.js runs. */
+const NODE_PACKAGES =
+  /^(node:.*|undici|ws|hono|pino|prom-client|puppeteer|commander|selfsigned|vite|@hono\/.*)$/;
+
+interface Import {
+  /** Relative to src, or a package's name. */
+  readonly to: string;
+  /** Types are gone when the code runs. */
+  readonly isType: boolean;
+}
+
+const SRC = new URL('../src/', import.meta.url);
+const files = readdirSync(fileURLToPath(SRC), { recursive: true, encoding: 'utf8' })
+  .map((path) => path.replaceAll('\\', '/'))
+  .filter((path) => /(?<!\.d)\.tsx?$/.test(path));
+const imports = new Map(files.map((file) => [file, importsOf(file)]));
+
+function importsOf(file: string): Import[] {
+  const code = readFileSync(new URL(file, SRC), 'utf8');
+  const statements = code.matchAll(/^(?:import|export)\b(?<names>[^;'"]*?\bfrom\s)?\s*'(?<from>[^']+)'/gm);
+  const lazy = code.matchAll(/\bimport\('(?<from>[^']+)'\)/g);
+  return [...statements, ...lazy].map(({ groups }) => {
+    const { from, names = '' } = groups as { from: string; names?: string };
+    const braced = /^\s*\{(.*)\}\s*from\s$/s.exec(names)?.[1];
+    const named = braced?.split(',').filter((name) => name.trim() !== '');
+    return {
+      to: from.startsWith('.') ? new URL(from, new URL(file, SRC)).href.replace(SRC.href, '') : from,
+      isType: /^\s*type\s/.test(names) || (named?.every((name) => /^\s*type\s/.test(name)) ?? false),
+    };
+  });
+}
+
+const folderOf = (file: string): string => file.split('/')[0]!;
+const loadedBy = (file: string): string[] =>
+  imports
+    .get(file)!
+    .filter(({ isType }) => !isType)
+    .map(({ to }) => to);
+
+describe('imports in src', () => {
+  it('are found', () => {
+    expect(files.length).toBeGreaterThan(100);
+    for (const entry of BROWSER_ENTRIES) expect(loadedBy(entry)).not.toEqual([]);
+  });
+
+  it('point one way, types too', () => {
+    const upward = [...imports].flatMap(([file, found]) =>
+      found
+        .filter(({ to }) => imports.has(to) && folderOf(to) !== folderOf(file))
+        .filter(({ to }) => !BELOW[folderOf(file)]?.includes(folderOf(to)))
+        .map(({ to }) => `${file} imports ${to}`),
+    );
+    expect(upward).toEqual([]);
+  });
+
+  it('leave scheduling pure: no platform, no package', () => {
+    const outside = files
+      .filter((file) => folderOf(file) === 'schedule')
+      .flatMap((file) => imports.get(file)!.filter(({ to }) => !imports.has(to)));
+    expect(outside).toEqual([]);
+  });
+
+  it('bring nothing of Node.js into a browser', () => {
+    const seen = new Map(BROWSER_ENTRIES.map((entry) => [entry, entry]));
+    const found: string[] = [];
+    // A map that grows while it is walked is walked to its end.
+    for (const [file, way] of seen) {
+      for (const to of loadedBy(file)) {
+        if (NODE_PACKAGES.test(to)) found.push(`${way} → ${to}`);
+        if (imports.has(to) && !seen.has(to)) seen.set(to, `${way} → ${to}`);
+      }
+    }
+    expect(found).toEqual([]);
+    expect([...seen.keys()]).toContain('backend/proxy/upstream.ts');
+  });
+
+  it('never go in a circle when the code runs', () => {
+    const done = new Set<string>();
+    const circles: string[] = [];
+    const visit = (file: string, way: readonly string[]): void => {
+      if (way.includes(file)) circles.push([...way.slice(way.indexOf(file)), file].join(' → '));
+      if (done.has(file) || way.includes(file)) return;
+      for (const to of loadedBy(file)) if (imports.has(to)) visit(to, [...way, file]);
+      done.add(file);
+    };
+    for (const file of files) visit(file, []);
+    expect(circles).toEqual([]);
+  });
+});
