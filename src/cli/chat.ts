@@ -1,6 +1,7 @@
 import { createInterface } from 'node:readline/promises';
 import { Secret } from '../config/secret.ts';
 import { type ApiClient, ask, type ChatMessage, firstModel } from './api-client.ts';
+import { forStdout, printable } from './printable.ts';
 import type { ChatFlags } from './program.ts';
 import { printError, type Scope } from './scope.ts';
 
@@ -23,7 +24,7 @@ export async function chat(question: string | undefined, flags: ChatFlags, scope
       flags,
       scope.signal,
       (piece) => {
-        process.stdout.write(piece);
+        process.stdout.write(forStdout(piece));
       },
     );
     process.stdout.write('\n');
@@ -31,7 +32,7 @@ export async function chat(question: string | undefined, flags: ChatFlags, scope
   }
 
   if (question !== undefined) return turn(question);
-  process.stderr.write(`${model} at ${flags.server}; Ctrl-D ends.\n`);
+  process.stderr.write(`${printable(model)} at ${flags.server}; Ctrl-D ends.\n`);
   const lines = createInterface({ input: process.stdin, output: process.stderr, prompt: '> ' });
   // readline takes Ctrl-C from the terminal for itself.
   lines.on('SIGINT', () => process.kill(process.pid, 'SIGINT'));

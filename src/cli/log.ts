@@ -2,6 +2,7 @@ import type { Writable } from 'node:stream';
 import pino, { type Logger } from 'pino';
 import pretty from 'pino-pretty';
 import { redaction } from './log-redaction.ts';
+import { printable, printableJson } from './printable.ts';
 
 /**
  * To stderr, for stdout belongs to answers: plain coloured lines where a terminal shows them, else one JSON object a
@@ -28,8 +29,9 @@ export function loggerTo(
 ): Logger {
   const options = { ...redaction, level, base: null };
   if (format === 'json') return pino(options, destination ?? pino.destination({ fd: 2, sync: true }));
+  const { streamWrite } = redaction.hooks;
   return pino(
-    options,
+    { ...options, hooks: { streamWrite: (line) => printableJson(streamWrite(line)) } },
     pretty({
       destination: destination ?? 2,
       sync: true,
@@ -37,6 +39,9 @@ export function loggerTo(
       translateTime: 'SYS:HH:MM:ss',
       ignore: 'pid,hostname',
       singleLine: true,
+      // Of the fields only this one is not printed as JSON.
+      customPrettifiers: { name: (name) => printable(String(name)) },
+      messageFormat: (line, key) => printable(String(line[key] ?? '')),
     }),
   );
 }

@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { ShoalError } from '../config/errors.ts';
 import { REPEATED_SIGNAL_MS, SHUTDOWN_MS } from '../config/limits.ts';
 import { onNpmGone } from './npm-parent.ts';
+import { printableLines } from './printable.ts';
 
 const STOP_SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 
@@ -91,6 +92,7 @@ export function printError(thrown: unknown): void {
   const error = ShoalError.from(thrown);
   // Several faults of a file: each on a line of its own, as editors take them.
   const space = error.message.includes('\n') ? '\n' : ' ';
-  process.stderr.write(`shoal: ${error.code}:${space}${error.message}\n`);
-  if (process.env.SHOAL_DEBUG) process.stderr.write(`${(error.cause as Error)?.stack ?? error.stack}\n`);
+  process.stderr.write(`shoal: ${error.code}:${space}${printableLines(error.message)}\n`);
+  if (process.env.SHOAL_DEBUG)
+    process.stderr.write(`${printableLines(String((error.cause as Error)?.stack ?? error.stack))}\n`);
 }

@@ -2,8 +2,9 @@ import { ShoalError } from '../config/errors.ts';
 import { UPSTREAM_PROBE_MS } from '../config/limits.ts';
 import type { Status, WorkerStatus } from '../mesh/protocol/status.ts';
 import { type ApiClient, fetchStatus } from './api-client.ts';
+import { printable } from './printable.ts';
 import type { StatusFlags } from './program.ts';
-import { printable, textTable } from './text-table.ts';
+import { textTable } from './text-table.ts';
 
 /** `shoal status`: what a server serves and with whom. @throws BACKEND_FAILED where there is none */
 export async function status(

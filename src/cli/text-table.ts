@@ -1,3 +1,5 @@
+import { printable } from './printable.ts';
+
 /** Cells in columns, two spaces apart; columns without any text vanish. */
 export function textTable(rows: readonly (readonly string[])[]): string[] {
   const cells = rows.map((row) => row.map(printable));
@@ -10,6 +12,3 @@ export function textTable(rows: readonly (readonly string[])[]): string[] {
       .trimEnd(),
   );
 }
-
-/** Workers, servers and their errors are others' text: without control characters it cannot steer the terminal. */
-export const printable = (text: string): string => text.replaceAll(/\p{Cc}+/gu, ' ');

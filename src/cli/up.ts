@@ -11,6 +11,7 @@ import { TabFailures } from './browser/tab-failures.ts';
 import { TabFleet } from './browser/tab-fleet.ts';
 import { createLogger } from './log.ts';
 import { openServer } from './open-server.ts';
+import { forStdout } from './printable.ts';
 import type { UpFlags } from './program.ts';
 import { reportTab } from './report-tab.ts';
 import type { Scope } from './scope.ts';
@@ -115,7 +116,7 @@ async function answerOnce(
   // Whole or not at all where a program reads it; as it comes where a person does.
   const live = process.stdout.isTTY;
   const { text } = await ask(client, model, question, flags, signal, (piece) => {
-    if (live) process.stdout.write(piece);
+    if (live) process.stdout.write(forStdout(piece));
   }).catch((error) => {
     throw withRawRemedy(error);
   });

@@ -66,3 +66,16 @@ it('writes for people on one line', async () => {
   log.info({ a: 1 }, 'hello');
   await expect.poll(text).toMatch(/^\[\d\d:\d\d:\d\d\] INFO: hello \{"a":1\}\n$/);
 });
+
+it('lets nobody steer the terminal, or forge a line, by his name or his error', async () => {
+  const { log, text } = capture('pretty');
+  const evil = 'e\u001b]0;title\u0007v\u009b31m\u007fi\rl\n[00:00:00] INFO: forged \\u001b \\n "q"';
+  log.info({ name: evil, models: [evil] }, `${evil} lends`);
+  log.error({ err: new Error(`failed: ${evil}`) }, 'of an error');
+  log.info('last');
+  await expect.poll(text).toContain('last');
+  expect(text()).not.toMatch(/(?!\n)\p{Cc}/u);
+  expect(text()).not.toMatch(/^\[00:00:00\]/m);
+  // A backslash that somebody wrote stays one.
+  expect(text()).toContain('forged \\u001b \\n "q" lends');
+});

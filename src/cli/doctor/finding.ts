@@ -1,4 +1,5 @@
 import { ShoalError } from '../../config/errors.ts';
+import { printableLines } from '../printable.ts';
 
 export interface Finding {
   /** `failure`: something that is needed does not work; `warning`: it works, but not as well as it could. */
@@ -56,6 +57,6 @@ const NAME_WIDTH = 10;
 export function findingLines({ name, state, detail, remedy }: Found, isColoured: boolean): string {
   const mark = isColoured ? `\x1b[${COLOURS[state]}m${MARKS[state]}\x1b[0m` : MARKS[state];
   const below = `\n${' '.repeat(NAME_WIDTH + 4)}`;
-  const lines = detail.split('\n').join(below);
+  const lines = printableLines(detail).split('\n').join(below);
   return `${mark} ${name.padEnd(NAME_WIDTH)}  ${lines}${remedy === undefined ? '' : `${below}→ ${remedy}`}\n`;
 }
