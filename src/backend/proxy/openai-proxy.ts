@@ -35,6 +35,8 @@ export interface ProxyKind {
   readonly provider: Provider;
   /** What to do when nothing answers. */
   readonly unreachableRemedy?: string;
+  /** It tells the usage of a stream that asks for it, so it is always asked; a client that did not ask is not told. */
+  readonly countsStreams?: boolean;
   /** @throws UNSUPPORTED_PARAMETER for what this kind of server is known to ignore without a word */
   checkRequest?(body: Readonly<Record<string, unknown>>): void;
   readiness(proxy: ProbedProxy, signal: AbortSignal): Promise<Readiness>;
@@ -105,10 +107,11 @@ export function createOpenAiProxy(
     const reported = alias === undefined ? names.ours : (config.fxnId ?? alias);
     const progress = new AnswerProgress(askedOf(body, path, reported), clock, context.onAnswered);
     const isStream = asked.data.stream === true;
+    const counted = isStream && kind.countsStreams ? askingForUsage(body) : null;
     const answer = await upstream.request(
       {
         path,
-        body: JSON.stringify({ ...body, model: names.theirs }),
+        body: JSON.stringify({ ...(counted ?? body), model: names.theirs }),
         accept: isStream ? 'text/event-stream' : 'application/json',
         // A whole answer's headers come after the last token.
         deadlineMs: isStream
@@ -122,12 +125,18 @@ export function createOpenAiProxy(
       progress.report('error');
       return response;
     }
-    if (isStream && answer.contentType === 'text/event-stream') return streamed(answer, progress, names);
+    if (isStream && answer.contentType === 'text/event-stream')
+      return streamed(answer, progress, names, counted !== null);
     return whole(answer, progress, names, isStream);
   }
 
-  async function streamed(answer: UpstreamAnswer, progress: AnswerProgress, names: Names): Promise<Response> {
-    const events = relayEvents(upstream, answer, progress, names);
+  async function streamed(
+    answer: UpstreamAnswer,
+    progress: AnswerProgress,
+    names: Names,
+    hidesUsage: boolean,
+  ): Promise<Response> {
+    const events = relayEvents(upstream, answer, progress, names, hidesUsage);
     let first: IteratorResult<Uint8Array>;
     try {
       first = await events.next();
@@ -246,6 +255,15 @@ export function createOpenAiProxy(
       upstream.close(new ShoalError('ABORTED', 'the server is shutting down; send the request again'));
     },
   };
+}
+
+/** @returns null where the client asks for usage itself, or for something that the backend should refuse */
+function askingForUsage(body: Readonly<Record<string, unknown>>): object | null {
+  const options = body.stream_options ?? {};
+  if (!isObject(options) || (options.include_usage ?? false) !== false) return null;
+  // vLLM's `continuous_usage_stats` means nothing without include_usage, and would now.
+  const { continuous_usage_stats: _, ...kept } = options;
+  return { ...body, stream_options: { ...kept, include_usage: true } };
 }
 
 function kept(upstream: Upstream, { response }: UpstreamAnswer): Record<string, string> {

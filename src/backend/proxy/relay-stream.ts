@@ -25,6 +25,7 @@ export class ErrorEvent extends Error {
  * or a form of event that only some clients read. Every event is parsed, to tell broken ones and to know how the answer
  * goes; its JSON is never written anew.
  *
+ * @param hidesUsage the client did not ask for the event that tells the usage
  * @throws ShoalError, ErrorEvent when the stream breaks off, stalls, or ends without saying so: no client may take half an
  *   answer for a whole one
  */
@@ -33,6 +34,7 @@ export async function* relayEvents(
   answer: UpstreamAnswer,
   progress: AnswerProgress,
   names: Names,
+  hidesUsage: boolean,
 ): AsyncGenerator<Uint8Array> {
   const blocks = new EventBlocks();
   let hasBegun = false;
@@ -48,7 +50,7 @@ export async function* relayEvents(
           yield joined(passed);
           return;
         }
-        const bytes = passedOn(upstream, block, progress, names);
+        const bytes = passedOn(upstream, block, progress, names, hidesUsage);
         if (bytes !== null) passed.push(bytes);
         // A comment is a sign of life, but no beginning of an answer.
         hasBegun ||= bytes !== null;
@@ -62,7 +64,7 @@ export async function* relayEvents(
   }
   const last = blocks.end();
   const isDone = last?.data?.trim() === DONE;
-  const bytes = last === null || isDone ? null : passedOn(upstream, last, progress, names);
+  const bytes = last === null || isDone ? null : passedOn(upstream, last, progress, names, hidesUsage);
   if (bytes !== null) yield bytes;
   // Some servers leave out [DONE], or the blank line behind it.
   if (!isDone && !progress.isFinished) {
@@ -72,12 +74,13 @@ export async function* relayEvents(
   yield SSE_DONE;
 }
 
-/** @returns null for what is no event: comments, and data without content, which some clients fail to parse */
+/** @returns null for what is no event for the client: comments, data without content, which some fail to parse, hidden usage */
 function passedOn(
   upstream: Upstream,
   block: EventBlock,
   progress: AnswerProgress,
   names: Names,
+  hidesUsage: boolean,
 ): Uint8Array | null {
   const { data, bytes } = block;
   if (data === null || data.trim() === '') return null;
@@ -90,6 +93,8 @@ function passedOn(
     if (error !== null) throw new ErrorEvent(error);
   }
   progress.take(value);
+  if (hidesUsage && isObject(value.usage) && Array.isArray(value.choices) && value.choices.length === 0)
+    return null;
   const mapped = names.theirs === names.ours ? data : renameModel(data, names.ours);
   const redacted = upstream.redact(mapped);
   if (redacted !== data) return sseText(redacted);

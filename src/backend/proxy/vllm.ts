@@ -28,6 +28,7 @@ export function createVllmBackend(config: OpenAiProxyConfig, options: ProxyOptio
     {
       provider: 'vllm',
       unreachableRemedy: UNREACHABLE,
+      countsStreams: true,
       checkRequest: (body) => refuseGuided(body, version),
       async readiness(proxy, signal) {
         const readiness = await readinessOf(proxy, signal);

@@ -141,16 +141,37 @@ describe('requests', () => {
     expect(reports).toMatchObject([
       { model: 'llama3-8b', outcome: 'stop', promptTokens: 5, completionTokens: 6, timeToFirstTokenMs: null },
       { outcome: 'length', promptTokens: 5, completionTokens: 2, timeToFirstTokenMs: expect.any(Number) },
-      // Usage is the client's to ask for.
-      { outcome: 'stop', promptTokens: null, completionTokens: null },
+      { outcome: 'stop', promptTokens: 5, completionTokens: 1 },
       { outcome: 'error', completionTokens: null },
     ]);
     expect(vllm.received.map(({ body }) => body.stream_options)).toEqual([
       undefined,
       { include_usage: true },
-      undefined,
+      { include_usage: true },
       undefined,
     ]);
+  });
+
+  it('tell usage in a stream only to a client that asks, though all are counted', async () => {
+    const read = async (stream_options?: object | null) => {
+      const stream = await api.client.chat.completions.create({
+        model: 'llama3-8b',
+        messages: [],
+        stream: true,
+        ...(stream_options !== undefined && { stream_options }),
+      });
+      const usages = [];
+      for await (const { usage, choices } of stream) {
+        if (usage) usages.push(usage.completion_tokens);
+        else expect(choices).toHaveLength(1);
+      }
+      return usages;
+    };
+    expect(await read()).toEqual([]);
+    expect(await read(null)).toEqual([]);
+    expect(await read({ continuous_usage_stats: true })).toEqual([]);
+    expect(vllm.received.at(-1)!.body.stream_options).toEqual({ include_usage: true });
+    expect(await read({ include_usage: true })).toEqual([6]);
   });
 
   it('report a client that hangs up', async () => {
