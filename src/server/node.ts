@@ -13,7 +13,7 @@ import type { HostGuard } from './http/host-guard.ts';
 import { defaultWire } from './mesh/default-wire.ts';
 import { Mesh } from './mesh/mesh.ts';
 import { type IceServers, Signaling } from './mesh/signaling.ts';
-import type { Timers } from './timers.ts';
+import type { Timers } from './timer-group.ts';
 
 /** The native engine: workers join, and the model runs on them. */
 export interface MeshNode {

@@ -17,7 +17,7 @@ import type { ServedNode } from './node.ts';
 import { ProvideSockets } from './provide/provide-sockets.ts';
 import { RequestsInFlight } from './requests-in-flight.ts';
 import { type Replaced, Serving } from './serving.ts';
-import { systemTimers, type Timers } from './timers.ts';
+import { systemTimers, type Timers } from './timer-group.ts';
 
 export interface ServerOptions {
   readonly node: ServedNode;

@@ -7,7 +7,7 @@ import type { PeerMessage } from '../../mesh/protocol/control.ts';
 import type { WorkerStatus } from '../../mesh/protocol/status.ts';
 import type { Quantization } from '../../model/shard.ts';
 import type { ModelCosts } from '../../schedule/costs.ts';
-import type { Timers } from '../timers.ts';
+import type { Timers } from '../timer-group.ts';
 import { Coordinator } from './coordinator.ts';
 import { Pipelines } from './pipelines.ts';
 import { type Peer, type PeerConnection, Registry } from './registry.ts';

@@ -16,7 +16,7 @@ import type { PeerMessage } from '../../mesh/protocol/control.ts';
 import type { Quantization } from '../../model/shard.ts';
 import type { ModelCosts } from '../../schedule/costs.ts';
 import { isWorthMoving, type Placed, place, slowestStage } from '../../schedule/placement.ts';
-import { TimerGroup, type Timers } from '../timers.ts';
+import { TimerGroup, type Timers } from '../timer-group.ts';
 import { assignStages } from './assign-stages.ts';
 import { Pipeline } from './pipeline.ts';
 import { placementWorkers } from './placement-workers.ts';

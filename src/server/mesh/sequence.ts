@@ -10,7 +10,7 @@ import {
 import type { WireDtype } from '../../gpu/stage-engine.ts';
 import type { PeerMessage, ServerMessage } from '../../mesh/protocol/control.ts';
 import { hasPenalties, type TokenLogprobs } from '../../model/sampling.ts';
-import { TimerGroup, type Timers } from '../timers.ts';
+import { TimerGroup, type Timers } from '../timer-group.ts';
 import type { Pipeline } from './pipeline.ts';
 import type { Peer } from './registry.ts';
 

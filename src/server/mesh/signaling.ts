@@ -28,8 +28,8 @@ import {
   refuseUpgrade,
   TRY_AGAIN_LATER,
   upgradeRefusal,
-} from '../http/upgrade.ts';
-import { TimerGroup, type Timers } from '../timers.ts';
+} from '../http/web-sockets.ts';
+import { TimerGroup, type Timers } from '../timer-group.ts';
 import { TokenBucket } from '../token-bucket.ts';
 import type { Mesh } from './mesh.ts';
 import type { Peer } from './registry.ts';

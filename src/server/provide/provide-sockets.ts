@@ -8,8 +8,8 @@ import type { NodePool } from '../../backend/pool/node-pool.ts';
 import { MAX_PROVIDER_MESSAGE_BYTES, MAX_PROVIDERS } from '../../config/limits.ts';
 import { PROVIDE_PATH } from '../../mesh/protocol/provide.ts';
 import type { HostGuard } from '../http/host-guard.ts';
-import { GOING_AWAY, GOODBYE_MS, refuseUpgrade, upgradeRefusal } from '../http/upgrade.ts';
-import type { Timers } from '../timers.ts';
+import { GOING_AWAY, GOODBYE_MS, refuseUpgrade, upgradeRefusal } from '../http/web-sockets.ts';
+import type { Timers } from '../timer-group.ts';
 import { ProviderSession, type SessionOptions } from './session.ts';
 
 export interface ProvideSocketsOptions {

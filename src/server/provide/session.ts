@@ -22,8 +22,8 @@ import {
   type ProvidingServerMessage,
 } from '../../mesh/protocol/provide.ts';
 import { parseProviderMessage, writeProvidingServerMessage } from '../../mesh/protocol/provide-codec.ts';
-import { POLICY_VIOLATION, TRY_AGAIN_LATER } from '../http/upgrade.ts';
-import { TimerGroup, type Timers } from '../timers.ts';
+import { POLICY_VIOLATION, TRY_AGAIN_LATER } from '../http/web-sockets.ts';
+import { TimerGroup, type Timers } from '../timer-group.ts';
 import { TokenBucket } from '../token-bucket.ts';
 import { RemoteAnswer } from './remote-answer.ts';
 import { createRemoteBackend } from './remote-backend.ts';
