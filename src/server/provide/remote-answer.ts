@@ -24,6 +24,7 @@ export interface RemoteAnswerOptions {
 }
 
 const encoder = new TextEncoder();
+const PIECE_BYTES = 4_096;
 
 export class RemoteAnswer {
   readonly #options: RemoteAnswerOptions;
@@ -32,7 +33,8 @@ export class RemoteAnswer {
   readonly #queue: Uint8Array[] = [];
   #queuedBytes = 0;
   /** The beginning of an event whose end has not come: what breaks off within it must not reach the client. */
-  #partial = '';
+  #partial: string[] = [];
+  #partialChars = 0;
   /** What the provider may still send. */
   #credit = PROVIDE_WINDOW_BYTES;
   #end: { readonly error: ShoalError | null; readonly report: AnswerEnd['report'] } | null = null;
@@ -103,7 +105,7 @@ export class RemoteAnswer {
       }
       if (this.#end !== null) {
         if (this.#end.error !== null) throw this.#end.error;
-        if (this.#partial !== '') throw this.#failed('ended its stream in the middle of an event');
+        if (this.#partialChars > 0) throw this.#failed('ended its stream in the middle of an event');
         return null;
       }
       await this.#change(PROVIDED_IDLE_MS);
@@ -112,21 +114,21 @@ export class RemoteAnswer {
 
   /** The rest in one piece. @throws as `next`; BACKEND_FAILED above MAX_UPSTREAM_BODY_BYTES */
   async whole(): Promise<Uint8Array<ArrayBuffer>> {
-    const pieces: Uint8Array[] = [];
+    let bytes = new Uint8Array(PIECE_BYTES);
     let length = 0;
     for (let piece = await this.next(); piece !== null; piece = await this.next()) {
-      pieces.push(piece);
-      length += piece.length;
-      if (length > MAX_UPSTREAM_BODY_BYTES)
+      const end = length + piece.length;
+      if (end > MAX_UPSTREAM_BODY_BYTES)
         throw this.#failed(`sent an answer of more than ${MAX_UPSTREAM_BODY_BYTES} bytes`);
+      if (end > bytes.length) {
+        const larger = new Uint8Array(Math.max(end, 2 * bytes.length));
+        larger.set(bytes.subarray(0, length));
+        bytes = larger;
+      }
+      bytes.set(piece, length);
+      length = end;
     }
-    const bytes = new Uint8Array(length);
-    let at = 0;
-    for (const piece of pieces) {
-      bytes.set(piece, at);
-      at += piece.length;
-    }
-    return bytes;
+    return bytes.slice(0, length);
   }
 
   /** Gives the answer up: the provider is told to stop, and readers get `reason`. After the end it does nothing. */
@@ -145,20 +147,33 @@ export class RemoteAnswer {
   }
 
   #takeEvents(data: string): void {
-    const text = this.#partial + data;
-    const end = text.lastIndexOf('\n\n') + 2;
-    // -1 + 2: no event ends here.
-    if (end < 2) this.#partial = text;
-    else {
-      this.#partial = text.slice(end);
-      this.#enqueue(encoder.encode(text.slice(0, end)));
+    // The blank line may be cut in two. What came before is not searched again: in pieces of a byte that takes minutes.
+    const before = this.#partial.at(-1)?.at(-1) ?? '';
+    const at = `${before}${data}`.lastIndexOf('\n\n');
+    const end = at < 0 ? 0 : at + 2 - before.length;
+    if (end > 0) {
+      this.#enqueue(encoder.encode(this.#partial.join('') + data.slice(0, end)));
+      this.#partial = [];
+      this.#partialChars = 0;
     }
-    if (this.#partial.length > MAX_UPSTREAM_EVENT_BYTES)
+    const rest = data.slice(end);
+    if (rest === '') return;
+    this.#partial.push(rest);
+    this.#partialChars += rest.length;
+    if (this.#partialChars > MAX_UPSTREAM_EVENT_BYTES)
       throw this.#failed(`sent an event of more than ${MAX_UPSTREAM_EVENT_BYTES} bytes`);
   }
 
+  /** Small pieces that wait are joined: each alone costs hundreds of bytes, which the window does not count. */
   #enqueue(bytes: Uint8Array): void {
-    this.#queue.push(bytes);
+    const last = this.#queue.at(-1);
+    if (last === undefined || last.length + bytes.length > PIECE_BYTES) this.#queue.push(bytes);
+    else {
+      const both = new Uint8Array(last.length + bytes.length);
+      both.set(last);
+      both.set(bytes, last.length);
+      this.#queue[this.#queue.length - 1] = both;
+    }
     this.#queuedBytes += bytes.length;
   }
 
