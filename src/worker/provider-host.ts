@@ -1,5 +1,7 @@
 /** Lends a whole-model backend to a server over `/provide`. Runs in Node (`shoal worker`) and in a page (custom mode). */
+
 import type { AnswerReport, Backend, ModelInfo } from '../backend/backend.ts';
+import { plainModels } from '../backend/pool/plain-models.ts';
 import { ShoalError } from '../config/errors.ts';
 import {
   MAX_PROVIDED_MODELS,
@@ -282,11 +284,7 @@ export class ProviderHost {
       return;
     }
     const { backend, maxConcurrent, anyModel } = this.#lent;
-    const models = this.#models.slice(0, MAX_PROVIDED_MODELS).map(({ id, created, ownedBy }) => ({
-      id,
-      created,
-      ownedBy,
-    }));
+    const models = plainModels(this.#models).slice(0, MAX_PROVIDED_MODELS);
     this.#tell({ provider: backend.provider, models, anyModel, maxConcurrent }, '');
   }
 

@@ -62,6 +62,27 @@ describe('the provider protocol', () => {
     ['an error code that is none', '{"type":"end","request":1,"error":{"code":"BOOM","message":""}}'],
     ['nothing at once', JSON.stringify({ ...offer, maxConcurrent: 0 })],
     ['a model without a name', JSON.stringify({ ...offer, models: [{ id: '', created: 0, ownedBy: '' }] })],
+    ['a redirect', '{"type":"head","request":1,"status":302,"contentType":"text/html"}'],
+    ['a status without a body', '{"type":"head","request":1,"status":204,"contentType":"text/html"}'],
+    [
+      'a second header within one',
+      JSON.stringify({
+        type: 'head',
+        request: 1,
+        status: 429,
+        contentType: 'a/b',
+        retryAfter: '1\r\nset-cookie: a=b',
+      }),
+    ],
+    [
+      'a header that is no Latin-1',
+      JSON.stringify({ type: 'head', request: 1, status: 429, contentType: 'a/b', retryAfter: '1\u2028' }),
+    ],
+    ['a name of several lines', JSON.stringify({ type: 'hello', version: PROVIDE_VERSION, name: 'a\nb' })],
+    [
+      'a model’s name that steers a terminal',
+      JSON.stringify({ ...offer, models: [{ id: 'a\u001b[2J', created: 0, ownedBy: '' }] }),
+    ],
     ['another engine', JSON.stringify({ ...offer, provider: 'other' })],
   ])('refuses %s', (_what, text) => {
     expect(() => parseProviderMessage(text)).toThrow(invalid);

@@ -1,7 +1,6 @@
 /** One node of a pool as the router sees it: its requests, its health, its speed and its models. */
 import {
   MAX_NODE_ERROR_CHARS,
-  MAX_NODE_MODELS,
   MAX_STATUS_MODELS,
   NODE_BUSY_MAX_MS,
   RETRY_AFTER_SECONDS,
@@ -11,6 +10,7 @@ import { measured, type NodeSpeed, type RouteCandidate } from '../../schedule/ro
 import type { AnswerReport, ModelInfo, Readiness } from '../backend.ts';
 import type { Clock } from '../clock.ts';
 import type { NodeStatus, PoolNode } from './node-pool.ts';
+import { plainModels } from './plain-models.ts';
 import { Remembered } from './remembered.ts';
 import type { RouteFailure } from './route-failure.ts';
 
@@ -48,10 +48,7 @@ export class PooledNode {
     this.#clock = clock;
     this.#random = random;
     this.#onEnded = onEnded;
-    this.models = new Remembered(
-      async (signal) => (await node.backend.models(signal)).slice(0, MAX_NODE_MODELS),
-      clock,
-    );
+    this.models = new Remembered(async (signal) => plainModels(await node.backend.models(signal)), clock);
     this.readiness = new Remembered((signal) => node.backend.readiness(signal), clock);
   }
 

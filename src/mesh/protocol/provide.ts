@@ -18,7 +18,13 @@ export const PROVIDE_VERSION = 1;
 export const PROVIDE_PATH = '/provide';
 
 const request = z.number().int().min(1).max(Number.MAX_SAFE_INTEGER);
-const modelName = z.string().min(1).max(MAX_MODEL_NAME_CHARS);
+/** Text that is shown to people, or goes into a header or a log. */
+const line = (max: number) =>
+  z
+    .string()
+    .max(max)
+    .regex(/^\P{Cc}*$/u, 'must have no control characters');
+const modelName = line(MAX_MODEL_NAME_CHARS).min(1);
 const milliseconds = z.number().nonnegative();
 const tokens = z.number().int().nonnegative();
 
@@ -44,7 +50,7 @@ export const providerMessageSchema = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('hello'),
     version: z.number().int(),
-    name: z.string().min(1).max(64),
+    name: line(64).min(1),
     key: z.string().max(MAX_API_KEY_CHARS).optional(),
   }),
   /** What is lent from now on; replaces the offer before. */
@@ -59,14 +65,19 @@ export const providerMessageSchema = z.discriminatedUnion('type', [
     maxConcurrent: z.number().int().min(1).max(MAX_NODE_CONCURRENT),
   }),
   /** Nothing is lent any more: new requests go elsewhere, those that run are answered to their end. */
-  z.object({ type: z.literal('withdraw'), reason: z.string().max(200) }),
+  z.object({ type: z.literal('withdraw'), reason: line(200) }),
   /** The answer has begun. Its text follows in `chunk`s, then `end`. */
   z.object({
     type: z.literal('head'),
     request,
-    status: z.number().int().min(200).max(599),
+    /** An answer or an error: no redirect to elsewhere, and no status whose answers have no body. */
+    status: z.union([z.literal(200), z.number().int().min(400).max(599)]),
     contentType: z.string().max(128),
-    retryAfter: z.string().max(64).optional(),
+    retryAfter: z
+      .string()
+      .max(64)
+      .regex(/^[ -~]*$/, 'must be printable ASCII')
+      .optional(),
   }),
   /** The next text of the answer, never cut within a character; its UTF-8 bytes are paid from the credit. */
   z.object({

@@ -59,6 +59,8 @@ export function createRemoteBackend({ name, offer, open, clock }: RemoteBackendO
 
     try {
       const head = await answer.head();
+      if (head.status === 401)
+        throw new ShoalError('BACKEND_FAILED', `the provider "${name}" answered ${head.status}`);
       const retryAfter = head.retryAfter !== undefined && { 'retry-after': head.retryAfter };
       if (!answer.isStream) {
         const whole = await answer.whole();
@@ -73,7 +75,7 @@ export function createRemoteBackend({ name, offer, open, clock }: RemoteBackendO
       const headers = { ...SSE_HEADERS, ...retryAfter };
       return new Response(sseBody(events(first), clock, hangUp), { status: head.status, headers });
     } catch (thrown) {
-      const error = ShoalError.from(thrown, 'BACKEND_FAILED');
+      const error = notOfKeys(ShoalError.from(thrown, 'BACKEND_FAILED'), name);
       answer.cancel(error);
       settle(error);
       throw error;
@@ -99,6 +101,14 @@ export function createRemoteBackend({ name, offer, open, clock }: RemoteBackendO
       for (const answer of [...inFlight]) answer.cancel(error);
     },
   };
+}
+
+/** No client may take its own key for refused: a provider never sees it, and what it says of keys is about its own. */
+function notOfKeys(error: ShoalError, name: string): ShoalError {
+  if (error.code !== 'UNAUTHORIZED') return error;
+  return new ShoalError('BACKEND_FAILED', `the provider "${name}" has no access to its backend`, {
+    cause: error,
+  });
 }
 
 /** Tokens are the provider's count; times are measured here, where the client's are. */

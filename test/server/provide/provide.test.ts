@@ -265,6 +265,18 @@ describe('flow control', () => {
     expect(pulled).toBe(total);
   });
 
+  it.each([
+    ['an error', '{"type":"end","request":1,"error":{"code":"UNAUTHORIZED","message":"your key is bad"}}'],
+    ['a status', '{"type":"head","request":1,"status":401,"contentType":"application/json"}'],
+  ])('%s of keys says nothing of the client’s own, which the provider never saw', async (_what, message) => {
+    const pair = await joined({ backend: fakeBackend(thinking) });
+    const answer = pair.node.backend.chatCompletions({ model: 'm' }, context());
+    answer.catch(() => {});
+    await quiet();
+    pair.session!.received(message);
+    await expect(answer).rejects.toMatchObject({ code: 'BACKEND_FAILED' });
+  });
+
   it('a provider that sends more than its credit is cut off', async () => {
     const pair = await joined({ backend: fakeBackend(thinking) });
     const answer = pair.node.backend.chatCompletions({ model: 'm' }, context());
