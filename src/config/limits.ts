@@ -258,6 +258,8 @@ export const BREAKER_WINDOW_MS = 60_000;
 /** An open breaker admits a trial after: from, doubling with every trial that failed, to. */
 export const BREAKER_BACKOFF_MIN_MS = 1_000;
 export const BREAKER_BACKOFF_MAX_MS = 30_000;
+/** A trial that has not begun to answer by then no longer keeps others away: whole answers take minutes, first events of a stream seconds. */
+export const BREAKER_TRIAL_MS = 10_000;
 /** A node that is failing or not ready is asked this often whether it is back; each question ends by UPSTREAM_PROBE_MS. */
 export const NODE_PROBE_MS = 2_000;
 /** What a node said about its readiness and its models is believed so long without asking again. */

@@ -2,8 +2,10 @@
  * Whether a node is given requests, from what became of those it had. Pure: time and chance are passed in.
  *
  * closed → open after failures in a row, or a share of failures over a window; open → half-open when its back-off has
- * passed; half-open admits one trial. The trial's first byte, or a probe that found the node back, closes the circuit on
- * probation: the back-off is forgotten with the first whole answer, and until then one more failure opens it again.
+ * passed; half-open admits one trial, and another when that one has neither ended nor begun to answer within
+ * BREAKER_TRIAL_MS: an answer that is no stream takes minutes to its first byte. The trial's first byte, or a probe that
+ * found the node back, closes the circuit on probation: the back-off is forgotten with the first whole answer, and until
+ * then one more failure opens it again.
  */
 import {
   BREAKER_BACKOFF_MAX_MS,
@@ -11,6 +13,7 @@ import {
   BREAKER_FAILURE_SHARE,
   BREAKER_FAILURES,
   BREAKER_MIN_OUTCOMES,
+  BREAKER_TRIAL_MS,
   BREAKER_WINDOW_MS,
   BREAKER_WINDOW_OUTCOMES,
 } from '../config/limits.ts';
@@ -42,7 +45,8 @@ export class CircuitBreaker {
   #retryAtMs: number | null = null;
   /** Openings since the last whole answer. */
   #openings = 0;
-  #trialRunning = false;
+  /** The latest, while it runs. */
+  #trial: { readonly sinceMs: number } | null = null;
   /** Verdicts on requests that were admitted before the circuit opened or closed say nothing new. */
   #generation = 0;
 
@@ -53,13 +57,14 @@ export class CircuitBreaker {
 
   admits(nowMs: number): boolean {
     const state = this.state(nowMs);
-    return state === 'closed' || (state === 'half-open' && !this.#trialRunning);
+    if (state !== 'half-open') return state === 'closed';
+    return this.#trial === null || nowMs - this.#trial.sinceMs >= BREAKER_TRIAL_MS;
   }
 
   /** Until the circuit admits a trial; 0 where it admits. While the trial runs nobody knows: the shortest back-off. */
   waitMs(nowMs: number): number {
     if (this.admits(nowMs)) return 0;
-    return Math.max(this.#retryAtMs! - nowMs, this.#trialRunning ? BREAKER_BACKOFF_MIN_MS : 0);
+    return Math.max(this.#retryAtMs! - nowMs, this.#trial === null ? 0 : BREAKER_BACKOFF_MIN_MS);
   }
 
   /** The share of failures among the window's outcomes; 0 where there are too few to say. */
@@ -69,22 +74,22 @@ export class CircuitBreaker {
     return this.#outcomes.filter(({ failed }) => failed).length / this.#outcomes.length;
   }
 
-  /** Call only where `admits`. */
+  /** For a request that goes to the node, as a rule only where `admits`. */
   admit(nowMs: number): Admission {
-    const isTrial = this.state(nowMs) === 'half-open';
-    if (isTrial) this.#trialRunning = true;
+    const trial = this.state(nowMs) === 'half-open' ? { sinceMs: nowMs } : null;
+    if (trial !== null) this.#trial = trial;
     let generation = this.#generation;
     let ended = false;
     const end = (verdict: () => void) => {
       if (ended) return;
       ended = true;
       if (generation !== this.#generation) return;
-      if (isTrial) this.#trialRunning = false;
+      if (this.#trial === trial) this.#trial = null;
       verdict();
     };
     return {
       answering: () => {
-        if (ended || !isTrial || generation !== this.#generation || this.#retryAtMs === null) return;
+        if (ended || trial === null || generation !== this.#generation || this.#retryAtMs === null) return;
         this.#closeOnProbation();
         generation = this.#generation;
       },
@@ -140,7 +145,7 @@ export class CircuitBreaker {
     this.#generation++;
     this.#outcomes = [];
     this.#failuresInRow = 0;
-    this.#trialRunning = false;
+    this.#trial = null;
   }
 
   #record(outcome: Outcome): void {

@@ -3,6 +3,7 @@ import {
   BREAKER_BACKOFF_MAX_MS,
   BREAKER_BACKOFF_MIN_MS,
   BREAKER_FAILURES,
+  BREAKER_TRIAL_MS,
   BREAKER_WINDOW_MS,
 } from '../../src/config/limits.ts';
 import { CircuitBreaker } from '../../src/schedule/circuit-breaker.ts';
@@ -73,6 +74,21 @@ describe('CircuitBreaker', () => {
     trial.succeeded(2_000);
     expect(breaker.state(2_000)).toBe('closed');
     expect(breaker.admits(2_000)).toBe(true);
+  });
+
+  it('admits another trial beside one that takes long, as answers do that are no streams', () => {
+    const breaker = opened();
+    const slow = breaker.admit(BREAKER_BACKOFF_MIN_MS);
+    const later = BREAKER_BACKOFF_MIN_MS + BREAKER_TRIAL_MS;
+    expect(breaker.admits(later - 1)).toBe(false);
+    expect(breaker.admits(later)).toBe(true);
+    const second = breaker.admit(later);
+    expect(breaker.admits(later)).toBe(false);
+    // The first no longer holds the place that the second has.
+    slow.released();
+    expect(breaker.admits(later)).toBe(false);
+    second.succeeded(later + 1);
+    expect(breaker.state(later + 1)).toBe('closed');
   });
 
   it('doubles the back-off with each trial that fails, up to its maximum', () => {
