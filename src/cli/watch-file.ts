@@ -7,7 +7,7 @@ import { type FSWatcher, watch } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { CONFIG_POLL_MS, CONFIG_SETTLE_MS } from '../config/limits.ts';
-import { systemTimers, type Timers } from '../server/timer-group.ts';
+import { systemTimers, type Timers } from '../mesh/timers.ts';
 
 export interface WatchFileOptions {
   readonly timers?: Timers;

@@ -6,6 +6,7 @@ import type { PoolNode } from '../backend/pool/node-pool.ts';
 import type { Provider } from '../config/backend-config.ts';
 import { MAX_CONCURRENT_REQUESTS } from '../config/limits.ts';
 import type { WireDtype } from '../gpu/stage-engine.ts';
+import type { Timers } from '../mesh/timers.ts';
 import type { ModelDirectory } from '../model/directory.ts';
 import type { Quantization } from '../model/shard.ts';
 import { modelCosts } from '../schedule/costs.ts';
@@ -13,7 +14,6 @@ import type { HostGuard } from './http/host-guard.ts';
 import { defaultWire } from './mesh/default-wire.ts';
 import { Mesh } from './mesh/mesh.ts';
 import { type IceServers, Signaling } from './mesh/signaling.ts';
-import type { Timers } from './timer-group.ts';
 
 /** The native engine: workers join, and the model runs on them. */
 export interface MeshNode {

@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import { ShoalError } from '../config/errors.ts';
 import { LAST_WORDS_MS, UPSTREAM_PROBE_MS } from '../config/limits.ts';
 import type { Status } from '../mesh/protocol/status.ts';
+import { systemTimers, type Timers } from '../mesh/timers.ts';
 import { IN_PROCESS } from './access/access.ts';
 import { type AccessSettings, openAccess } from './access/open-access.ts';
 import { createApp } from './app.ts';
@@ -17,7 +18,6 @@ import type { ServedNode } from './node.ts';
 import { ProvideSockets } from './provide/provide-sockets.ts';
 import { RequestsInFlight } from './requests-in-flight.ts';
 import { type Replaced, Serving } from './serving.ts';
-import { systemTimers, type Timers } from './timer-group.ts';
 
 export interface ServerOptions {
   readonly node: ServedNode;
@@ -105,7 +105,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const providers = new ProvideSockets({
     pool: serving.pool,
     guard,
-    authorize: (key = '') => !access.needsKey || access.authorize(key) !== null,
+    authorize: (key = '') => access.mayLend(key),
     timers,
     log,
   });

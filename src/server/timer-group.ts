@@ -1,18 +1,4 @@
-/** Time as the server sees it, passed in so that deadlines are tested without waiting for them. */
-export interface Timers {
-  /** Milliseconds, monotonic. */
-  now(): number;
-  /** Calls `run` once after `ms`. @returns cancels; harmless after the call */
-  after(ms: number, run: () => void): () => void;
-}
-
-export const systemTimers: Timers = {
-  now: () => performance.now(),
-  after: (ms, run) => {
-    const timer = setTimeout(run, ms);
-    return () => clearTimeout(timer);
-  },
-};
+import type { Timers } from '../mesh/timers.ts';
 
 /** The timers of one owner, so that its end leaves none running. */
 export class TimerGroup implements Timers {

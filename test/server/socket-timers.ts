@@ -1,5 +1,5 @@
 import { vi } from 'vitest';
-import type { Timers } from '../../src/server/timer-group.ts';
+import type { Timers } from '../../src/mesh/timers.ts';
 
 /** Real sockets on a machine that is busy with something else; no test waits for time itself. */
 const PATIENCE_MS = 20_000;

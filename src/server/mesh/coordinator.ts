@@ -20,7 +20,7 @@ import {
 } from '../../config/limits.ts';
 import type { WireDtype } from '../../gpu/stage-engine.ts';
 import type { PeerMessage } from '../../mesh/protocol/control.ts';
-import type { Timers } from '../timer-group.ts';
+import type { Timers } from '../../mesh/timers.ts';
 import type { Pipeline } from './pipeline.ts';
 import type { Pipelines } from './pipelines.ts';
 import type { Peer } from './registry.ts';

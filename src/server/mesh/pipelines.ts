@@ -13,10 +13,11 @@ import {
   SUSPICION_MS,
 } from '../../config/limits.ts';
 import type { PeerMessage } from '../../mesh/protocol/control.ts';
+import type { Timers } from '../../mesh/timers.ts';
 import type { Quantization } from '../../model/shard.ts';
 import type { ModelCosts } from '../../schedule/costs.ts';
 import { isWorthMoving, type Placed, place, slowestStage } from '../../schedule/placement.ts';
-import { TimerGroup, type Timers } from '../timer-group.ts';
+import { TimerGroup } from '../timer-group.ts';
 import { assignStages } from './assign-stages.ts';
 import { Pipeline } from './pipeline.ts';
 import { placementWorkers } from './placement-workers.ts';

@@ -9,8 +9,9 @@ import {
 } from '../../config/limits.ts';
 import type { WireDtype } from '../../gpu/stage-engine.ts';
 import type { PeerMessage, ServerMessage } from '../../mesh/protocol/control.ts';
+import type { Timers } from '../../mesh/timers.ts';
 import { hasPenalties, type TokenLogprobs } from '../../model/sampling.ts';
-import { TimerGroup, type Timers } from '../timer-group.ts';
+import { TimerGroup } from '../timer-group.ts';
 import type { Pipeline } from './pipeline.ts';
 import type { Peer } from './registry.ts';
 

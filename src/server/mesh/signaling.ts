@@ -20,6 +20,7 @@ import {
 } from '../../config/limits.ts';
 import { parsePeerMessage } from '../../mesh/protocol/codec.ts';
 import { CONTROL_VERSION, type PeerMessage, type ServerMessage } from '../../mesh/protocol/control.ts';
+import type { Timers } from '../../mesh/timers.ts';
 import type { HostGuard } from '../http/host-guard.ts';
 import {
   GOING_AWAY,
@@ -29,7 +30,7 @@ import {
   TRY_AGAIN_LATER,
   upgradeRefusal,
 } from '../http/web-sockets.ts';
-import { TimerGroup, type Timers } from '../timer-group.ts';
+import { TimerGroup } from '../timer-group.ts';
 import { TokenBucket } from '../token-bucket.ts';
 import type { Mesh } from './mesh.ts';
 import type { Peer } from './registry.ts';

@@ -1,6 +1,6 @@
 import { ShoalError } from '../../config/errors.ts';
 import { CAPACITY_RETRY_MS, MAX_SEQUENCES_PER_STAGE } from '../../config/limits.ts';
-import type { Timers } from '../timer-group.ts';
+import type { Timers } from '../../mesh/timers.ts';
 import type { Pipeline } from './pipeline.ts';
 
 /** A generation's place in the queue. */

@@ -7,9 +7,9 @@ import { type Clock, systemClock } from '../../backend/clock.ts';
 import type { NodePool } from '../../backend/pool/node-pool.ts';
 import { MAX_PROVIDER_MESSAGE_BYTES, MAX_PROVIDERS } from '../../config/limits.ts';
 import { PROVIDE_PATH } from '../../mesh/protocol/provide.ts';
+import type { Timers } from '../../mesh/timers.ts';
 import type { HostGuard } from '../http/host-guard.ts';
 import { GOING_AWAY, GOODBYE_MS, refuseUpgrade, upgradeRefusal } from '../http/web-sockets.ts';
-import type { Timers } from '../timer-group.ts';
 import { ProviderSession, type SessionOptions } from './session.ts';
 
 export interface ProvideSocketsOptions {

@@ -21,9 +21,11 @@ import {
   type ProviderMessage,
   type ProvidingServerMessage,
 } from '../../mesh/protocol/provide.ts';
+import { Secret } from '../../config/secret.ts';
 import { parseProviderMessage, writeProvidingServerMessage } from '../../mesh/protocol/provide-codec.ts';
+import type { Timers } from '../../mesh/timers.ts';
 import { POLICY_VIOLATION, TRY_AGAIN_LATER } from '../http/web-sockets.ts';
-import { TimerGroup, type Timers } from '../timer-group.ts';
+import { TimerGroup } from '../timer-group.ts';
 import { TokenBucket } from '../token-bucket.ts';
 import { RemoteAnswer } from './remote-answer.ts';
 import { createRemoteBackend } from './remote-backend.ts';
@@ -57,6 +59,8 @@ export class ProviderSession {
   readonly #bucket: TokenBucket;
   #phase: 'greeting' | 'checking' | 'ready' | 'closed' = 'greeting';
   #name = '';
+  /** Asked about again while it is connected: a key may be removed. */
+  #key: Secret | undefined;
   #answers = new Map<number, RemoteAnswer>();
   #lastRequest = 0;
   #offers = 0;
@@ -168,6 +172,7 @@ export class ProviderSession {
   async #greet({ name, key }: Extract<ProviderMessage, { type: 'hello' }>): Promise<void> {
     this.#phase = 'checking';
     this.#name = name;
+    this.#key = key === undefined ? undefined : new Secret(key);
     const { authorize, admit, log, id } = this.#options;
     let isAllowed = false;
     try {
@@ -180,7 +185,7 @@ export class ProviderSession {
       const sentence =
         key === undefined
           ? 'this server takes providers with one of its API keys only; give one (shoal worker: SHOAL_KEY, or --key)'
-          : 'this API key is not valid here; ask the operator for one';
+          : 'this API key is not valid here, or not for lending; ask the operator for one (shoal keys add NAME --lend)';
       this.#fatal(new ShoalError('UNAUTHORIZED', sentence));
       return;
     }
@@ -292,6 +297,13 @@ export class ProviderSession {
     this.closed(error.message);
   }
 
+  /** Ends who may lend no longer; a file that cannot be read is no reason. */
+  async #checkKey(): Promise<void> {
+    const isAllowed = await Promise.resolve(this.#options.authorize(this.#key?.reveal())).catch(() => true);
+    if (isAllowed || this.#phase !== 'ready') return;
+    this.#fatal(new ShoalError('UNAUTHORIZED', 'your key is no longer for lending here; ask the operator for one'));
+  }
+
   /** Messages, not WebSocket pings: a page sees none of those, and has to notice a server that is gone. */
   #ping(): void {
     this.#timers.after(CONTROL_PING_MS, () => {
@@ -301,6 +313,7 @@ export class ProviderSession {
         this.closed(`nothing was heard for ${Math.round(silentMs / 1_000)} s`);
         return;
       }
+      if (this.#phase === 'ready') void this.#checkKey();
       this.#send({ type: 'ping' });
       this.#ping();
     });

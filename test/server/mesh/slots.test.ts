@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { CAPACITY_RETRY_MS, MAX_SEQUENCES_PER_STAGE } from '../../../src/config/limits.ts';
+import type { Timers } from '../../../src/mesh/timers.ts';
 import { Pipeline } from '../../../src/server/mesh/pipeline.ts';
 import { Slots } from '../../../src/server/mesh/slots.ts';
-import type { Timers } from '../../../src/server/timer-group.ts';
 
 /** Tickets in the order in which they were let in. */
 function setUp() {
