@@ -1,12 +1,10 @@
 /** What every request for an answer goes through, whichever API it speaks: body, count, report, release. */
 import type { Context } from 'hono';
-import { bodyLimit } from 'hono/body-limit';
 import type { AnswerReport, Backend, RequestContext } from '../../backend/backend.ts';
-import { ShoalError } from '../../config/errors.ts';
 import { MAX_BODY_BYTES, MAX_PROXY_BODY_BYTES } from '../../config/limits.ts';
 import { generationOf } from '../access/generation.ts';
 import type { RequestsInFlight } from '../requests-in-flight.ts';
-import { checkJsonBounds } from './json-bounds.ts';
+import { readJsonBody } from './request-body.ts';
 
 export type Answering = (
   c: Context,
@@ -15,14 +13,12 @@ export type Answering = (
 
 /** The context's signal aborts when the client hangs up, and when the server ends the request. */
 export function createAnswering(backend: Backend, requests: RequestsInFlight): Answering {
-  const native = limitTo(MAX_BODY_BYTES);
-  // Images go to a proxy within the JSON.
-  const proxy = limitTo(MAX_PROXY_BODY_BYTES);
   return async (c, call) => {
     // Before the body is read, so that nobody uploads in vain; `begin` asks again.
     requests.checkTaking();
-    await (backend.provider === 'fxn' ? native : proxy)(c, async () => {});
-    const body = await jsonBody(c);
+    // Images go to a proxy within the JSON.
+    const maxBytes = backend.provider === 'fxn' ? MAX_BODY_BYTES : MAX_PROXY_BODY_BYTES;
+    const body = await readJsonBody(c, maxBytes);
     const request = requests.begin(c.req.raw.signal);
     const exchange = c.get('exchange');
     const release = exchange.hold();
@@ -39,29 +35,6 @@ export function createAnswering(backend: Backend, requests: RequestsInFlight): A
       throw error;
     }
   };
-}
-
-function limitTo(bytes: number) {
-  return bodyLimit({
-    maxSize: bytes,
-    onError: () => {
-      throw new ShoalError('BODY_TOO_LARGE', `a request body has at most ${bytes} B; send less`);
-    },
-  });
-}
-
-/** @throws INVALID_REQUEST */
-async function jsonBody(c: Context): Promise<unknown> {
-  const text = await c.req.text();
-  let body: unknown;
-  try {
-    body = JSON.parse(text);
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new ShoalError('INVALID_REQUEST', `the request body is not JSON: ${reason}`, { cause });
-  }
-  checkJsonBounds(body);
-  return body;
 }
 
 /** Calls `ended` once, when the body was read to its end, broke, or was cancelled. */
