@@ -50,9 +50,10 @@ export function createRoutedBackend({
   clock = systemClock,
   random = Math.random,
 }: RoutedOptions): Backend {
-  async function route(call: Call, body: unknown, context: RequestContext): Promise<Response> {
+  async function route(call: Call, body: unknown, given: RequestContext): Promise<Response> {
     const { data } = modelSchema.safeParse(body);
     const startMs = clock.now();
+    const context: RequestContext = { ...given, onAnswered: asWaitedFor(given, startMs) };
     const tried = new Set<PooledNode>();
     const failures: RouteFailure[] = [];
     const giveUp = (): Promise<Response> => {
@@ -86,6 +87,16 @@ export function createRoutedBackend({
       const pauseMs = ROUTE_BACKOFF_MS * 2 ** (tried.size - 1) * (0.5 + random() / 2);
       await clock.sleep(pauseMs, context.signal);
     }
+  }
+
+  /** A node knows the time of its own try; the client has waited for those before it too. */
+  function asWaitedFor({ onAnswered }: RequestContext, startMs: number) {
+    return (report: AnswerReport) => {
+      const durationMs = Math.max(report.durationMs, clock.now() - startMs);
+      const before = durationMs - report.durationMs;
+      const { timeToFirstTokenMs: firstMs } = report;
+      onAnswered?.({ ...report, durationMs, timeToFirstTokenMs: firstMs === null ? null : firstMs + before });
+    };
   }
 
   return {

@@ -234,6 +234,21 @@ describe('another node', () => {
     expect(reports).toMatchObject([{ outcome: 'stop' }]);
   });
 
+  it('is tried in the client’s time: what was waited for the first counts for the answer, not for the node', async () => {
+    const setup = await Setup.of(2);
+    const { answer, reports } = setup.send();
+    setup.clock.advance(20_000);
+    setup.nodes[0]!.last.throws(failed('DEADLINE_EXCEEDED'));
+    await settled();
+    await setup.pass(ROUTE_BACKOFF_MS);
+    setup.clock.advance(1_100);
+    setup.nodes[1]!.last.ends({ timeToFirstTokenMs: 100, durationMs: 1_100 });
+    await answer;
+    const before = 20_000 + ROUTE_BACKOFF_MS;
+    expect(reports).toMatchObject([{ timeToFirstTokenMs: before + 100, durationMs: before + 1_100 }]);
+    expect(setup.status(1)).toMatchObject({ timeToFirstTokenMs: 100, tokensPerSecond: 10 });
+  });
+
   it.each([500, 502, 503, 429, 401, 404])(
     'is tried after status %d, whose report is not the client’s',
     async (status) => {
