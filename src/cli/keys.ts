@@ -15,7 +15,7 @@ export async function keysAdd(name: string, flags: KeysAddFlags): Promise<void> 
     );
   }
   const key = newApiKey();
-  const { file, requestsPerMinute, concurrent } = flags;
+  const { file, requestsPerMinute, concurrent, lend } = flags;
   await changeKeyFile(file, (keys) => {
     if (keys.some((other) => other.name === name)) {
       throw new ShoalError(
@@ -29,6 +29,7 @@ export async function keysAdd(name: string, flags: KeysAddFlags): Promise<void> 
       created: new Date().toISOString(),
       ...(requestsPerMinute !== undefined && { requestsPerMinute }),
       ...(concurrent !== undefined && { concurrent }),
+      ...(lend !== undefined && { lend }),
     };
     return [...keys, stored];
   });
@@ -38,10 +39,11 @@ export async function keysAdd(name: string, flags: KeysAddFlags): Promise<void> 
 
 /** `shoal keys list`: names, dates and limits. @throws CONFIG_INVALID */
 export async function keysList({ file }: KeysFlags): Promise<void> {
-  for (const { name, created, requestsPerMinute, concurrent } of readKeyFile(file)) {
+  for (const { name, created, requestsPerMinute, concurrent, lend } of readKeyFile(file)) {
     const limits = [
       ...(requestsPerMinute === undefined ? [] : [`${requestsPerMinute} requests/min`]),
       ...(concurrent === undefined ? [] : [`${concurrent} at once`]),
+      ...(lend ? ['may lend'] : []),
     ];
     process.stdout.write(`${[name, created.slice(0, 10), ...limits].join('  ')}\n`);
   }

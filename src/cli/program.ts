@@ -101,6 +101,7 @@ export interface KeysFlags {
 export interface KeysAddFlags extends KeysFlags {
   readonly requestsPerMinute?: number;
   readonly concurrent?: number;
+  readonly lend?: boolean;
 }
 
 /** What the commands do; main.ts gives the real ones, tests their own. */
@@ -145,7 +146,10 @@ export function createProgram(actions: Actions): Command {
     .option('--tabs <n>', 'tabs to open', wholeNumber(1, MAX_TABS), 1)
     .option('--config <file>', 'model_backend.yaml: a proxy in it is lent whole, without a browser')
     .option('--name <name>', 'what it is called (default: tab; with a proxy, this machine’s name)')
-    .option('--key <key>', 'an API key of the server, for lending a proxy; better in SHOAL_KEY')
+    .option(
+      '--key <key>',
+      'a key of the server made with keys add --lend, for lending a proxy; better in SHOAL_KEY, for lists of processes show it',
+    )
     .option('--insecure', 'take any TLS certificate (a self-signed server)')
     .action((flags: WorkerFlags) => actions.worker(flags));
 
@@ -193,6 +197,10 @@ export function createProgram(actions: Actions): Command {
       '--concurrent <n>',
       'answers at once, instead of the server’s default',
       wholeNumber(1, MAX_CONCURRENT_PER_CLIENT),
+    )
+    .option(
+      '--lend',
+      'its holder may lend a backend too (worker, page), and so read and answer what others ask',
     )
     .action((name: string, flags: KeysAddFlags) => actions.keysAdd(name, flags));
   withKeyFile(keys.command('list'))

@@ -225,6 +225,7 @@ describe('the page’s custom mode', () => {
       name: 'lender',
       sha256: hashApiKey(key).toString('hex'),
       created: '2026-01-31T12:00:00Z',
+      lend: true,
     };
     const keyFile = join(folder, 'api_keys.json');
     writeFileSync(keyFile, JSON.stringify({ version: 1, keys: [stored] }));

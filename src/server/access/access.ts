@@ -31,9 +31,11 @@ export type RefusalReason = 'unauthorized' | 'rate' | 'concurrency';
 export const IN_PROCESS = { inProcess: true } as const;
 
 export interface Access {
-  readonly needsKey: boolean;
-  /** @returns null for a key that is not, or no longer, in the file; without a key file for every key */
-  authorize(key: string): KeyInfo | null;
+  /**
+   * Whether who presents this key may lend a backend: everyone, where there are no keys. A key for the API alone is not
+   * enough, for a lender sees other clients' prompts and writes their answers.
+   */
+  mayLend(key: string): boolean;
   /** Refuses with 401 what has no valid key, where there are keys. */
   readonly requireKey: MiddlewareHandler;
   /** Refuses with 429 what a client may not have now; counts what it has until its exchange ends. */
@@ -91,8 +93,7 @@ export function createAccess(options: AccessOptions): Access {
   };
 
   return {
-    needsKey: keys !== undefined,
-    authorize: (key) => keys?.authorize(key) ?? null,
+    mayLend: (key) => keys === undefined || keys.authorize(key)?.lend === true,
     reload: () => keys?.reload(),
 
     async requireKey(c, next) {

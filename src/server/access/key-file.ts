@@ -33,8 +33,10 @@ const keySchema = z.strictObject(
     created: z.iso.datetime('must be a date such as 2026-01-31T12:00:00Z'),
     requestsPerMinute: limit(MAX_REQUESTS_PER_MINUTE),
     concurrent: limit(MAX_CONCURRENT_PER_CLIENT),
+    /** Its holder may lend a backend, and so read what others ask. */
+    lend: z.boolean('must be true or false').optional(),
   },
-  'must have name, sha256 and created, perhaps requestsPerMinute and concurrent, and nothing else',
+  'must have name, sha256 and created, perhaps requestsPerMinute, concurrent and lend, and nothing else',
 );
 
 const fileSchema = z

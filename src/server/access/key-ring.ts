@@ -12,6 +12,8 @@ export interface KeyInfo {
   readonly requestsPerMinute?: number;
   /** Answers at once; absent: the server's default. */
   readonly concurrent?: number;
+  /** Its holder may lend a backend to the server; absent: not. */
+  readonly lend?: boolean;
 }
 
 export interface KeyRingOptions {
@@ -76,13 +78,14 @@ function fileState(file: string): string {
   return stat === undefined ? 'none' : `${stat.ino} ${stat.mtimeMs} ${stat.size}`;
 }
 
-function toEntry({ name, sha256, requestsPerMinute, concurrent }: StoredKey) {
+function toEntry({ name, sha256, requestsPerMinute, concurrent, lend }: StoredKey) {
   return {
     hash: Buffer.from(sha256, 'hex'),
     info: {
       name,
       ...(requestsPerMinute !== undefined && { requestsPerMinute }),
       ...(concurrent !== undefined && { concurrent }),
+      ...(lend !== undefined && { lend }),
     },
   };
 }

@@ -14,6 +14,7 @@ import {
   MAX_PROVIDE_BACKLOG_BYTES,
   PROVIDE_WINDOW_BYTES,
 } from '../../config/limits.ts';
+import { Secret } from '../../config/secret.ts';
 import {
   type Offer,
   PROVIDE_VERSION,
@@ -21,7 +22,6 @@ import {
   type ProviderMessage,
   type ProvidingServerMessage,
 } from '../../mesh/protocol/provide.ts';
-import { Secret } from '../../config/secret.ts';
 import { parseProviderMessage, writeProvidingServerMessage } from '../../mesh/protocol/provide-codec.ts';
 import type { Timers } from '../../mesh/timers.ts';
 import { POLICY_VIOLATION, TRY_AGAIN_LATER } from '../http/web-sockets.ts';
@@ -299,9 +299,19 @@ export class ProviderSession {
 
   /** Ends who may lend no longer; a file that cannot be read is no reason. */
   async #checkKey(): Promise<void> {
-    const isAllowed = await Promise.resolve(this.#options.authorize(this.#key?.reveal())).catch(() => true);
-    if (isAllowed || this.#phase !== 'ready') return;
-    this.#fatal(new ShoalError('UNAUTHORIZED', 'your key is no longer for lending here; ask the operator for one'));
+    try {
+      if (await this.#options.authorize(this.#key?.reveal())) return;
+    } catch (thrown) {
+      this.#options.log.error(
+        { provider: this.#options.id, err: thrown },
+        'a provider’s key could not be checked',
+      );
+      return;
+    }
+    if (this.#phase !== 'ready') return;
+    this.#fatal(
+      new ShoalError('UNAUTHORIZED', 'your key is no longer for lending here; ask the operator for one'),
+    );
   }
 
   /** Messages, not WebSocket pings: a page sees none of those, and has to notice a server that is gone. */

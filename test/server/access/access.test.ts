@@ -92,13 +92,13 @@ describe('with a key file', () => {
     expect((await app.fetch(models())).status).toBe(401);
   });
 
-  it('a removed key is refused a moment later, and others may ask by authorize()', async () => {
-    const { chat, access } = openApp({ keys: ringOf(writeKeys()), now: clock });
-    expect(access.authorize(alice)).toEqual({ name: 'alice' });
+  it('a removed key is refused a moment later, and may lend no longer', async () => {
+    const { chat, access } = openApp({ keys: ringOf(writeKeys({ alice: { lend: true } })), now: clock });
+    expect(access.mayLend(alice)).toBe(true);
     writeKeys({}, { alice: newApiKey(), bob });
     now += KEY_FILE_RECHECK_MS;
     expect((await chat(bearer(alice))).status).toBe(401);
-    expect(access.authorize(alice)).toBeNull();
+    expect(access.mayLend(alice)).toBe(false);
     expect((await chat(bearer(bob))).status).toBe(200);
   });
 

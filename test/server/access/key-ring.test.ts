@@ -111,7 +111,9 @@ describe('the key ring', () => {
   it('tells whose key it is and what it may, and knows no other', async () => {
     const alice = await add('alice', { requestsPerMinute: 5, concurrent: 2 });
     const bob = await add('bob');
+    const carol = await add('carol', { lend: true });
     const ring = openRing();
+    expect(ring.authorize(carol)).toEqual({ name: 'carol', lend: true });
     expect(ring.authorize(alice)).toEqual({ name: 'alice', requestsPerMinute: 5, concurrent: 2 });
     expect(ring.authorize(bob)).toEqual({ name: 'bob' });
     const hash = hashApiKey(bob).toString('hex');

@@ -78,17 +78,24 @@ describe('connecting', () => {
     await expect(connect({}, '/provider')).rejects.toThrow('404');
   });
 
-  it('takes whom the server’s keys name, and nobody else', async () => {
-    const key = newApiKey();
+  it('takes whom the server’s keys allow to lend, and nobody else', async () => {
+    const [key, client] = [newApiKey(), newApiKey()];
     const file = join(folder, 'api_keys.json');
-    const stored = { name: 'box', sha256: hashApiKey(key).toString('hex'), created: '2026-01-31T12:00:00Z' };
-    writeFileSync(file, JSON.stringify({ version: 1, keys: [stored] }));
+    const stored = (name: string, of: string, lend?: boolean) => ({
+      name,
+      sha256: hashApiKey(of).toString('hex'),
+      created: '2026-01-31T12:00:00Z',
+      ...(lend !== undefined && { lend }),
+    });
+    const never = newApiKey();
+    const keys = [stored('box', key, true), stored('client', client), stored('never', never, false)];
+    writeFileSync(file, JSON.stringify({ version: 1, keys }));
     await start(file);
     expect((await greet(key)).received[0]).toMatchObject({ type: 'welcome' });
-    for (const wrong of [undefined, newApiKey()]) {
-      const client = await greet(wrong);
-      expect(client.received[0]).toMatchObject({ fatal: true, error: { code: 'UNAUTHORIZED' } });
-      await until(() => client.closed === 1008);
+    for (const wrong of [undefined, newApiKey(), client, never]) {
+      const refused = await greet(wrong);
+      expect(refused.received[0]).toMatchObject({ fatal: true, error: { code: 'UNAUTHORIZED' } });
+      await until(() => refused.closed === 1008);
     }
   });
 

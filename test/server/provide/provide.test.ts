@@ -116,6 +116,26 @@ describe('joining', () => {
     });
   });
 
+  it('is sent away when its key is taken back, and does not come back', async () => {
+    let isValid = true;
+    const pair = await joined(
+      { backend: fakeBackend(() => texts()) },
+      {
+        session: { authorize: (key) => isValid && key === 'sk-right' },
+        host: { key: new Secret('sk-right') },
+      },
+    );
+    await pair.timers.advance(CONTROL_PING_MS);
+    await quiet();
+    expect(pair.nodes.size).toBe(1);
+    isValid = false;
+    await pair.timers.advance(CONTROL_PING_MS);
+    await quiet();
+    expect(pair.nodes.size).toBe(0);
+    expect(pair.states.at(-1)).toBe('refused');
+    expect(pair.errors.at(-1)).toMatchObject({ code: 'UNAUTHORIZED' });
+  });
+
   it('is tried again later where the server is full', async () => {
     let free = false;
     const pair = await joined({ backend: fakeBackend(() => texts()) }, { session: { admit: () => free } });
