@@ -3,6 +3,7 @@ import { ShoalError } from '../../config/errors.ts';
 import { MAX_UPSTREAM_EVENT_BYTES, RETRY_AFTER_SECONDS } from '../../config/limits.ts';
 import type { Upstream, UpstreamAnswer } from '../proxy/upstream.ts';
 import { bounded, parseJson } from '../proxy/upstream-error.ts';
+import { ToldByBackend } from '../told-by-backend.ts';
 import { errorSchema } from './api.ts';
 
 /** What of the request an error may be about. */
@@ -70,7 +71,8 @@ export function saidError(upstream: Upstream, status: number, said: string, aske
     );
   if (status === 400 || status === 422)
     return new ShoalError('INVALID_REQUEST', `Ollama refused the request: ${message}`);
-  return upstream.failed(status === 404 ? `has no such API: ${message}` : `failed: ${message}`);
+  if (status === 404) return upstream.failed(`has no such API: ${message}`);
+  return upstream.failed(`failed: ${message}`, { cause: new ToldByBackend(status) });
 }
 
 /** @param model Ollama's name for it */

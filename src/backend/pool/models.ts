@@ -1,15 +1,12 @@
 /** Which nodes of a pool have a model, and which models the pool has. */
 import { ShoalError } from '../../config/errors.ts';
 import { NODE_FRESH_MS, NODE_MODELS_MS, NODE_MODELS_WAIT_MS } from '../../config/limits.ts';
-import { didYouMean } from '../../config/nearest.ts';
 import type { ModelInfo } from '../backend.ts';
 import type { Clock } from '../clock.ts';
+import { modelHint } from '../model-hint.ts';
 import { unlessSilent } from '../openai/sse.ts';
 import type { NodePool } from './node-pool.ts';
 import type { PooledNode } from './pooled-node.ts';
-
-/** Of the models that are there, in the error for one that is not. */
-const MAX_NAMED_MODELS = 8;
 
 /**
  * The nodes that list `model`, with those whose list has not come yet. Where none lists it, the nodes that answer to any
@@ -79,13 +76,8 @@ function orAny(nodes: readonly PooledNode[], model: string): readonly PooledNode
   if (unknown.length > 0) return unknown;
   const known = nodes.flatMap(({ models }) => models.value ?? []).map(({ id }) => id);
   const names = [...new Set(known)];
-  const shown = names.slice(0, MAX_NAMED_MODELS).join(', ');
-  const hint =
-    didYouMean(model, names) ||
-    `; there is: ${shown}${names.length > MAX_NAMED_MODELS ? `, and ${names.length - MAX_NAMED_MODELS} more` : ''}`;
-  throw new ShoalError('MODEL_NOT_FOUND', `no model "${model.slice(0, 80)}" on any node${hint}`, {
-    param: 'model',
-  });
+  const what = `no model "${model.slice(0, 80)}" on any node${modelHint(model, names)}`;
+  throw new ShoalError('MODEL_NOT_FOUND', what, { param: 'model' });
 }
 
 function refreshOld({ models }: PooledNode): void {

@@ -90,7 +90,8 @@ export class NodePool {
 
   /** The node of `candidates` that a request goes to, with a place on it taken; undefined where none admits one. */
   begin(candidates: readonly PooledNode[]): { node: PooledNode; attempt: RoutedAttempt } | undefined {
-    const open = candidates.filter((node) => node.admits);
+    const admitting = candidates.filter((node) => node.admits);
+    const open = admitting.length > 0 ? admitting : candidates.filter((node) => node.isLastResort);
     const node =
       open.length === 1
         ? open[0]

@@ -41,6 +41,8 @@ export class PooledNode {
   /** It named none, and gets nothing while others have room. */
   #strainedUntilMs = Number.NEGATIVE_INFINITY;
   #lastError: string | null = null;
+  /** Of its last failure: `RouteFailure.isTold`. */
+  #toldFailure = false;
 
   /** @param onEnded called after each request's end */
   constructor(node: PoolNode, clock: Clock, random: () => number, onEnded: () => void) {
@@ -80,6 +82,14 @@ export class PooledNode {
     return !this.isFull && this.#breaker.admits(this.#clock.now());
   }
 
+  /**
+   * Its breaker is open, but the node says that it is ready, and told its last failure itself. One client's request that
+   * it fails at must not shut out all others where no other node is left.
+   */
+  get isLastResort(): boolean {
+    return this.isFailing && !this.isFull && this.#toldFailure && this.readiness.value?.ready === true;
+  }
+
   /** Milliseconds until it may be, as far as that is known; 0 while only its requests in flight are in the way. */
   get waitMs(): number {
     const now = this.#clock.now();
@@ -107,7 +117,7 @@ export class PooledNode {
     };
   }
 
-  /** Takes a place. Call only where `admits`. */
+  /** Takes a place. Call only where `admits` or `isLastResort`. */
   begin(): RoutedAttempt {
     const admission = this.#breaker.admit(this.#clock.now());
     this.#inFlight++;
@@ -119,8 +129,9 @@ export class PooledNode {
       verdict();
       this.#onEnded();
     };
-    const failed = (message: string) => {
+    const failed = (message: string, isTold = false) => {
       this.#lastError = message;
+      this.#toldFailure = isTold;
       this.readiness.expire();
       admission.failed(this.#clock.now(), this.#random());
     };
@@ -140,10 +151,10 @@ export class PooledNode {
           this.#speed = measured(this.#speed, report, this.#clock.now());
           succeeded();
         }),
-      failed: ({ verdict, message, retryAfterSeconds, lacksModel }) =>
+      failed: ({ verdict, message, retryAfterSeconds, lacksModel, isTold }) =>
         end(() => {
           if (lacksModel) this.models.expire();
-          if (verdict === 'failed') return failed(message);
+          if (verdict === 'failed') return failed(message, isTold);
           if (verdict === 'answered') return succeeded();
           if (verdict === 'unready' && !this.node.isReady) return failed(message);
           if (verdict === 'busy') this.#becameBusy(retryAfterSeconds);

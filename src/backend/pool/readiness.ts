@@ -31,6 +31,6 @@ async function nodeReadiness(node: PooledNode): Promise<Readiness> {
   const isLocal = node.node.backend.provider === 'fxn';
   if (isLocal || node.readiness.isOlderThan(NODE_FRESH_MS)) await node.probe();
   const said = node.readiness.value ?? { ready: false, detail: 'it did not say yet whether it is ready' };
-  if (!node.isOpen) return said;
+  if (!node.isOpen || node.isLastResort) return said;
   return { ready: false, detail: node.lastError ?? said.detail };
 }

@@ -1,6 +1,7 @@
 /** What a failed try says: about the node, about other nodes, and to the client. */
 import { type ErrorCode, ShoalError } from '../../config/errors.ts';
 import type { AnswerReport } from '../backend.ts';
+import { ToldByBackend } from '../told-by-backend.ts';
 
 export interface RouteFailure {
   /**
@@ -15,6 +16,8 @@ export interface RouteFailure {
   readonly telling: number;
   /** For the node's status. */
   readonly message: string;
+  /** A failure that the node told of itself: it runs, and the request may be at fault. */
+  readonly isTold: boolean;
   /** The node does not have the model that it listed. */
   readonly lacksModel: boolean;
   /** When the node has room again, as far as it said so. */
@@ -57,7 +60,8 @@ export function thrownFailure(thrown: unknown): RouteFailure {
   const error = ShoalError.from(thrown, 'INTERNAL');
   const { code, message, retryAfterSeconds } = error;
   const lacksModel = code === 'MODEL_NOT_FOUND';
-  const about = { message, lacksModel, retryAfterSeconds: retryAfterSeconds ?? null, outcome: error };
+  const isTold = error.cause instanceof ToldByBackend;
+  const about = { message, lacksModel, isTold, retryAfterSeconds: retryAfterSeconds ?? null, outcome: error };
   // A 503 that names a time is a full queue; taking it for a failure would shut out a node for being in demand.
   if (NODE_BUSY.has(code) || (code === 'BACKEND_UNAVAILABLE' && retryAfterSeconds !== undefined))
     return { ...about, verdict: 'busy', tryAnother: true, telling: ABOUT_LOAD };
@@ -73,7 +77,8 @@ export function responseFailure(response: Response): RouteFailure {
   const { status } = response;
   const retryAfterSeconds = secondsOf(response.headers.get('retry-after'));
   const message = `answered with status ${status}`;
-  const about = { message, lacksModel: status === 404, retryAfterSeconds, outcome: response };
+  const isTold = status === 500;
+  const about = { message, lacksModel: status === 404, isTold, retryAfterSeconds, outcome: response };
   if (status === 429 || (status === 503 && retryAfterSeconds !== null))
     return { ...about, verdict: 'busy', tryAnother: true, telling: ABOUT_LOAD };
   if (status >= 500 || status === 401 || status === 408)

@@ -1,6 +1,7 @@
 /** The errors of other people's servers, in whatever form they write them, as this API's own. */
 import type { ShoalError } from '../../config/errors.ts';
 import { MAX_UPSTREAM_ERROR_CHARS, MAX_UPSTREAM_EVENT_BYTES } from '../../config/limits.ts';
+import { ToldByBackend } from '../told-by-backend.ts';
 import { isObject } from './answer-progress.ts';
 import { renameInMessage } from './model-name.ts';
 import type { Upstream, UpstreamAnswer } from './upstream.ts';
@@ -107,7 +108,11 @@ export function refusal(
   if (status === 504 || status === 408) {
     throw upstream.failed(`ran out of time (${status})${quoted}`, { code: 'DEADLINE_EXCEEDED' });
   }
-  if (status >= 500) throw upstream.failed(`answered ${status}${quoted}; look at its log`);
+  if (status >= 500) {
+    // A 502 comes from what stands before the backend.
+    const cause = status === 502 ? undefined : new ToldByBackend(status);
+    throw upstream.failed(`answered ${status}${quoted}; look at its log`, { cause });
+  }
   if (status === 429 && error === null) {
     throw upstream.failed(`has too many requests (429)${quoted}`, {
       code: 'RATE_LIMITED',
@@ -165,7 +170,9 @@ export function statusOf({ code }: TheirError): number {
 }
 
 export function asError(upstream: Upstream, error: TheirError, names: Names): ShoalError {
-  return upstream.failed(`failed: ${bounded(upstream, error.message, names)}`);
+  return upstream.failed(`failed: ${bounded(upstream, error.message, names)}`, {
+    cause: new ToldByBackend(statusOf(error)),
+  });
 }
 
 export function parseJson(text: string): unknown {

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { AnswerReport, Backend } from '../../../src/backend/backend.ts';
 import { NodePool, type PoolNode } from '../../../src/backend/pool/node-pool.ts';
 import { createRoutedBackend } from '../../../src/backend/pool/routed.ts';
+import { ToldByBackend } from '../../../src/backend/told-by-backend.ts';
 import { type ErrorCode, ShoalError } from '../../../src/config/errors.ts';
 import {
   BREAKER_BACKOFF_MIN_MS,
@@ -515,6 +516,28 @@ describe('a node that fails', () => {
     expect(setup.status().state).toBe('failing');
     await setup.pass(1);
     expect(setup.status().state).toBe('probing');
+  });
+
+  it('is still asked where it is the last, if it says why itself: a request that it cannot do is one client’s', async () => {
+    const setup = await Setup.of(1);
+    const node = setup.nodes[0]!;
+    const told = new ShoalError('BACKEND_FAILED', 'answered 500', { cause: new ToldByBackend(500) });
+    node.answer = (call) => (JSON.stringify(call.body).includes('poison') ? call.throws(told) : call.ends());
+    for (let i = 0; i < 3 * BREAKER_FAILURES; i++) {
+      await expect(setup.send('poison').answer).rejects.toMatchObject({ code: 'BACKEND_FAILED' });
+    }
+    await settled();
+    expect(setup.status().state).toBe('failing');
+    expect(await setup.routed.readiness(new AbortController().signal)).toMatchObject({ ready: true });
+    expect((await setup.send().answer).status).toBe(200);
+    expect(setup.status().state).toBe('ready');
+    // One that says that it is not ready is left alone.
+    for (let i = 0; i < BREAKER_FAILURES; i++) await setup.send('poison').answer.catch(() => {});
+    node.ready = { ready: false, detail: 'the engine is dead' };
+    await setup.pass(NODE_PROBE_MS);
+    await setup.send('poison').answer.catch(() => {});
+    await setup.pass(0);
+    await expect(setup.send().answer).rejects.toMatchObject({ code: 'BACKEND_UNAVAILABLE' });
   });
 
   it('mid-stream is opened like one that fails before', async () => {

@@ -1,9 +1,12 @@
 import OpenAI from 'openai';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Backend } from '../../../src/backend/backend.ts';
+import { NodePool } from '../../../src/backend/pool/node-pool.ts';
+import { createRoutedBackend } from '../../../src/backend/pool/routed.ts';
 import { createCustomBackend } from '../../../src/backend/proxy/custom.ts';
 import type { OpenAiProxyConfig } from '../../../src/backend/proxy/openai-proxy.ts';
 import {
+  BREAKER_FAILURES,
   MAX_UPSTREAM_BODY_BYTES,
   MAX_UPSTREAM_EVENT_BYTES,
   UPSTREAM_ANSWER_MS,
@@ -529,6 +532,39 @@ describe('failures', () => {
       for await (const _ of stream);
     }).rejects.toThrow(/shutting down/);
     await vi.waitFor(() => expect(upstream.hangUps).toBe(1));
+  });
+});
+
+describe('one client’s failures', () => {
+  it.each([
+    ['its status', json({ error: { message: 'shape mismatch' } }, 500)],
+    ['its first event', streams([event({ error: { message: 'shape mismatch', code: 500 } })])],
+  ])('do not shut out the others where the only backend tells of them by %s', async (_, poisoned) => {
+    const proxied = backend;
+    const pool = new NodePool();
+    pool.add({ id: 'only', name: 'only', backend: proxied, maxConcurrent: 8, anyModel: false });
+    backend = createRoutedBackend({ pool, provider: 'custom' });
+    upstream.handler = (response, received) => {
+      if (received.path === '/v1/models') return json({ data: [{ id: 'mine' }] })(response, received);
+      if ('poison' in received.body) return poisoned(response, received);
+      return json(ANSWER)(response, received);
+    };
+    const poison = { poison: true, stream: true };
+    for (let i = 0; i <= BREAKER_FAILURES; i++) {
+      await expect(chat(poison)).rejects.toMatchObject({ status: 502, code: 'backend_failed' });
+    }
+    expect((await chat()).choices[0]!.message.content).toBe('Hello');
+    await pool.close();
+  });
+
+  it('do, where no answer comes or a gateway answers for it', async () => {
+    const pool = new NodePool();
+    pool.add({ id: 'only', name: 'only', backend, maxConcurrent: 8, anyModel: false });
+    backend = createRoutedBackend({ pool, provider: 'custom' });
+    upstream.handler = json({ error: { message: 'Bad Gateway' } }, 502);
+    for (let i = 0; i < BREAKER_FAILURES; i++) await expect(chat()).rejects.toMatchObject({ status: 502 });
+    await expect(chat()).rejects.toMatchObject({ status: 503, code: 'backend_unavailable' });
+    await pool.close();
   });
 });
 
