@@ -15,6 +15,17 @@ function editDistance(a: string, b: string): number {
 /** Longer names are typed by programs, not by people: no suggestion is worth their cost. */
 const MAX_COMPARED_CHARS = 64;
 
+/** Names that are looked through at most; they may be others', thousands of them, and each costs microseconds. */
+const MAX_COMPARED = 1_000;
+
+function* comparable(candidates: Iterable<string>): Generator<string> {
+  let left = MAX_COMPARED;
+  for (const candidate of candidates) {
+    if (left-- === 0) return;
+    if (candidate.length <= MAX_COMPARED_CHARS) yield candidate;
+  }
+}
+
 const plain = (name: string) => name.toLowerCase().replaceAll(/[-_\s]/g, '');
 
 /**
@@ -25,7 +36,7 @@ export function nearest(name: string, candidates: Iterable<string>): string | un
   if (name.length > MAX_COMPARED_CHARS) return undefined;
   let best: string | undefined;
   let bestDistance = Math.max(1, Math.floor(name.length / 3)) + 1;
-  for (const candidate of candidates) {
+  for (const candidate of comparable(candidates)) {
     const distance = editDistance(plain(name), plain(candidate));
     if (distance < bestDistance) {
       best = candidate;
@@ -42,7 +53,7 @@ const FEW = 3;
 export function nearestFew(name: string, candidates: Iterable<string>): string[] {
   if (name.length > MAX_COMPARED_CHARS) return [];
   const family = familyOf(name);
-  return [...candidates]
+  return [...comparable(candidates)]
     .map((candidate) => ({ candidate, distance: editDistance(plain(name), plain(candidate)) }))
     .filter(
       ({ candidate, distance }) =>

@@ -1,6 +1,7 @@
 /** The OpenAI-compatible API, whatever backend stands behind it. */
 import { Hono } from 'hono';
 import type { Backend, ModelInfo } from '../../backend/backend.ts';
+import { modelHint } from '../../backend/model-hint.ts';
 import { ShoalError } from '../../config/errors.ts';
 import type { Answering } from './answering.ts';
 
@@ -19,10 +20,9 @@ export function openAiRoutes(backend: Backend, answering: Answering): Hono {
     const models = await backend.models(c.req.raw.signal);
     const model = models.find((candidate) => candidate.id === id);
     if (model === undefined) {
-      const known = models.map((candidate) => candidate.id).join(', ');
-      throw new ShoalError('MODEL_NOT_FOUND', `no model "${id.slice(0, 80)}" here; there is: ${known}`, {
-        param: 'model',
-      });
+      const known = models.map((candidate) => candidate.id);
+      const what = `no model "${id.slice(0, 80)}" here${modelHint(id, known)}`;
+      throw new ShoalError('MODEL_NOT_FOUND', what, { param: 'model' });
     }
     return c.json(modelObject(model));
   });
