@@ -34,7 +34,7 @@ export interface RequestContext {
 export interface AnswerReport {
   readonly model: string;
   readonly outcome: 'stop' | 'length' | 'other' | 'error' | 'aborted';
-  /** Of the backend's own count (`usage`); null where it did not say. */
+  /** Of the backend's own count (`usage`), of answers that broke off too; null where it did not say. */
   readonly promptTokens: number | null;
   readonly completionTokens: number | null;
   /** From the request's arrival at the backend; null where no token came. */

@@ -2,11 +2,12 @@ import { ShoalError } from '../../config/errors.ts';
 import type { AnswerReport, RequestContext } from '../backend.ts';
 import type { ChoicePiece } from '../choices.ts';
 import type { Clock } from '../clock.ts';
-import type { GenerationReport } from './generation.ts';
+import type { GenerationCounts, GenerationReport, GenerationPiece } from './generation.ts';
 import type { Usage } from './openai-answer.ts';
 
 /** What the choices of one answer come to. */
 export class AnswerTally {
+  readonly counts: GenerationCounts = { started: 0, tokens: 0, restarts: 0 };
   readonly #reports: (GenerationReport | undefined)[];
   /** By prompt, each of which is counted once. */
   readonly #promptTokens: number;
@@ -17,7 +18,7 @@ export class AnswerTally {
     this.#promptTokens = promptTokens;
   }
 
-  finished({ index, piece }: ChoicePiece): void {
+  finished({ index, piece }: ChoicePiece<GenerationPiece>): void {
     if (piece.type !== 'finished') return;
     this.#reports[index] = piece.report;
     if (piece.reason === 'length') this.#hitLength = true;
@@ -63,12 +64,12 @@ export class AnswerTally {
  * aborted.
  */
 export async function* reported(
-  pieces: AsyncGenerator<ChoicePiece>,
+  pieces: AsyncGenerator<ChoicePiece<GenerationPiece>>,
   tally: AnswerTally,
   model: string,
   clock: Clock,
   onAnswered: RequestContext['onAnswered'],
-): AsyncGenerator<ChoicePiece> {
+): AsyncGenerator<ChoicePiece<GenerationPiece>> {
   const startMs = clock.now();
   let outcome: AnswerReport['outcome'] = 'aborted';
   let firstMs: number | null = null;
@@ -84,16 +85,17 @@ export async function* reported(
     outcome = ShoalError.from(thrown).code === 'ABORTED' ? 'aborted' : 'error';
     throw thrown;
   } finally {
-    const isKnown = outcome === 'stop' || outcome === 'length';
-    const usage = tally.usage();
+    const { started, tokens, restarts } = tally.counts;
+    const { promptTokens } = tally.usage();
     onAnswered?.({
       model,
       outcome,
-      promptTokens: usage.promptTokens,
-      completionTokens: isKnown ? usage.completionTokens : null,
+      // A prompt that no pipeline took was not computed.
+      promptTokens: started === 0 ? null : promptTokens,
+      completionTokens: started === 0 ? null : tokens,
       timeToFirstTokenMs: tally.isComplete ? tally.combined().timeToFirstTokenMs : firstMs,
       durationMs: clock.now() - startMs,
-      ...(tally.isComplete && { restarts: tally.combined().restarts }),
+      restarts,
     });
   }
 }

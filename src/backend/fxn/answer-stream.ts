@@ -6,12 +6,12 @@ import type { Clock } from '../clock.ts';
 import { openAiErrorBody } from '../openai/error.ts';
 import { SSE_DONE, SSE_HEADERS, sseBody, sseData, unlessSilent } from '../openai/sse.ts';
 import type { AnswerTally } from './answer-report.ts';
-import type { FinishReason } from './generation.ts';
+import type { FinishReason, GenerationPiece } from './generation.ts';
 import { type AnswerShape, shoalOf, usageOf } from './openai-answer.ts';
 import type { TextToken } from './token-alignment.ts';
 
 export async function wholeAnswer(
-  pieces: AsyncIterable<ChoicePiece>,
+  pieces: AsyncIterable<ChoicePiece<GenerationPiece>>,
   shape: AnswerShape,
   tally: AnswerTally,
   options: { readonly choices: number; readonly withLogprobs: boolean },
@@ -38,7 +38,7 @@ export async function wholeAnswer(
 
 /** @throws what fails within STREAM_COMMIT_MS, so that a client without a pipeline sees a status, not a stream */
 export async function streamedAnswer(
-  pieces: AsyncGenerator<ChoicePiece>,
+  pieces: AsyncGenerator<ChoicePiece<GenerationPiece>>,
   shape: AnswerShape,
   tally: AnswerTally,
   options: { readonly includeUsage: boolean; readonly clock: Clock; readonly hangUp: () => void },
@@ -64,7 +64,7 @@ async function* resume<T>(first: Promise<IteratorResult<T>>, rest: AsyncGenerato
 }
 
 async function* chunks(
-  pieces: AsyncIterable<ChoicePiece>,
+  pieces: AsyncIterable<ChoicePiece<GenerationPiece>>,
   shape: AnswerShape,
   tally: AnswerTally,
   includeUsage: boolean,

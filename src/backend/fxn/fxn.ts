@@ -14,7 +14,7 @@ import {
 import { AnswerTally, reported } from './answer-report.ts';
 import { streamedAnswer, wholeAnswer } from './answer-stream.ts';
 import { continuationDecoder } from './continuation-decoder.ts';
-import { type GenerationParts, generateText } from './generation.ts';
+import { type GenerationCounts, type GenerationParts, generateText } from './generation.ts';
 import type { TokenGenerator } from './generator.ts';
 import { type AnswerShape, chatAnswer, completionAnswer } from './openai-answer.ts';
 import { chatPrompt, completionPrompt } from './prompt.ts';
@@ -62,11 +62,11 @@ export function createFxnBackend({
     const { request, prompts, shape } = job;
     const hangUp = new AbortController();
     const ended = AbortSignal.any([signal, closing.signal, hangUp.signal]);
-    const choices = prompts.flatMap((prompt) => generations(job, prompt, ended));
     const tally = new AnswerTally(
-      choices.length,
+      prompts.length * request.n,
       prompts.reduce((sum, prompt) => sum + prompt.length, 0),
     );
+    const choices = prompts.flatMap((prompt) => generations(job, prompt, tally.counts, ended));
     const merged = mergedChoices(choices, () => hangUp.abort());
     const pieces = reported(merged, tally, model.id, clock, onAnswered);
     if (!request.stream) {
@@ -77,7 +77,7 @@ export function createFxnBackend({
     return streamedAnswer(pieces, shape, tally, { includeUsage, clock, hangUp: () => hangUp.abort() });
   }
 
-  function generations(job: Job, prompt: readonly number[], signal: AbortSignal) {
+  function generations(job: Job, prompt: readonly number[], counts: GenerationCounts, signal: AbortSignal) {
     const { request, maxTokens = Number.POSITIVE_INFINITY, topLogprobs } = job;
     const { contextLength, vocab } = model.spec;
     const sampling = requestSampling(request, model, randomSeed);
@@ -97,6 +97,7 @@ export function createFxnBackend({
           stop: new StopStrings(request.stop),
           tokenBytes,
           clock,
+          counts,
         },
         signal,
       ),

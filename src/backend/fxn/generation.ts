@@ -28,6 +28,14 @@ export type GenerationPiece =
   | { readonly type: 'text'; readonly text: string; readonly tokens: readonly TextToken[] | null }
   | { readonly type: 'finished'; readonly reason: FinishReason; readonly report: GenerationReport };
 
+/** What was done so far for all choices of an answer; the only account of one that breaks off. */
+export interface GenerationCounts {
+  /** Generations that a pipeline took. */
+  started: number;
+  tokens: number;
+  restarts: number;
+}
+
 export interface GenerationParts {
   readonly generator: TokenGenerator;
   readonly request: GenerateRequest;
@@ -35,6 +43,8 @@ export interface GenerationParts {
   readonly stop: StopStrings;
   readonly tokenBytes: TokenBytes;
   readonly clock: Clock;
+  /** Counted up. */
+  readonly counts: GenerationCounts;
 }
 
 /**
@@ -47,7 +57,7 @@ export async function* generateText(
   parts: GenerationParts,
   signal: AbortSignal,
 ): AsyncGenerator<GenerationPiece> {
-  const { generator, request, decoder, stop, clock } = parts;
+  const { generator, request, decoder, stop, clock, counts } = parts;
   const times = new TokenTimes(clock);
   const aligned = request.topLogprobs === undefined ? null : alignmentBy(parts.tokenBytes);
   let stages: readonly ServingStage[] = [];
@@ -58,12 +68,15 @@ export async function* generateText(
   for await (const event of generator.generate(request, signal)) {
     if (!started) {
       started = true;
+      counts.started++;
       yield { type: 'started' };
     }
     if (event.type === 'pipeline') {
+      counts.restarts += event.restarts - restarts;
       ({ stages, restarts } = event);
     } else if (event.type === 'token') {
       times.token();
+      counts.tokens++;
       if (request.eosTokenIds.includes(event.id)) continue;
       const decoded = decoder.push(event.id);
       if (event.logprobs !== undefined) aligned?.decoded(event.id, event.logprobs, decoded);

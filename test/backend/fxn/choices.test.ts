@@ -198,7 +198,7 @@ describe('what is reported of an answer', () => {
       throw new ShoalError('PIPELINE_LOST', 'gone');
     };
     await expect(call({})).rejects.toMatchObject({ code: 'PIPELINE_LOST' });
-    expect(reports).toMatchObject([{ outcome: 'error', completionTokens: null }]);
+    expect(reports).toMatchObject([{ outcome: 'error', completionTokens: 3 }]);
 
     generator.script = stallsAfter('Hel');
     const reader = (await call({ stream: true })).body!.getReader();

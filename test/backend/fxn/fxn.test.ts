@@ -1,6 +1,6 @@
 import OpenAI from 'openai';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { Backend } from '../../../src/backend/backend.ts';
+import type { AnswerReport, Backend } from '../../../src/backend/backend.ts';
 import { createFxnBackend } from '../../../src/backend/fxn/fxn.ts';
 import { ShoalError } from '../../../src/config/errors.ts';
 import { type ApiServer, serveApi } from '../../support/api-server.ts';
@@ -358,6 +358,58 @@ describe('streaming', () => {
     expect(error).toMatchObject({
       message: expect.stringContaining('restarted 8 times'),
       code: 'pipeline_lost',
+    });
+  });
+});
+
+describe('what is reported', () => {
+  const reportsOf = async (read: (answer: Response) => Promise<unknown>, extra: object = {}) => {
+    const reports: AnswerReport[] = [];
+    const { signal } = new AbortController();
+    const context = { signal, onAnswered: (report: AnswerReport) => reports.push(report) };
+    try {
+      await read(await backend.chatCompletions({ model: 'fake', messages, stream: true, ...extra }, context));
+    } catch {
+      // Told in the report.
+    }
+    await vi.waitFor(() => expect(reports).toHaveLength(1));
+    return reports[0]!;
+  };
+
+  it('counts the tokens of an answer that a client left, or that failed, with its restarts', async () => {
+    const prompt = (await chat()).usage!.prompt_tokens;
+    generator.script = stallsAfter('Hel');
+    const left = await reportsOf(async ({ body }) => {
+      const reader = body!.getReader();
+      for (let chunk = 0; chunk < 4; chunk++) await reader.read();
+      await reader.cancel();
+    });
+    expect(left).toMatchObject({
+      outcome: 'aborted',
+      promptTokens: prompt,
+      completionTokens: 3,
+      restarts: 0,
+    });
+    generator.script = async function* () {
+      yield { type: 'pipeline', stages: STAGES, restarts: 0 };
+      yield { type: 'token', id: bytes('H')[0]! };
+      yield { type: 'pipeline', stages: STAGES, restarts: 2 };
+      throw new ShoalError('PIPELINE_LOST', 'restarted too often');
+    };
+    const lost = await reportsOf((answer) => answer.text());
+    expect(lost).toMatchObject({ outcome: 'error', promptTokens: prompt, completionTokens: 1, restarts: 2 });
+  });
+
+  it('counts no prompt that no pipeline took, and every choice', async () => {
+    expect(await reportsOf((answer) => answer.text(), { n: 2 })).toMatchObject({
+      outcome: 'stop',
+      completionTokens: 26,
+    });
+    generator.script = fails(new ShoalError('NO_PIPELINE', 'no workers'));
+    expect(await reportsOf((answer) => answer.text())).toMatchObject({
+      outcome: 'error',
+      promptTokens: null,
+      completionTokens: null,
     });
   });
 });
