@@ -1,7 +1,5 @@
-import type { GenerationPiece } from './fxn/generation.ts';
-
 /** A piece of one of several choices. */
-export interface ChoicePiece<Piece = GenerationPiece> {
+export interface ChoicePiece<Piece> {
   readonly index: number;
   readonly piece: Piece;
 }

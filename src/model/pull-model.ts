@@ -11,8 +11,9 @@ import { readJsonFile } from './directory-files.ts';
 import { specFromHfConfig } from './hf-config.ts';
 import type { HubClient, HubFile } from './hub-client.ts';
 import { withPullLock } from './pull-lock.ts';
-import { downloadRange, type Sleep, sleepWithTimer } from './range-download.ts';
+import { downloadRange } from './range-download.ts';
 import { parseSafetensorsIndex } from './safetensors-index.ts';
+import { type Sleep, sleepWithTimer } from './sleep.ts';
 
 const WEIGHTS = 'model.safetensors';
 const WEIGHTS_INDEX = 'model.safetensors.index.json';

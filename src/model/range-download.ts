@@ -6,11 +6,9 @@ import {
   MAX_DOWNLOAD_ATTEMPTS,
   MAX_RANGE_BYTES,
 } from '../config/limits.ts';
+import type { Sleep } from './sleep.ts';
 
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
-
-/** Resolves after `ms`, or at once when `signal` aborts. */
-export type Sleep = (ms: number, signal: AbortSignal) => Promise<void>;
 
 export interface RangeDownloadOptions {
   readonly fetch: Fetch;
@@ -184,15 +182,3 @@ function failure(url: string, error: unknown, attempts: number): ShoalError {
 function shownUrl(url: string): string {
   return url.split(/[?#]/, 1)[0] ?? '';
 }
-
-export const sleepWithTimer: Sleep = (ms, signal) =>
-  new Promise((done) => {
-    if (signal.aborted) return done();
-    const finish = () => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', finish);
-      done();
-    };
-    const timer = setTimeout(finish, ms);
-    signal.addEventListener('abort', finish);
-  });

@@ -3,8 +3,9 @@ import { ShoalError } from '../config/errors.ts';
 import { MAX_TENSOR_BYTES } from '../config/limits.ts';
 import { isPlainFileName } from './file-name.ts';
 import type { LoadedTensor, TensorEntry, WeightManifest } from './manifest.ts';
-import { downloadRange, type Fetch, type Sleep, sleepWithTimer } from './range-download.ts';
+import { downloadRange, type Fetch } from './range-download.ts';
 import { type FileRun, type PlannedTensor, planRuns } from './range-plan.ts';
+import { type Sleep, sleepWithTimer } from './sleep.ts';
 import type { TensorCache } from './tensor-cache.ts';
 import { tensorFileBytes } from './tensors.ts';
 

@@ -2,7 +2,7 @@ import { ShoalError } from '../../config/errors.ts';
 import type { AnswerReport, RequestContext } from '../backend.ts';
 import type { ChoicePiece } from '../choices.ts';
 import type { Clock } from '../clock.ts';
-import type { GenerationCounts, GenerationReport, GenerationPiece } from './generation.ts';
+import type { GenerationCounts, GenerationPiece, GenerationReport } from './generation.ts';
 import type { Usage } from './openai-answer.ts';
 
 /** What the choices of one answer come to. */
