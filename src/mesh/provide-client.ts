@@ -3,55 +3,36 @@ import { CONTROL_DEAD_MS } from '../config/limits.ts';
 import type { Secret } from '../config/secret.ts';
 import { PROVIDE_VERSION, type ProviderMessage, type ProvidingServerMessage } from './protocol/provide.ts';
 import { parseProvidingServerMessage, writeProviderMessage } from './protocol/provide-codec.ts';
-import { ReconnectingSocket, type WebSocketLike } from './reconnecting-socket.ts';
-import { StateMachine, type TransitionTable } from './state.ts';
-import type { Timers } from './timers.ts';
-
-/** `refused`: another version, or a key that does not count; final. */
-export type ProvideState = 'idle' | 'connecting' | 'greeting' | 'ready' | 'waiting' | 'refused' | 'closed';
-
-const TRANSITIONS: TransitionTable<ProvideState> = {
-  idle: ['connecting', 'closed'],
-  connecting: ['greeting', 'waiting', 'closed'],
-  greeting: ['ready', 'waiting', 'refused', 'closed'],
-  ready: ['waiting', 'refused', 'closed'],
-  waiting: ['connecting', 'closed'],
-  refused: ['closed'],
-  closed: [],
-};
+import { ReconnectingSocket } from './reconnecting-socket.ts';
+import { CONNECTION_TRANSITIONS, type ConnectionOptions, type ConnectionState } from './server-connection.ts';
+import { StateMachine } from './state.ts';
 
 const FINAL_CODES = new Set(['PROTOCOL_VERSION', 'UNAUTHORIZED', 'FORBIDDEN']);
 
 export type ServerRequest = Extract<ProvidingServerMessage, { type: 'request' | 'cancel' | 'credit' }>;
 
-export interface ProvideClientOptions {
-  /** `wss://host/provide` */
-  readonly url: string;
-  /** Shown to people. */
-  readonly name: string;
+export interface ProvideClientOptions extends ConnectionOptions {
   /** An API key of the server, where it wants one. */
   readonly key?: Secret;
-  readonly openSocket: (url: string) => WebSocketLike;
-  readonly timers: Timers;
-  /** Uniform in [0, 1), for the back-off. */
-  readonly random: () => number;
-  readonly onState: (state: ProvideState) => void;
   readonly onRequest: (message: ServerRequest) => void;
-  /** Why the connection ended, or a message was refused. */
-  readonly onError: (error: ShoalError) => void;
 }
 
 /** A provider's WebSocket to the server: versioned handshake, parsed messages, liveness, reconnection. */
 export class ProvideClient {
   private readonly options: ProvideClientOptions;
-  private readonly machine: StateMachine<ProvideState>;
+  private readonly machine: StateMachine<ConnectionState>;
   private readonly socket: ReconnectingSocket;
   private heardAtMs = 0;
   private stopWatching: () => void = () => {};
 
   constructor(options: ProvideClientOptions) {
     this.options = options;
-    this.machine = new StateMachine<ProvideState>('provider', 'idle', TRANSITIONS, options.onState);
+    this.machine = new StateMachine<ConnectionState>(
+      'provider',
+      'idle',
+      CONNECTION_TRANSITIONS,
+      options.onState,
+    );
     this.socket = new ReconnectingSocket({
       ...options,
       onConnecting: () => {
@@ -69,7 +50,7 @@ export class ProvideClient {
     });
   }
 
-  get state(): ProvideState {
+  get state(): ConnectionState {
     return this.machine.state;
   }
 

@@ -2,41 +2,17 @@ import { ShoalError } from '../config/errors.ts';
 import { MAX_CONTROL_BACKLOG_BYTES, MAX_OUTBOX_MESSAGES } from '../config/limits.ts';
 import { parseServerMessage, writeMessage } from './protocol/codec.ts';
 import { CONTROL_VERSION, type PeerMessage, type ServerMessage } from './protocol/control.ts';
-import { ReconnectingSocket, type WebSocketLike } from './reconnecting-socket.ts';
-import { StateMachine, type TransitionTable } from './state.ts';
-import type { Timers } from './timers.ts';
-
-/** `greeting`: the socket is open and `hello` was sent. `refused`: the server speaks another version; final. */
-export type SignalingState = 'idle' | 'connecting' | 'greeting' | 'ready' | 'waiting' | 'refused' | 'closed';
-
-const TRANSITIONS: TransitionTable<SignalingState> = {
-  idle: ['connecting', 'closed'],
-  connecting: ['greeting', 'waiting', 'closed'],
-  greeting: ['ready', 'waiting', 'refused', 'closed'],
-  ready: ['waiting', 'refused', 'closed'],
-  waiting: ['connecting', 'closed'],
-  refused: ['closed'],
-  closed: [],
-};
+import { ReconnectingSocket } from './reconnecting-socket.ts';
+import { CONNECTION_TRANSITIONS, type ConnectionOptions, type ConnectionState } from './server-connection.ts';
+import { StateMachine } from './state.ts';
 
 export type Welcome = Extract<ServerMessage, { type: 'welcome' }>;
 
-export interface SignalingClientOptions {
-  /** `wss://host/signal` */
-  readonly url: string;
-  /** Shown to people. */
-  readonly name: string;
-  readonly openSocket: (url: string) => WebSocketLike;
-  readonly timers: Timers;
-  /** Uniform in [0, 1), for the back-off. */
-  readonly random: () => number;
-  readonly onState: (state: SignalingState) => void;
+export interface SignalingClientOptions extends ConnectionOptions {
   /** At every (re)connection; the id is a new one each time. A contributor sends `join` from here. */
   readonly onWelcome: (welcome: Welcome) => void;
   /** Everything else, parsed, in order. */
   readonly onMessage: (message: Exclude<ServerMessage, Welcome>) => void;
-  /** Why the connection ended, or a message was refused. */
-  readonly onError: (error: ShoalError) => void;
 }
 
 /**
@@ -45,13 +21,18 @@ export interface SignalingClientOptions {
  */
 export class SignalingClient {
   private readonly options: SignalingClientOptions;
-  private readonly machine: StateMachine<SignalingState>;
+  private readonly machine: StateMachine<ConnectionState>;
   private readonly socket: ReconnectingSocket;
   private readonly outbox: string[] = [];
 
   constructor(options: SignalingClientOptions) {
     this.options = options;
-    this.machine = new StateMachine<SignalingState>('signaling', 'idle', TRANSITIONS, options.onState);
+    this.machine = new StateMachine<ConnectionState>(
+      'signaling',
+      'idle',
+      CONNECTION_TRANSITIONS,
+      options.onState,
+    );
     this.socket = new ReconnectingSocket({
       ...options,
       onConnecting: () => this.machine.to('connecting'),
@@ -67,7 +48,7 @@ export class SignalingClient {
     });
   }
 
-  get state(): SignalingState {
+  get state(): ConnectionState {
     return this.machine.state;
   }
 

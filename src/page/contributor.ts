@@ -2,7 +2,8 @@ import { ShoalError } from '../config/errors.ts';
 import { LINK_LINGER_MS } from '../config/limits.ts';
 import { PeerConnector } from '../mesh/peer-connector.ts';
 import type { Capability, PeerMessage, ServerMessage } from '../mesh/protocol/control.ts';
-import { SignalingClient, type SignalingState, type Welcome } from '../mesh/signaling-client.ts';
+import type { ConnectionState } from '../mesh/server-connection.ts';
+import { SignalingClient, type Welcome } from '../mesh/signaling-client.ts';
 import { layersText } from '../model/shard.ts';
 import { neighboursOf } from '../worker/neighbours.ts';
 import type { WorkerEvent } from '../worker/worker-api.ts';
@@ -159,7 +160,7 @@ export class Contributor implements ContributorHandle {
     this.#signaling.connect();
   }
 
-  #signalingChanged(state: SignalingState): void {
+  #signalingChanged(state: ConnectionState): void {
     const connected = state === 'ready';
     if (connected === this.#state.connected) return;
     this.#set({ connected });

@@ -9,11 +9,9 @@ import {
   PROVIDE_RETRY_MS,
   RETRY_AFTER_SECONDS,
 } from '../config/limits.ts';
-import type { Secret } from '../config/secret.ts';
 import type { AnswerEnd, Offer, ProvideRequest } from '../mesh/protocol/provide.ts';
-import { ProvideClient, type ProvideState, type ServerRequest } from '../mesh/provide-client.ts';
-import type { WebSocketLike } from '../mesh/reconnecting-socket.ts';
-import type { Timers } from '../mesh/timers.ts';
+import { ProvideClient, type ProvideClientOptions, type ServerRequest } from '../mesh/provide-client.ts';
+import type { ConnectionState } from '../mesh/server-connection.ts';
 import { Credit, sendBody } from './provided-answer.ts';
 
 /** What is lent. */
@@ -27,22 +25,11 @@ export interface Lent {
   readonly hidden: readonly string[];
 }
 
-export interface ProviderHostOptions {
+export interface ProviderHostOptions extends Omit<ProvideClientOptions, 'url' | 'onRequest'> {
   /** Origin of the server, e.g. `http://localhost:8787`. */
   readonly serverUrl: string;
-  /** Shown to people. */
-  readonly name: string;
-  /** An API key of the server, where it wants one. */
-  readonly key?: Secret;
-  readonly openSocket: (url: string) => WebSocketLike;
-  readonly timers: Timers;
-  /** Uniform in [0, 1). */
-  readonly random: () => number;
-  readonly onState: (state: ProvideState) => void;
   /** The models that the server was told, or why nothing can be lent now; after every change. */
   readonly onOffer: (offer: { readonly models: readonly string[] } | { readonly error: ShoalError }) => void;
-  /** Why the connection ended, or a message was refused. */
-  readonly onError: (error: ShoalError) => void;
   /** After every request's begin and end. */
   readonly onRequests?: (counts: { readonly inFlight: number; readonly answered: number }) => void;
 }
@@ -87,7 +74,7 @@ export class ProviderHost {
     void this.#refresh();
   }
 
-  get state(): ProvideState {
+  get state(): ConnectionState {
     return this.#client.state;
   }
 
@@ -125,7 +112,7 @@ export class ProviderHost {
     await this.#lent.backend.close();
   }
 
-  #stateChanged(state: ProvideState): void {
+  #stateChanged(state: ConnectionState): void {
     if (state !== 'ready') {
       this.#told = '';
       this.#abortAll('the server is gone');
