@@ -1,15 +1,17 @@
-/** What every WebSocket of the server checks before the handshake. CORS does not cover WebSockets. */
+/** What all WebSocket servers here share: the check before the handshake (CORS does not cover WebSockets), and the goodbye. */
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { WebSocketServer } from 'ws';
+import type { Timers } from '../../mesh/timers.ts';
 import type { HostGuard } from './host-guard.ts';
 
 /** WebSocket close codes (RFC 6455 §7.4.1). */
-export const GOING_AWAY = 1001;
+const GOING_AWAY = 1001;
 export const POLICY_VIOLATION = 1008;
 export const TRY_AGAIN_LATER = 1013;
 
 /** Who does not answer the close by then is cut off. */
-export const GOODBYE_MS = 500;
+const GOODBYE_MS = 500;
 
 /** @returns the HTTP status line to refuse with, or null */
 export function upgradeRefusal(
@@ -25,4 +27,15 @@ export function upgradeRefusal(
 
 export function refuseUpgrade(socket: Duplex, status: string): void {
   socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+}
+
+/** Says goodbye to everyone; resolves when all sockets are closed. */
+export async function closeWebSockets(sockets: WebSocketServer, timers: Timers): Promise<void> {
+  const closed = new Promise<void>((resolve) => sockets.close(() => resolve()));
+  for (const socket of sockets.clients) socket.close(GOING_AWAY, 'the server is shutting down');
+  const cancel = timers.after(GOODBYE_MS, () => {
+    for (const socket of sockets.clients) socket.terminate();
+  });
+  await closed;
+  cancel();
 }

@@ -23,8 +23,7 @@ import { CONTROL_VERSION, type PeerMessage, type ServerMessage } from '../../mes
 import type { Timers } from '../../mesh/timers.ts';
 import type { HostGuard } from '../http/host-guard.ts';
 import {
-  GOING_AWAY,
-  GOODBYE_MS,
+  closeWebSockets,
   POLICY_VIOLATION,
   refuseUpgrade,
   TRY_AGAIN_LATER,
@@ -76,14 +75,8 @@ export class Signaling {
   }
 
   /** Says goodbye to everyone; resolves when all sockets are closed. */
-  async close(): Promise<void> {
-    const closed = new Promise<void>((resolve) => this.#sockets.close(() => resolve()));
-    for (const socket of this.#sockets.clients) socket.close(GOING_AWAY, 'the server is shutting down');
-    const cancel = this.#options.timers.after(GOODBYE_MS, () => {
-      for (const socket of this.#sockets.clients) socket.terminate();
-    });
-    await closed;
-    cancel();
+  close(): Promise<void> {
+    return closeWebSockets(this.#sockets, this.#options.timers);
   }
 
   #refusal(request: IncomingMessage): string | null {

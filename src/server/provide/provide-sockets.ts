@@ -9,7 +9,7 @@ import { MAX_PROVIDER_MESSAGE_BYTES, MAX_PROVIDERS } from '../../config/limits.t
 import { PROVIDE_PATH } from '../../mesh/protocol/provide.ts';
 import type { Timers } from '../../mesh/timers.ts';
 import type { HostGuard } from '../http/host-guard.ts';
-import { GOING_AWAY, GOODBYE_MS, refuseUpgrade, upgradeRefusal } from '../http/web-sockets.ts';
+import { closeWebSockets, refuseUpgrade, upgradeRefusal } from '../http/web-sockets.ts';
 import { ProviderSession, type SessionOptions } from './session.ts';
 
 export interface ProvideSocketsOptions {
@@ -57,14 +57,8 @@ export class ProvideSockets {
   }
 
   /** Says goodbye to everyone; resolves when all sockets are closed. */
-  async close(): Promise<void> {
-    const closed = new Promise<void>((resolve) => this.#sockets.close(() => resolve()));
-    for (const socket of this.#sockets.clients) socket.close(GOING_AWAY, 'the server is shutting down');
-    const cancel = this.#options.timers.after(GOODBYE_MS, () => {
-      for (const socket of this.#sockets.clients) socket.terminate();
-    });
-    await closed;
-    cancel();
+  close(): Promise<void> {
+    return closeWebSockets(this.#sockets, this.#options.timers);
   }
 
   #opened(socket: WebSocket): void {
