@@ -13,6 +13,7 @@ import {
 } from '../../config/limits.ts';
 import type { App } from '../app.ts';
 import type { Certificate } from './tls.ts';
+import { unbuffered } from './unbuffered.ts';
 
 /** Milliseconds. They bound what a client sends; an answer may take as long as it takes. */
 export interface HttpTimes {
@@ -44,14 +45,15 @@ export function createHttpServer(
     connectionsCheckingInterval: times.check,
     maxHeaderSize: MAX_HEADER_BYTES,
   };
+  const fetch = unbuffered(app.fetch);
   const server = createAdaptorServer(
     certificate
       ? {
-          fetch: app.fetch,
+          fetch,
           createServer: createHttpsServer,
           serverOptions: { ...certificate, ...limits },
         }
-      : { fetch: app.fetch, serverOptions: limits },
+      : { fetch, serverOptions: limits },
   ) as Server;
   server.maxConnections = MAX_CONNECTIONS;
   return server;

@@ -88,3 +88,23 @@ it('refuses headers that are too large: 431', async () => {
   const { closed } = raw(port, `GET / HTTP/1.1\r\nHost: localhost\r\nx-large: ${'x'.repeat(20_000)}\r\n\r\n`);
   expect(await closed).toMatch(/^HTTP\/1\.1 431 /);
 });
+
+it.each([
+  ['1.1', /transfer-encoding: chunked\r\n[^]*\r\n\r\n9\r\ndata: 1\n\n\r\n9\r\ndata: 2\n\n\r\n0\r\n\r\n$/],
+  // Which knows no chunks.
+  ['1.0', /^(?![^]*chunked)[^]*\r\n\r\ndata: 1\n\ndata: 2\n\n$/],
+])('sends a stream as it comes, without waiting to learn its length: HTTP/%s', async (version, expected) => {
+  const port = await start(async () => {
+    const events = ['data: 1\n\n', 'data: 2\n\n'];
+    const body = new ReadableStream({
+      pull(controller) {
+        const event = events.shift();
+        if (event === undefined) controller.close();
+        else controller.enqueue(new TextEncoder().encode(event));
+      },
+    });
+    return new Response(body, { headers: { 'content-type': 'text/event-stream; charset=utf-8' } });
+  });
+  const { closed } = raw(port, `GET / HTTP/${version}\r\nHost: localhost\r\nConnection: close\r\n\r\n`);
+  expect(await closed).toMatch(expected);
+});
