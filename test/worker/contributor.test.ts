@@ -9,9 +9,9 @@ import { Contributor } from '../../src/page/contributor.ts';
 import type { ContributorState } from '../../src/page/contributor-state.ts';
 import { WorkerHost } from '../../src/worker/host.ts';
 import type { WorkerEvent } from '../../src/worker/worker-api.ts';
+import { FakeTimers } from '../support/fake-timers.ts';
 import { FakeDevice } from './fake-device.ts';
 import { soloTokens } from './fake-engine.ts';
-import { FakeTimers } from './fake-timers.ts';
 import { turns } from './pipeline.ts';
 
 /** The real host behind the real comlink, over a port instead of a Web Worker. */
@@ -285,7 +285,7 @@ describe('a contributor', () => {
     await until(() => contributor.state.phase === 'serving');
     server.die();
     expect(contributor.state).toMatchObject({ phase: 'serving', connected: false });
-    timers.advance(RECONNECT_MAX_MS);
+    await timers.advance(RECONNECT_MAX_MS);
     await until(() => contributor.state.connected);
     expect(contributor.state).toMatchObject({ phase: 'waiting', peer: 'peer-2' });
     expect(server.of('join')).toHaveLength(2);

@@ -7,9 +7,9 @@ import { GREEDY } from '../../src/model/sampling.ts';
 import type { AssignMessage } from '../../src/worker/assignment.ts';
 import { WorkerHost } from '../../src/worker/host.ts';
 import type { WorkerEvent } from '../../src/worker/worker-api.ts';
+import { FakeTimers } from '../support/fake-timers.ts';
 import { FakeDevice } from './fake-device.ts';
 import { FAKE_SPEC, soloTokens } from './fake-engine.ts';
-import { FakeTimers } from './fake-timers.ts';
 import { deal, turns } from './pipeline.ts';
 
 const PROMPT = Array.from({ length: 100 }, (_, i) => (i * 7) % 1000);
@@ -313,7 +313,7 @@ describe('a worker', () => {
     ring(workers);
     await generate(workers);
     const [first] = workers;
-    first!.timers.advance(STATS_INTERVAL_MS);
+    await first!.timers.advance(STATS_INTERVAL_MS);
     expect(first!.sent('stats')).toMatchObject([{ sequences: 0, hop: { computeMs: 2 } }]);
     expect(first!.sent('stats')[0]!.bytesSent).toBeGreaterThan(800);
     expect(first!.events.at(-2)).toMatchObject({ type: 'usage', tokens: 11, gpuBytes: 3 });
