@@ -281,6 +281,8 @@ describe('/api/chat', () => {
     await reader.read();
     await reader.cancel('gone');
     await expect.poll(() => cancelled).toContain('gone');
+    expect(response.headers.get('content-type')).toBe('application/x-ndjson');
+    expect(response.headers.get('x-accel-buffering')).toBe('no');
   });
 
   it('tells an error with its status and the parameter’s name', async () => {

@@ -3,6 +3,7 @@ import { type Context, Hono } from 'hono';
 import packageJson from '../../../../package.json' with { type: 'json' };
 import type { Backend, ModelInfo, RequestContext } from '../../../backend/backend.ts';
 import { type Clock, systemClock } from '../../../backend/clock.ts';
+import { SSE_HEADERS } from '../../../backend/openai/sse.ts';
 import type { Provider } from '../../../config/backend-config.ts';
 import { ShoalError } from '../../../config/errors.ts';
 import type { Answering } from '../answering.ts';
@@ -90,7 +91,9 @@ async function answer(
       : await backend.completions(body, context);
   if (!response.ok) return ollamaErrorResponse(response, await messageOf(response));
   if (!asked.stream) return Response.json(shape.whole(await response.text()));
-  return new Response(ndjson(shape, response), { headers: { 'content-type': 'application/x-ndjson' } });
+  // The same against proxies that buffer as for event streams.
+  const headers = { ...SSE_HEADERS, 'content-type': 'application/x-ndjson' };
+  return new Response(ndjson(shape, response), { headers });
 }
 
 function ndjson(shape: OllamaAnswer, response: Response): ReadableStream<Uint8Array> {
