@@ -73,6 +73,8 @@ export interface ErrorContext {
   readonly cause?: unknown;
   /** When trying again may help; becomes the Retry-After header. */
   readonly retryAfterSeconds?: number;
+  /** The message for all but the client whose request it was; see `ShoalError.toOthers`. */
+  readonly toOthers?: string;
 }
 
 /**
@@ -85,12 +87,18 @@ export class ShoalError extends Error {
   readonly code: ErrorCode;
   readonly param: string | undefined;
   readonly retryAfterSeconds: number | undefined;
+  /**
+   * What the log, the status and other clients may read: the message without what a backend said, which may repeat a
+   * prompt or an answer.
+   */
+  readonly toOthers: string;
 
   constructor(code: ErrorCode, message: string, context: ErrorContext = {}) {
     super(message, context.cause === undefined ? undefined : { cause: context.cause });
     this.code = code;
     this.param = context.param;
     this.retryAfterSeconds = context.retryAfterSeconds;
+    this.toOthers = context.toOthers ?? message;
   }
 
   get httpStatus(): number {

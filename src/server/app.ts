@@ -184,7 +184,7 @@ function notFound(c: Context, page: PageFiles): Response {
 /** What is no ShoalError is a fault of ours: its text goes to the log, not to a client. */
 function publicError(thrown: unknown, log: Logger): ShoalError {
   if (thrown instanceof ShoalError) {
-    if (thrown.httpStatus >= 500) log.warn({ code: thrown.code }, thrown.message);
+    if (thrown.httpStatus >= 500) log.warn({ code: thrown.code }, thrown.toOthers);
     return thrown;
   }
   if (thrown instanceof Error && thrown.name === 'AbortError') {

@@ -26,16 +26,19 @@ export async function refusedBy(
   const { status, response } = answer;
   const text = await answer.text(MAX_UPSTREAM_EVENT_BYTES);
   const parsed = errorSchema.safeParse(parseJson(text ?? ''));
-  const said = parsed.success ? `: ${bounded(upstream, parsed.data.error, asked)}` : '';
+  const message = parsed.success ? bounded(upstream, parsed.data.error, asked) : '';
+  const said = message === '' ? '' : `: ${message}`;
   if (status === 401)
     return upstream.failed(
       upstream.hasKey
         ? `refused this node’s key (401)${said}; correct api_key or bearer_token in model_backend.yaml`
         : `asks for a key (401)${said}; set api_key or bearer_token in model_backend.yaml, or for a model of Ollama’s cloud run ollama signin there`,
+      { said: message },
     );
   if (status === 403)
     return upstream.failed(
       `refused this node (403)${said}; it answers to other host names only when started with OLLAMA_HOST=0.0.0.0, and a proxy before it may want another key`,
+      { said: message },
     );
   if (status === 429 || status === 503) {
     const given = Number(response.headers.get('retry-after') ?? Number.NaN);
@@ -71,8 +74,8 @@ export function saidError(upstream: Upstream, status: number, said: string, aske
     );
   if (status === 400 || status === 422)
     return new ShoalError('INVALID_REQUEST', `Ollama refused the request: ${message}`);
-  if (status === 404) return upstream.failed(`has no such API: ${message}`);
-  return upstream.failed(`failed: ${message}`, { cause: new ToldByBackend(status) });
+  if (status === 404) return upstream.failed(`has no such API: ${message}`, { said: message });
+  return upstream.failed(`failed: ${message}`, { cause: new ToldByBackend(status), said: message });
 }
 
 /** @param model Ollama's name for it */

@@ -58,7 +58,7 @@ const ELSEWHERE: ReadonlySet<ErrorCode> = new Set([
 
 export function thrownFailure(thrown: unknown): RouteFailure {
   const error = ShoalError.from(thrown, 'INTERNAL');
-  const { code, message, retryAfterSeconds } = error;
+  const { code, toOthers: message, retryAfterSeconds } = error;
   const lacksModel = code === 'MODEL_NOT_FOUND';
   const isTold = error.cause instanceof ToldByBackend;
   const about = { message, lacksModel, isTold, retryAfterSeconds: retryAfterSeconds ?? null, outcome: error };
@@ -104,11 +104,12 @@ export async function clientsAnswer({ outcome }: RouteFailure, triedNodes: numbe
   const note = triedNodes === 1 ? '' : ` (${triedNodes} nodes were tried)`;
   if (outcome instanceof Response) return note === '' ? outcome : withNote(outcome, note);
   if (note === '') throw outcome;
-  const { code, message, param, retryAfterSeconds } = outcome;
+  const { code, message, param, retryAfterSeconds, toOthers } = outcome;
   throw new ShoalError(code, `${message}${note}`, {
     ...(param !== undefined && { param }),
     ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
     cause: outcome,
+    toOthers,
   });
 }
 

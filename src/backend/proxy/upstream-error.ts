@@ -97,35 +97,45 @@ export function refusal(
       upstream.hasKey
         ? `refused this node's key (${status})${quoted}; correct api_key or bearer_token in model_backend.yaml`
         : `asks for a key (${status})${quoted}; set api_key or bearer_token in model_backend.yaml`,
+      { said: message },
     );
   }
   if (status === 503 || status === 529) {
     throw upstream.failed(`is not available (${status})${quoted}`, {
       code: 'BACKEND_UNAVAILABLE',
+      said: message,
       retryAfterSeconds,
     });
   }
   if (status === 504 || status === 408) {
-    throw upstream.failed(`ran out of time (${status})${quoted}`, { code: 'DEADLINE_EXCEEDED' });
+    throw upstream.failed(`ran out of time (${status})${quoted}`, {
+      code: 'DEADLINE_EXCEEDED',
+      said: message,
+    });
   }
   if (status >= 500) {
     // A 502 comes from what stands before the backend.
     const cause = status === 502 ? undefined : new ToldByBackend(status);
-    throw upstream.failed(`answered ${status}${quoted}; look at its log`, { cause });
+    throw upstream.failed(`answered ${status}${quoted}; look at its log`, { cause, said: message });
   }
   if (status === 429 && error === null) {
     throw upstream.failed(`has too many requests (429)${quoted}`, {
       code: 'RATE_LIMITED',
+      said: message,
       retryAfterSeconds,
     });
   }
   if (status === 413 && error === null) {
-    throw upstream.failed(`takes no request of this size (413)${quoted}`, { code: 'BODY_TOO_LARGE' });
+    throw upstream.failed(`takes no request of this size (413)${quoted}`, {
+      code: 'BODY_TOO_LARGE',
+      said: message,
+    });
   }
   // FastAPI says this of a path that it does not have; a model that is not there is told of by name.
   if (error === null || (status === 404 && /^not found\.?$/i.test(error.message)) || status === 405) {
     throw upstream.failed(
       `answered ${status}${quoted}; check that url in model_backend.yaml is an OpenAI-compatible API`,
+      { said: message },
     );
   }
   const { type, param, code } = error;
@@ -170,9 +180,8 @@ export function statusOf({ code }: TheirError): number {
 }
 
 export function asError(upstream: Upstream, error: TheirError, names: Names): ShoalError {
-  return upstream.failed(`failed: ${bounded(upstream, error.message, names)}`, {
-    cause: new ToldByBackend(statusOf(error)),
-  });
+  const said = bounded(upstream, error.message, names);
+  return upstream.failed(`failed: ${said}`, { cause: new ToldByBackend(statusOf(error)), said });
 }
 
 export function parseJson(text: string): unknown {

@@ -6,6 +6,7 @@ import type { Secret } from '../../config/secret.ts';
 import type { Clock } from '../clock.ts';
 import { Watchdog } from '../watchdog.ts';
 import { openAiApiUrl } from './api-url.ts';
+import type { BodyReader, UpstreamFetch, UpstreamResponse } from './upstream-fetch.ts';
 
 export interface UpstreamOptions extends Pick<NodeConfig, 'url' | 'apiKey' | 'bearerToken'> {
   readonly timeouts: Timeouts;
@@ -31,13 +32,13 @@ export class Upstream {
   readonly #idleMs: number;
   readonly #secrets: readonly Secret[];
   readonly #authorization: Record<string, string>;
-  readonly #fetch: typeof fetch;
+  readonly #fetch: UpstreamFetch;
   readonly #clock: Clock;
   readonly #open = new Set<Exchange>();
 
   constructor(
     { url, apiKey, bearerToken, timeouts, base, unreachableRemedy }: UpstreamOptions,
-    request: typeof fetch,
+    request: UpstreamFetch,
     clock: Clock,
   ) {
     this.#base = base ?? openAiApiUrl(url);
@@ -107,10 +108,12 @@ export class Upstream {
 
   failed(
     what: string,
-    { cause, code = 'BACKEND_FAILED', retryAfterSeconds, param }: FailureContext = {},
+    { cause, code = 'BACKEND_FAILED', retryAfterSeconds, param, said }: FailureContext = {},
   ): ShoalError {
-    return new ShoalError(code, this.redact(`the backend at ${new URL(this.#base).origin} ${what}`), {
+    const message = this.redact(`the backend at ${new URL(this.#base).origin} ${what}`);
+    return new ShoalError(code, message, {
       cause,
+      ...(said && { toOthers: message.replace(`: ${said}`, () => '') }),
       ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
       ...(param !== undefined && { param }),
     });
@@ -158,6 +161,8 @@ interface FailureContext {
   readonly code?: ErrorCode;
   readonly retryAfterSeconds?: number | undefined;
   readonly param?: string | undefined;
+  /** The part of the text, after a colon, that the backend wrote. */
+  readonly said?: string;
 }
 
 function errorCode(thrown: unknown): string {
@@ -220,7 +225,7 @@ class Exchange {
 
 /** A response whose headers have come. Read the body once, or discard it: the connection is held until then. */
 export class UpstreamAnswer {
-  readonly response: Response;
+  readonly response: UpstreamResponse;
   readonly #exchange: Exchange;
   readonly #clock: Clock;
   readonly #idleMs: number;
@@ -228,7 +233,7 @@ export class UpstreamAnswer {
   #isComplete = false;
 
   constructor(
-    response: Response,
+    response: UpstreamResponse,
     exchange: Exchange,
     clock: Clock,
     idleMs: number,
@@ -298,7 +303,7 @@ export class UpstreamAnswer {
     }
   }
 
-  async #drain(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<void> {
+  async #drain(reader: BodyReader): Promise<void> {
     this.#exchange.watchdog.stop();
     this.#exchange.watchdog.arm(UPSTREAM_DRAIN_MS);
     try {

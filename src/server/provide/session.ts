@@ -157,6 +157,7 @@ export class ProviderSession {
               : new ShoalError(error.code, error.message, {
                   ...(param !== undefined && { param }),
                   ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
+                  toOthers: `the provider "${this.#name}" refused a request (${error.code})`,
                 }),
             report,
           );
