@@ -5,6 +5,7 @@ import { StopStrings } from '../../model/stop-strings.ts';
 import type { Backend, Readiness, RequestContext } from '../backend.ts';
 import { mergedChoices } from '../choices.ts';
 import { type Clock, systemClock } from '../clock.ts';
+import { linkedSignal } from '../linked-signal.ts';
 import {
   type ChatRequest,
   type CompletionRequest,
@@ -60,21 +61,24 @@ export function createFxnBackend({
 
   async function answer(job: Job, { signal, onAnswered }: RequestContext): Promise<Response> {
     const { request, prompts, shape } = job;
-    const hangUp = new AbortController();
-    const ended = AbortSignal.any([signal, closing.signal, hangUp.signal]);
+    const ended = linkedSignal(signal, closing.signal);
+    const hangUp = () => ended.abort();
     const tally = new AnswerTally(
       prompts.length * request.n,
       prompts.reduce((sum, prompt) => sum + prompt.length, 0),
     );
-    const choices = prompts.flatMap((prompt) => generations(job, prompt, tally.counts, ended));
-    const merged = mergedChoices(choices, () => hangUp.abort());
+    const choices = prompts.flatMap((prompt) => generations(job, prompt, tally.counts, ended.signal));
+    const merged = mergedChoices(choices, () => {
+      ended.unlink();
+      hangUp();
+    });
     const pieces = reported(merged, tally, model.id, clock, onAnswered);
     if (!request.stream) {
       const withLogprobs = job.topLogprobs !== undefined;
       return wholeAnswer(pieces, shape, tally, { choices: choices.length, withLogprobs });
     }
     const includeUsage = request.stream_options?.include_usage ?? false;
-    return streamedAnswer(pieces, shape, tally, { includeUsage, clock, hangUp: () => hangUp.abort() });
+    return streamedAnswer(pieces, shape, tally, { includeUsage, clock, hangUp });
   }
 
   function generations(job: Job, prompt: readonly number[], counts: GenerationCounts, signal: AbortSignal) {

@@ -10,6 +10,7 @@ import type {
   ServingStage,
   TokenGenerator,
 } from '../../backend/fxn/generator.ts';
+import { linkedSignal } from '../../backend/linked-signal.ts';
 import { ShoalError } from '../../config/errors.ts';
 import {
   MAX_CONCURRENT_REQUESTS,
@@ -68,8 +69,25 @@ export class Coordinator implements TokenGenerator {
     return this.#inFlight;
   }
 
-  generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateEvent, void, undefined> {
-    return this.#generate(request, AbortSignal.any([signal, this.#closing.signal]));
+  async *generate(
+    request: GenerateRequest,
+    signal: AbortSignal,
+  ): AsyncGenerator<GenerateEvent, void, undefined> {
+    if (this.#inFlight >= MAX_CONCURRENT_REQUESTS) {
+      throw new ShoalError(
+        'OVERLOADED',
+        `${this.#inFlight} requests are running or waiting, and the server takes ${MAX_CONCURRENT_REQUESTS}; try again later`,
+        { retryAfterSeconds: RETRY_AFTER_SECONDS },
+      );
+    }
+    this.#inFlight++;
+    const ended = linkedSignal(signal, this.#closing.signal);
+    try {
+      yield* this.#run(request, ended.signal);
+    } finally {
+      ended.unlink();
+      this.#inFlight--;
+    }
   }
 
   opened(peer: Peer, message: Message<'opened'>): void {
@@ -108,25 +126,6 @@ export class Coordinator implements TokenGenerator {
   close(): void {
     this.#closing.abort(new ShoalError('ABORTED', 'the server is shutting down'));
     this.#slots.close();
-  }
-
-  async *#generate(
-    request: GenerateRequest,
-    signal: AbortSignal,
-  ): AsyncGenerator<GenerateEvent, void, undefined> {
-    if (this.#inFlight >= MAX_CONCURRENT_REQUESTS) {
-      throw new ShoalError(
-        'OVERLOADED',
-        `${this.#inFlight} requests are running or waiting, and the server takes ${MAX_CONCURRENT_REQUESTS}; try again later`,
-        { retryAfterSeconds: RETRY_AFTER_SECONDS },
-      );
-    }
-    this.#inFlight++;
-    try {
-      yield* this.#run(request, signal);
-    } finally {
-      this.#inFlight--;
-    }
   }
 
   async *#run(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateEvent, void, undefined> {
