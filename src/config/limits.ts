@@ -146,7 +146,7 @@ export const RECONNECT_MAX_MS = 10_000;
 // — gateway ————————————————————————————————————————————————————————————————————————————————————
 /** A chat request's body: 8,192 positions of text are ~40 KB; images are not taken. */
 export const MAX_BODY_BYTES = 1 * MIB;
-/** The same in front of a proxy, which may take images: a few photos in base64. */
+/** The same where a proxy or a provider of a whole model may answer, which may take images: a few photos in base64. */
 export const MAX_PROXY_BODY_BYTES = 32 * MIB;
 /** Levels of a request body's lists and objects; schemas of tools and answers have some twenty. Recursive code ends at several thousand. */
 export const MAX_JSON_DEPTH = 128;

@@ -109,7 +109,8 @@ export function createApp({ serving, requests, page, guard, access, metrics, nod
   app.get('/api/status', async (c) =>
     c.json(await status(c.req.raw.signal), 200, { 'cache-control': 'no-store' }),
   );
-  const answering = createAnswering(backend, requests);
+  const hasProxies = () => nodes().some(({ provider }) => provider !== 'fxn');
+  const answering = createAnswering(backend, requests, hasProxies);
   // Only the API, and only for sites that the operator listed; it takes no credentials of the browser's. The headers
   // asked for are granted as they are: OpenAI's client sends a dozen of its own.
   for (const path of API_PATHS)

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Backend, Readiness, RequestContext } from '../../src/backend/backend.ts';
+import type { NodeStatus } from '../../src/backend/pool/node-pool.ts';
 import { ShoalError } from '../../src/config/errors.ts';
 import { MAX_BODY_BYTES } from '../../src/config/limits.ts';
 import { statusSchema } from '../../src/mesh/protocol/status.ts';
@@ -49,6 +50,7 @@ class FakeBackend implements Backend {
 
 let directory: string;
 let backend: FakeBackend;
+let nodes: NodeStatus[] = [];
 let app: App;
 
 beforeAll(async () => {
@@ -83,7 +85,7 @@ beforeAll(async () => {
     guard: createHostGuard({ boundHost: '127.0.0.1', allowedOrigins: ['https://friend.example'] }),
     access: createAccess({ now: () => performance.now() }),
     metrics: new Metrics({ models: async () => ['org/fake'], provider: () => 'fxn', now: () => 0 }),
-    nodes: () => [],
+    nodes: () => nodes,
     log,
   });
 });
@@ -127,6 +129,31 @@ describe('the OpenAI routes', () => {
     const streamed = await get('/v1/chat/completions', chunked);
     expect(streamed.status).toBe(413);
     expect(await errorOf(streamed)).toMatchObject({ code: 'body_too_large' });
+  });
+
+  it('take the size of photos where a provider of a whole model has joined', async () => {
+    const photo = JSON.stringify({ photo: 'x'.repeat(MAX_BODY_BYTES) });
+    expect((await post(photo)).status).toBe(413);
+    const node: NodeStatus = {
+      id: 'p',
+      name: 'box',
+      provider: 'ollama',
+      state: 'ready',
+      inFlight: 0,
+      maxConcurrent: 1,
+      models: ['llava'],
+      timeToFirstTokenMs: null,
+      tokensPerSecond: null,
+      lastError: null,
+    };
+    nodes = [node];
+    try {
+      const taken = await post(photo);
+      expect(taken.status).toBe(200);
+      await taken.text();
+    } finally {
+      nodes = [];
+    }
   });
 
   it('give errors OpenAI’s shape and the code’s status, with Retry-After on 429', async () => {

@@ -11,13 +11,22 @@ export type Answering = (
   call: (body: unknown, context: RequestContext) => Promise<Response>,
 ) => Promise<Response>;
 
-/** The context's signal aborts when the client hangs up, and when the server ends the request. */
-export function createAnswering(backend: Backend, requests: RequestsInFlight): Answering {
+/**
+ * The context's signal aborts when the client hangs up, and when the server ends the request.
+ *
+ * @param hasProxies whether a node other than the mesh may answer, such as a provider that joined
+ */
+export function createAnswering(
+  backend: Backend,
+  requests: RequestsInFlight,
+  hasProxies: () => boolean,
+): Answering {
   return async (c, call) => {
     // Before the body is read, so that nobody uploads in vain; `begin` asks again.
     requests.checkTaking();
     // Images go to a proxy within the JSON.
-    const maxBytes = backend.provider === 'fxn' ? MAX_BODY_BYTES : MAX_PROXY_BODY_BYTES;
+    const takesImages = backend.provider !== 'fxn' || hasProxies();
+    const maxBytes = takesImages ? MAX_PROXY_BODY_BYTES : MAX_BODY_BYTES;
     const body = await readJsonBody(c, maxBytes);
     const request = requests.begin(c.req.raw.signal);
     const exchange = c.get('exchange');
