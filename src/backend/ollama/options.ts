@@ -1,15 +1,9 @@
 /** Sampling parameters of OpenAI's and vLLM's APIs, and Ollama's own, as Ollama's `options`. */
 import { z } from 'zod';
 import { ShoalError } from '../../config/errors.ts';
-import {
-  MAX_CHOICES,
-  MAX_MODEL_NAME_CHARS,
-  MAX_OLLAMA_CONTEXT,
-  MAX_STOP_CHARS,
-  MAX_STOP_STRINGS,
-  MAX_VOCAB,
-} from '../../config/limits.ts';
+import { MAX_OLLAMA_CONTEXT, MAX_STOP_CHARS, MAX_STOP_STRINGS } from '../../config/limits.ts';
 import { didYouMean } from '../../config/nearest.ts';
+import { sharedShape, stopStrings } from '../openai/request-schema.ts';
 import type { OllamaOptions } from './api.ts';
 
 const integer = z.number().int();
@@ -39,29 +33,8 @@ const OPERATORS = ['num_batch', 'num_gpu', 'main_gpu', 'use_mmap', 'num_thread',
 
 /** What both endpoints take. */
 export const commonShape = {
-  model: z.string().min(1).max(MAX_MODEL_NAME_CHARS),
-  stream: z.boolean().default(false),
-  stream_options: z
-    .strictObject({
-      include_usage: z.boolean().default(false),
-      include_obfuscation: z.literal(false).optional(),
-      continuous_usage_stats: z.literal(false).optional(),
-    })
-    .optional(),
-  n: integer.min(1).max(MAX_CHOICES).default(1),
-  max_tokens: integer.min(1).optional(),
-  temperature: z.number().min(0).max(2).optional(),
-  top_p: z.number().min(0).max(1).optional(),
-  /** vLLM: −1 and 0 keep every token. */
-  top_k: integer.min(-1).max(MAX_VOCAB).optional(),
-  min_p: z.number().min(0).max(1).optional(),
-  repetition_penalty: z.number().positive().max(10).optional(),
-  presence_penalty: z.number().min(-2).max(2).optional(),
-  frequency_penalty: z.number().min(-2).max(2).optional(),
-  seed: integer.optional(),
-  stop: z
-    .union([stopString.transform((stop) => [stop]), z.array(stopString).max(MAX_STOP_STRINGS)])
-    .optional(),
+  ...sharedShape,
+  stop: stopStrings.optional(),
   /** Ollama's own: seconds, or a duration of Go such as `5m`. */
   keep_alive: z.union([z.number(), z.string().regex(/^-?(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+$/)]).optional(),
   num_ctx: context.optional(),

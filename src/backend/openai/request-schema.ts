@@ -37,7 +37,8 @@ const logitBias = z
   )
   .meta({ maxProperties: MAX_LOGIT_BIAS });
 
-const generation = {
+/** What every engine behind this API reads in the same way. */
+export const sharedShape = {
   model: z.string().min(1).max(MAX_MODEL_NAME_CHARS),
   stream: z.boolean().default(false),
   stream_options: z
@@ -58,16 +59,24 @@ const generation = {
   repetition_penalty: z.number().positive().max(10).optional(),
   presence_penalty: z.number().min(-2).max(2).optional(),
   frequency_penalty: z.number().min(-2).max(2).optional(),
-  /** OpenAI: token id → what is added to its logit. */
-  logit_bias: logitBias.optional(),
   seed: z.number().int().optional(),
   /** Answers to one prompt; the seed of choice i is derived from (seed, i). */
   n: z.number().int().min(1).max(MAX_CHOICES).default(1),
+};
+
+/** One stop string, or several. */
+export const stopStrings = z.union([
+  stopString.transform((stop) => [stop]),
+  z.array(stopString).max(MAX_STOP_STRINGS),
+]);
+
+const generation = {
+  ...sharedShape,
+  /** OpenAI: token id → what is added to its logit. */
+  logit_bias: logitBias.optional(),
   /** vLLM: end-of-sequence ids do not end the answer; max_tokens does. For benchmarks and comparisons. */
   ignore_eos: z.boolean().default(false),
-  stop: z
-    .union([stopString.transform((stop) => [stop]), z.array(stopString).max(MAX_STOP_STRINGS)])
-    .default([]),
+  stop: stopStrings.default([]),
 };
 
 /** Several text parts become one text, a line each, as vLLM joins them. */
