@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rename, rm, symlink, unlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rename, rm, stat, symlink, unlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -105,7 +105,7 @@ describe('on a real file system', () => {
   const watch = async () => {
     stop = watchFile(file, () => changes++);
     // The first look at the file must not see what the test does next.
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    for (let look = 0; look < 2; look++) await stat(file).catch(() => {});
   };
 
   beforeEach(async () => {

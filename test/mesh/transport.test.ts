@@ -90,8 +90,7 @@ it('a relay counts the bytes of the channel behind it', async () => {
   left.stalled = true;
   relay.bufferedAmountLowThreshold = 1_000;
   for (let i = 0; i < 3; i++) relay.send(new ArrayBuffer(1_000));
-  await new Promise((done) => setTimeout(done, 20));
-  expect([left.bufferedAmount, relay.bufferedAmount]).toEqual([3_000, 3_000]);
+  await expect.poll(() => [left.bufferedAmount, relay.bufferedAmount]).toEqual([3_000, 3_000]);
   const low = new Promise<void>((told) => {
     relay.onbufferedamountlow = () => told();
   });
