@@ -13,6 +13,7 @@ import { readPageFiles } from './files/page-files.ts';
 import { createHostGuard, isLoopback } from './http/host-guard.ts';
 import { createHttpServer, listen } from './http/http-server.ts';
 import { lanAddresses, loadCertificate, type TlsOptions } from './http/tls.ts';
+import { refuseUpgrade } from './http/web-sockets.ts';
 import { Metrics } from './metrics/metrics.ts';
 import type { ServedNode } from './node.ts';
 import { ProvideSockets } from './provide/provide-sockets.ts';
@@ -110,8 +111,10 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     log,
   });
   server.on('upgrade', (request, socket, head) => {
+    // Node has taken its own listener away: without one, a client's reset would end the process.
+    socket.on('error', () => socket.destroy());
     if (providers.upgrade(request, socket, head) || serving.upgrade(request, socket, head)) return;
-    socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
+    refuseUpgrade(socket, '404 Not Found');
   });
 
   const within = (ms: number, event: Promise<unknown>) =>

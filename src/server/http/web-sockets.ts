@@ -25,7 +25,9 @@ export function upgradeRefusal(
   return null;
 }
 
+/** Closes the socket too: Node's time limits do not count for it any more, and a client might keep its end for ever. */
 export function refuseUpgrade(socket: Duplex, status: string): void {
+  socket.once('finish', () => socket.destroy());
   socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
 }
 
