@@ -114,16 +114,14 @@ export class NodePool {
   async close(): Promise<void> {
     this.#closing.abort();
     const all = [...this.#nodes.values(), ...this.#leaving.keys()];
+    for (const ended of this.#leaving.values()) ended();
     await Promise.all(all.map((node) => closeNode(node)));
   }
 
   async #remove(node: PooledNode): Promise<void> {
     this.#nodes.delete(node.node.id);
     if (node.inFlight > 0 && !this.#closing.signal.aborted) {
-      await new Promise<void>((ended) => {
-        this.#leaving.set(node, ended);
-        this.#closing.signal.addEventListener('abort', () => ended(), { once: true });
-      });
+      await new Promise<void>((ended) => this.#leaving.set(node, ended));
       this.#leaving.delete(node);
     }
     await closeNode(node);

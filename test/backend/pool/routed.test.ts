@@ -1,4 +1,5 @@
-import { describe, expect, it } from 'vitest';
+import { getEventListeners } from 'node:events';
+import { describe, expect, it, vi } from 'vitest';
 import type { AnswerReport, Backend } from '../../../src/backend/backend.ts';
 import { NodePool, type PoolNode } from '../../../src/backend/pool/node-pool.ts';
 import { createRoutedBackend } from '../../../src/backend/pool/routed.ts';
@@ -597,6 +598,30 @@ describe('joining and leaving', () => {
     setup.nodes[2]!.last.ends();
     expect((await answer).status).toBe(200);
     expect(calls(setup)).toEqual([1, 0, 1]);
+  });
+
+  it('a node that left is forgotten by the pool, which lives as long as the server', async () => {
+    const signals = new Set<AbortSignal>();
+    const add = vi.spyOn(AbortSignal.prototype, 'addEventListener').mockImplementation(function (
+      this: AbortSignal,
+      ...args: unknown[]
+    ) {
+      signals.add(this);
+      return EventTarget.prototype.addEventListener.apply(this, args as never);
+    });
+    try {
+      const setup = await Setup.of(1);
+      setup.send();
+      const left = setup.removers[0]!();
+      setup.nodes[0]!.last.ends();
+      await left;
+      expect(signals.size).toBeGreaterThan(0);
+      const held = [...signals].map((signal) => getEventListeners(signal, 'abort').length);
+      // The client's signal, which goes with its request, has the double's own listener.
+      expect(held.reduce((sum, count) => sum + count, 0)).toBe(1);
+    } finally {
+      add.mockRestore();
+    }
   });
 
   it('an id may come again at once', async () => {
