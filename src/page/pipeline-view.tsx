@@ -1,3 +1,4 @@
+import { readinessText } from '../mesh/protocol/readiness-text.ts';
 import { layersText } from '../model/shard.ts';
 import { formatRate } from './format.ts';
 import { NodesView } from './nodes-view.tsx';
@@ -18,17 +19,18 @@ export function PipelineView() {
   const stages = current.pipeline?.stages ?? [];
   const inPipeline = new Set(stages.map((stage) => stage.peer));
   const endpoints = current.nodes.filter(({ provider }) => provider !== 'fxn');
+  const isMesh = current.provider === 'fxn';
   const spares = current.workers.filter((worker) => !inPipeline.has(worker.peer));
   return (
     <section class="card" aria-labelledby="pipeline-title">
       <div class="card-head">
-        <h2 id="pipeline-title">Pipeline</h2>
+        <h2 id="pipeline-title">{isMesh ? 'Pipeline' : 'Backends'}</h2>
         <span class={`pill ${current.ready ? 'serving' : 'waiting'}`}>
           {current.ready ? 'live' : 'not ready'}
         </span>
       </div>
       {stages.length === 0 ? (
-        <p class="muted">{current.detail}</p>
+        <p class="muted">{readinessText(current)}</p>
       ) : (
         <ol class="pipeline">
           {stages.map((stage) => {
@@ -65,8 +67,8 @@ export function PipelineView() {
       {endpoints.length > 0 && <NodesView nodes={endpoints} />}
       <p class="muted small">
         {current.model && `${current.model.id}, ${current.model.layers} layers · `}
-        {current.workers.length} worker{current.workers.length === 1 ? '' : 's'} · {current.requestsInFlight}{' '}
-        answer
+        {isMesh && `${current.workers.length} worker${current.workers.length === 1 ? '' : 's'} · `}
+        {current.requestsInFlight} answer
         {current.requestsInFlight === 1 ? '' : 's'} in flight
       </p>
     </section>

@@ -32,3 +32,17 @@ it('sends the key of its server, and gives a refusal its code', async () => {
   expect(await firstModel({ ...client, apiKey: new Secret('good') }, signal)).toBe('m');
   await expect(firstModel(client, signal)).rejects.toMatchObject({ code: 'UNAUTHORIZED' });
 });
+
+it('says of a server that is no Shoal, and of a name without an address, what to check', async () => {
+  const notFound = async () => new Response('{"detail":"Not Found"}', { status: 404 });
+  await expect(
+    fetchStatus({ baseUrl: 'http://127.0.0.1:8000', fetch: notFound }, AbortSignal.timeout(1_000)),
+  ).rejects.toThrow('answered 404; is it a Shoal server');
+  const unknownName = () =>
+    Promise.reject(
+      new TypeError('fetch failed', { cause: Object.assign(new Error('x'), { code: 'ENOTFOUND' }) }),
+    );
+  await expect(
+    fetchStatus({ baseUrl: 'http://gpu.lam', fetch: unknownName }, AbortSignal.timeout(1_000)),
+  ).rejects.toThrow('its name has no address');
+});

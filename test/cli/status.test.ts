@@ -140,3 +140,12 @@ it('gives up on a server that takes the connection and says nothing', async () =
     expect.objectContaining({ code: 'ABORTED' }),
   );
 });
+
+it('says once what a node says', () => {
+  const text = statusText('http://here', {
+    ...found,
+    detail: '1 of 2 nodes are ready; gpu.example:8000: HTTP 500',
+  });
+  expect(text.match(/HTTP 500/g)).toHaveLength(1);
+  expect(text).toContain('! gpu.example:8000: HTTP 500');
+});

@@ -131,6 +131,14 @@ describe('the form', () => {
     expect(readForm({ ...EMPTY_FORM, model: 'm' }).config).toMatchObject({ fxnId: 'm' });
   });
 
+  it('says of an address of the network that a page cannot lend it, and nothing of a file that it has not', async () => {
+    const environment = browser(blocked, blocked);
+    for (const url of ['http://192.168.1.4:8082', 'http://[fd00::4]:8082']) {
+      const found = await checkEndpoint(form({ url }), environment, AbortSignal.timeout(1_000));
+      expect(found).toEqual({ ok: false, problem: { kind: 'elsewhere' } });
+    }
+  });
+
   it('names each fault at its field', () => {
     const { faults } = readForm({ ...EMPTY_FORM, url: 'ftp://x', key: 'a b', maxConcurrent: 'many' });
     expect(Object.keys(faults ?? {}).sort()).toEqual(['key', 'maxConcurrent', 'url']);
