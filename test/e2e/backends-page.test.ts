@@ -5,9 +5,9 @@ import type { Browser } from 'puppeteer';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { launchChromium } from '../support/chromium.ts';
 import { startFakeOllama } from '../support/fake-ollama.ts';
+import { FakeVllm } from '../support/fake-vllm.ts';
 import { MeshRun } from '../support/mesh-run.ts';
 import { runShoal, type ShoalRun } from '../support/run-shoal.ts';
-import { startToyVllm } from '../support/toy-vllm.ts';
 
 /**
  * The examples of docs/backends.md, as they stand there: the YAML is checked and served by the real command, the curl's body is
@@ -120,7 +120,7 @@ describe('the examples of docs/backends.md', () => {
   });
 
   it('vllm', async () => {
-    const toy = await startToyVllm();
+    const toy = await FakeVllm.start();
     try {
       const file = await configFile('vllm', { 'http://localhost:8000': toy.url });
       const env = { VLLM_API_KEY: 'a-key-of-the-example' };

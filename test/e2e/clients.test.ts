@@ -2,9 +2,9 @@ import type { Browser } from 'puppeteer';
 import { afterAll, beforeAll, describe } from 'vitest';
 import { launchChromium } from '../support/chromium.ts';
 import { startFakeOllama } from '../support/fake-ollama.ts';
+import { FakeVllm } from '../support/fake-vllm.ts';
 import { openGateway } from '../support/gateway.ts';
 import { MeshRun } from '../support/mesh-run.ts';
-import { startToyVllm } from '../support/toy-vllm.ts';
 import { aiSdkSuite } from './clients/ai-sdk-suite.ts';
 import { ollamaSuite } from './clients/ollama-suite.ts';
 import { openAiSuite } from './clients/openai-suite.ts';
@@ -58,8 +58,8 @@ const TARGETS: Record<string, () => Promise<Target>> = {
   }),
   'custom: another Shoal': () => proxied('custom', mesh.server.url, 'minnow', { busy: meshBusy }),
   async vllm() {
-    const fake = await startToyVllm();
-    return proxied('vllm', fake.url, fake.model, { busy: async () => fake.running }, fake.close);
+    const fake = await FakeVllm.start();
+    return proxied('vllm', fake.url, 'toy', { busy: async () => fake.running }, () => fake.close());
   },
   async ollama() {
     const fake = await startFakeOllama();

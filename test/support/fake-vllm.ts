@@ -1,27 +1,54 @@
 /**
- * vLLM's HTTP API as its documentation describes it (https://docs.vllm.ai/en/latest/serving/openai_compatible_server/), with a
- * model that counts: for any prompt it says "one two three …". What it was sent is kept.
+ * vLLM's OpenAI server as version 0.32 answers, over a toy model: it validates as strictly and has the same shapes (numeric
+ * error codes, `{"detail":…}` for unknown paths, `stop_reason`, usage in a chunk of its own). What it was sent is kept.
+ * tools/backends runs the client suite against the real one.
  */
+import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import { z } from 'zod';
+import { AnswerShape, offsetOf } from './fake-vllm/answer-shape.ts';
+import { countTokens, TOY_END, type ToyAnswer, type ToySampling, toyAnswer } from './toy-model.ts';
 
-interface Request {
-  readonly model: string;
-  readonly messages?: readonly unknown[];
-  readonly prompt?: unknown;
-  readonly stream?: boolean | null;
-  readonly n?: number | null;
-  readonly max_tokens?: number | null;
-  readonly max_completion_tokens?: number | null;
-  readonly stop?: string | readonly string[] | null;
-  readonly logprobs?: boolean | number | null;
-  readonly top_logprobs?: number | null;
-  readonly prompt_logprobs?: number | null;
-  readonly stream_options?: { readonly include_usage?: boolean } | null;
+/** In tokens, of the toy model; `models` may say something else. */
+const CONTEXT = 256;
+const TOKEN_MS = 2;
+
+const generation = {
+  model: z.string(),
+  stream: z.boolean().nullish(),
+  stream_options: z.object({ include_usage: z.boolean().optional() }).nullish(),
+  n: z.number().int().min(1).default(1),
+  seed: z.number().int().nullish(),
+  temperature: z.number().min(0).max(2).nullish(),
+  top_p: z.number().gt(0).max(1).nullish(),
+  top_k: z.number().int().min(-1).nullish(),
+  min_p: z.number().min(0).max(1).nullish(),
+  stop: z.union([z.string(), z.array(z.string())]).nullish(),
+  max_tokens: z.number().int().min(1).nullish(),
+  logit_bias: z.record(z.string(), z.number()).nullish(),
+  ignore_eos: z.boolean().nullish(),
+  prompt_logprobs: z.number().int().nullish(),
+};
+const chatSchema = z.object({
+  ...generation,
+  messages: z.array(z.object({ role: z.string(), content: z.string() })).min(1),
+  max_completion_tokens: z.number().int().min(1).nullish(),
+  logprobs: z.boolean().nullish(),
+  top_logprobs: z.number().int().min(0).max(20).nullish(),
+});
+const completionSchema = z.object({
+  ...generation,
+  prompt: z.string(),
+  logprobs: z.number().int().min(0).max(20).nullish(),
+});
+type Given = z.infer<typeof chatSchema> | z.infer<typeof completionSchema>;
+
+export interface FakeVllmOptions {
+  readonly models?: readonly { id: string; max_model_len: number | null; parent: string | null }[];
+  readonly generate?: (prompt: string, sampling: ToySampling) => ToyAnswer;
 }
-
-const WORDS = ['one', ' two', ' three', ' four', ' five', ' six'];
-const PROMPT_TOKENS = 5;
 
 export class FakeVllm {
   readonly received: { readonly path: string; readonly body: Record<string, unknown> }[] = [];
@@ -29,14 +56,27 @@ export class FakeVllm {
   version = '0.11.0';
   /** 503: the engine is dead. */
   health = 200;
-  models = [
-    { id: 'llama3-8b', max_model_len: 8192 as number | null, parent: null as string | null },
-    { id: 'sql-lora', max_model_len: null, parent: 'llama3-8b' },
-  ];
-  readonly #server = createServer((request, response) => void this.#answer(request, response));
+  /** Answers that are being generated. */
+  running = 0;
+  readonly #models: NonNullable<FakeVllmOptions['models']>;
+  readonly #generate: NonNullable<FakeVllmOptions['generate']>;
+  readonly #server = createServer((request, response) => {
+    this.#handle(request, response).catch(() => response.destroy());
+  });
 
-  async listen(): Promise<string> {
-    await new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', resolve));
+  private constructor(options: FakeVllmOptions) {
+    this.#models = options.models ?? [{ id: 'toy', max_model_len: CONTEXT, parent: null }];
+    this.#generate = options.generate ?? toyAnswer;
+  }
+
+  static async start(options: FakeVllmOptions = {}): Promise<FakeVllm> {
+    const vllm = new FakeVllm(options);
+    vllm.#server.listen(0, '127.0.0.1');
+    await once(vllm.#server, 'listening');
+    return vllm;
+  }
+
+  get url(): string {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
@@ -45,10 +85,10 @@ export class FakeVllm {
     return new Promise((resolve) => this.#server.close(() => resolve()));
   }
 
-  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     let text = '';
-    for await (const chunk of request) text += chunk;
-    const path = request.url ?? '';
+    for await (const bytes of request) text += bytes;
+    const path = request.url?.split('?')[0] ?? '';
     const body = text === '' ? {} : (JSON.parse(text) as Record<string, unknown>);
     this.received.push({ path, body });
     // Only the API asks for the key.
@@ -58,136 +98,128 @@ export class FakeVllm {
       return json(response, 401, { error: 'Unauthorized' });
     }
     if (path === '/v1/models') {
-      const data = this.models.map((model) => ({
-        ...model,
-        object: 'model',
-        created: 7,
-        owned_by: 'vllm',
-        root: model.id,
-      }));
+      const common = { object: 'model', created: 1, owned_by: 'vllm' };
+      const data = this.#models.map((model) => ({ ...common, ...model, root: model.id }));
       return json(response, 200, { object: 'list', data });
     }
     const isChat = path === '/v1/chat/completions';
     if (!isChat && path !== '/v1/completions') return json(response, 404, { detail: 'Not Found' });
-    const asked = body as unknown as Request;
-    if (!this.models.some(({ id }) => id === asked.model)) {
-      return error(response, 404, 'NotFoundError', `The model \`${asked.model}\` does not exist.`, 'model');
+    const parsed = (isChat ? chatSchema : completionSchema).safeParse(body);
+    if (!parsed.success) {
+      const { path: at, message } = parsed.error.issues[0]!;
+      return refuse(response, 400, `${at.join('.')}: ${message}`, 'BadRequestError', at.join('.'));
     }
-    if ((asked.max_tokens ?? 1) < 1) {
-      return error(
+    this.running++;
+    try {
+      await this.#answer(isChat, parsed.data, response);
+    } finally {
+      this.running--;
+    }
+  }
+
+  async #answer(isChat: boolean, given: Given, response: ServerResponse): Promise<void> {
+    if (!this.#models.some(({ id }) => id === given.model))
+      return refuse(response, 404, `The model \`${given.model}\` does not exist.`, 'NotFoundError', 'model');
+    if (given.n > 1 && given.temperature === 0)
+      return refuse(
         response,
         400,
+        `n must be 1 when using greedy sampling, got ${given.n}.`,
         'BadRequestError',
-        `max_tokens must be at least 1, got ${asked.max_tokens}.`,
-        'max_tokens',
+        null,
       );
+    const prompt =
+      'messages' in given ? given.messages.map(({ content }) => content).join('\n') : given.prompt;
+    const promptTokens = countTokens(prompt);
+    if (promptTokens >= CONTEXT) {
+      const message = `This model's maximum context length is ${CONTEXT} tokens.`;
+      return refuse(response, 400, message, 'BadRequestError', 'input_tokens');
     }
-    if (asked.stream) stream(response, asked, isChat);
-    else json(response, 200, wholeAnswer(asked, isChat));
-  }
-}
-
-/** Text before the first stop string, and why it ended. */
-function generate(asked: Request): { words: string[]; reason: 'stop' | 'length' } {
-  const limit = asked.max_completion_tokens ?? asked.max_tokens ?? 16;
-  const stops = [asked.stop ?? []].flat();
-  const words: string[] = [];
-  for (const word of WORDS) {
-    if (words.length === limit) return { words, reason: 'length' };
-    if (stops.some((stop) => word.includes(stop))) return { words, reason: 'stop' };
-    words.push(word);
-  }
-  return { words, reason: 'stop' };
-}
-
-const usage = (completion: number) => ({
-  prompt_tokens: PROMPT_TOKENS,
-  completion_tokens: completion,
-  total_tokens: PROMPT_TOKENS + completion,
-});
-
-const chatLogprobs = (words: readonly string[], top: number) => ({
-  content: words.map((token) => ({
-    token,
-    logprob: -0.25,
-    bytes: [...Buffer.from(token)],
-    top_logprobs: Array.from({ length: top }, () => ({
-      token,
-      logprob: -0.25,
-      bytes: [...Buffer.from(token)],
-    })),
-  })),
-});
-const textLogprobs = (words: readonly string[]) => ({
-  tokens: words,
-  token_logprobs: words.map(() => -0.25),
-  top_logprobs: words.map((token) => ({ [token]: -0.25 })),
-  text_offset: words.map((_, index) => words.slice(0, index).join('').length),
-});
-
-function logprobsOf(asked: Request, isChat: boolean, words: readonly string[]): object | null {
-  if (isChat) return asked.logprobs ? chatLogprobs(words, asked.top_logprobs ?? 0) : null;
-  return typeof asked.logprobs === 'number' ? textLogprobs(words) : null;
-}
-
-function wholeAnswer(asked: Request, isChat: boolean): object {
-  const { words, reason } = generate(asked);
-  const n = asked.n ?? 1;
-  const common = (index: number) => ({
-    index,
-    logprobs: logprobsOf(asked, isChat, words),
-    finish_reason: reason,
-    stop_reason: null,
-  });
-  const text = words.join('');
-  return {
-    ...headOf(asked, isChat ? 'chat.completion' : 'text_completion'),
-    choices: Array.from({ length: n }, (_, index) =>
-      isChat
-        ? { ...common(index), message: { role: 'assistant', content: text, refusal: null, tool_calls: [] } }
-        : { ...common(index), text },
-    ),
-    usage: usage(words.length * n),
-    prompt_logprobs:
-      asked.prompt_logprobs == null
+    const answers = Array.from({ length: given.n }, (_, index) =>
+      this.#generate(prompt, sampling(given, index, promptTokens)),
+    );
+    const completionTokens = answers.reduce((sum, { tokens }) => sum + tokens.length, 0);
+    const usage = {
+      prompt_tokens: promptTokens,
+      completion_tokens: completionTokens,
+      total_tokens: promptTokens + completionTokens,
+    };
+    const prompt_logprobs =
+      given.prompt_logprobs == null
         ? null
-        : [null, { 9906: { logprob: -1.5, rank: 1, decoded_token: 'Hello' } }],
+        : [null, { 9906: { logprob: -1.5, rank: 1, decoded_token: 'Hello' } }];
+    const shape = new AnswerShape(given.model, isChat, topOf(given));
+    if (given.stream)
+      return stream(response, shape, answers, given.stream_options?.include_usage ? usage : null);
+    await pause(response, TOKEN_MS * Math.max(...answers.map(({ tokens }) => tokens.length)));
+    if (!response.destroyed) json(response, 200, { ...shape.whole(answers), usage, prompt_logprobs });
+  }
+}
+
+function sampling(given: Given, index: number, promptTokens: number) {
+  const isChat = 'messages' in given;
+  const wanted = (isChat ? given.max_completion_tokens : null) ?? given.max_tokens;
+  return {
+    temperature: given.temperature ?? 1,
+    seed: (given.seed ?? Math.floor(Math.random() * 2 ** 31)) + index,
+    ...(given.top_k != null && { topK: given.top_k }),
+    ...(given.top_p != null && { topP: given.top_p }),
+    ...(given.min_p != null && { minP: given.min_p }),
+    bias: { ...given.logit_bias, ...(given.ignore_eos && { [TOY_END]: -1e9 }) },
+    maxTokens: wanted ?? (isChat ? CONTEXT - promptTokens : 16),
+    stop: [given.stop ?? []].flat(),
   };
 }
 
-function stream(response: ServerResponse, asked: Request, isChat: boolean): void {
-  const { words, reason } = generate(asked);
-  const n = asked.n ?? 1;
-  const head = headOf(asked, isChat ? 'chat.completion.chunk' : 'text_completion');
-  const send = (rest: object) => response.write(`data: ${JSON.stringify({ ...head, ...rest })}\n\n`);
+async function stream(
+  response: ServerResponse,
+  shape: AnswerShape,
+  answers: readonly ToyAnswer[],
+  usage: object | null,
+): Promise<void> {
+  const send = (data: object) => void response.write(`data: ${JSON.stringify(data)}\n\n`);
   response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' });
-  for (let index = 0; isChat && index < n; index++) {
-    send({
-      choices: [{ index, delta: { role: 'assistant', content: '' }, logprobs: null, finish_reason: null }],
-    });
-  }
-  words.forEach((word, at) => {
-    const finish = at === words.length - 1 ? reason : null;
-    for (let index = 0; index < n; index++) {
-      const common = {
-        index,
-        logprobs: logprobsOf(asked, isChat, [word]),
-        finish_reason: finish,
-        stop_reason: null,
-      };
-      send({ choices: [isChat ? { ...common, delta: { content: word } } : { ...common, text: word }] });
+  for (const index of answers.keys()) send(shape.first(index));
+  const longest = Math.max(...answers.map(({ tokens }) => tokens.length));
+  for (let at = 0; at < longest; at++) {
+    await pause(response, TOKEN_MS);
+    if (response.destroyed) return;
+    for (const [index, { tokens, text }] of answers.entries()) {
+      const token = tokens[at];
+      if (token === undefined) continue;
+      const start = offsetOf(tokens, at);
+      send(shape.delta(index, text.slice(start, start + token.text.length), token));
     }
-  });
-  if (asked.stream_options?.include_usage) send({ choices: [], usage: usage(words.length * n) });
+  }
+  for (const [index, { finish }] of answers.entries()) send(shape.last(index, finish));
+  if (usage) send({ ...shape.head(true), choices: [], usage });
   response.end('data: [DONE]\n\n');
 }
 
-const headOf = (asked: Request, object: string) => ({ id: 'cmpl-1', object, created: 7, model: asked.model });
-
-function json(response: ServerResponse, status: number, value: object): void {
-  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value));
+function topOf(given: Given): number | null {
+  if ('messages' in given) return given.logprobs ? (given.top_logprobs ?? 0) : null;
+  return given.logprobs ?? null;
 }
 
-function error(response: ServerResponse, status: number, type: string, message: string, param: string): void {
+/** Ends early where the client hangs up. */
+async function pause(response: ServerResponse, ms: number): Promise<void> {
+  const gone = new AbortController();
+  const hangUp = () => gone.abort();
+  response.once('close', hangUp);
+  await delay(ms, undefined, { signal: gone.signal }).catch(() => {});
+  response.off('close', hangUp);
+}
+
+function json(response: ServerResponse, status: number, body: object): void {
+  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+}
+
+function refuse(
+  response: ServerResponse,
+  status: number,
+  message: string,
+  type: string,
+  param: string | null,
+): void {
   json(response, status, { error: { message, type, param, code: status } });
 }

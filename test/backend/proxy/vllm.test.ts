@@ -6,9 +6,29 @@ import { createVllmBackend } from '../../../src/backend/proxy/vllm.ts';
 import { Secret } from '../../../src/config/secret.ts';
 import { type ApiServer, serveApi } from '../../support/api-server.ts';
 import { FakeVllm } from '../../support/fake-vllm.ts';
+import type { ToyAnswer, ToySampling } from '../../support/toy-model.ts';
 
 const timeouts = { connect: 1_000, firstByte: 30_000, idle: 30_000 };
 const { signal } = new AbortController();
+
+const MODELS = [
+  { id: 'llama3-8b', max_model_len: 8192, parent: null },
+  { id: 'sql-lora', max_model_len: null, parent: 'llama3-8b' },
+];
+const messages = [{ role: 'user' as const, content: 'Count.' }];
+
+/** Whatever the prompt: "one two three four five six". */
+function counts(_prompt: string, { maxTokens, stop = [] }: ToySampling): ToyAnswer {
+  const words = ['one', ' two', ' three', ' four', ' five', ' six'];
+  const top = [' one', ' two'].map((text) => ({ text, logprob: -0.25 }));
+  const stopAt = words.findIndex((word) => stop.includes(word));
+  const told = words.slice(0, Math.min(maxTokens, stopAt < 0 ? words.length : stopAt + 1));
+  return {
+    tokens: told.map((text) => ({ text, logprob: -0.25, top })),
+    text: told.filter((word) => !stop.includes(word)).join(''),
+    finish: stopAt < 0 && maxTokens < words.length ? 'length' : 'stop',
+  };
+}
 
 let vllm: FakeVllm;
 let url: string;
@@ -20,8 +40,8 @@ beforeAll(async () => {
 });
 afterAll(() => api.close());
 beforeEach(async () => {
-  vllm = new FakeVllm();
-  url = await vllm.listen();
+  vllm = await FakeVllm.start({ models: MODELS, generate: counts });
+  url = vllm.url;
   use({});
 });
 afterEach(() => vllm.close());
@@ -32,7 +52,7 @@ const use = (config: Partial<OpenAiProxyConfig>) => {
 const chat = (extra: object = {}) =>
   api.client.chat.completions.create({
     model: 'llama3-8b',
-    messages: [{ role: 'user', content: 'Count.' }],
+    messages,
     ...extra,
   } as OpenAI.ChatCompletionCreateParamsNonStreaming);
 
@@ -115,7 +135,7 @@ describe('requests', () => {
     const texts = ['', ''];
     const stream = await api.client.chat.completions.create({
       model: 'llama3-8b',
-      messages: [],
+      messages,
       ...asked,
       stream: true,
     });
@@ -129,7 +149,7 @@ describe('requests', () => {
     const reports: AnswerReport[] = [];
     const ask = async (extra: object) => {
       const response = await backend.chatCompletions(
-        { model: 'llama3-8b', messages: [], ...extra },
+        { model: 'llama3-8b', messages, ...extra },
         { signal, onAnswered: (report) => reports.push(report) },
       );
       await response.text();
@@ -139,9 +159,9 @@ describe('requests', () => {
     await ask({ stream: true, stop: ' two' });
     await ask({ max_tokens: 0 });
     expect(reports).toMatchObject([
-      { model: 'llama3-8b', outcome: 'stop', promptTokens: 5, completionTokens: 6, timeToFirstTokenMs: null },
-      { outcome: 'length', promptTokens: 5, completionTokens: 2, timeToFirstTokenMs: expect.any(Number) },
-      { outcome: 'stop', promptTokens: 5, completionTokens: 1 },
+      { model: 'llama3-8b', outcome: 'stop', promptTokens: 2, completionTokens: 6, timeToFirstTokenMs: null },
+      { outcome: 'length', promptTokens: 2, completionTokens: 2, timeToFirstTokenMs: expect.any(Number) },
+      { outcome: 'stop', promptTokens: 2, completionTokens: 2 },
       { outcome: 'error', completionTokens: null },
     ]);
     expect(vllm.received.map(({ body }) => body.stream_options)).toEqual([
@@ -156,7 +176,7 @@ describe('requests', () => {
     const read = async (stream_options?: object | null) => {
       const stream = await api.client.chat.completions.create({
         model: 'llama3-8b',
-        messages: [],
+        messages,
         stream: true,
         ...(stream_options !== undefined && { stream_options }),
       });
@@ -177,7 +197,7 @@ describe('requests', () => {
   it('report a client that hangs up', async () => {
     const reports: AnswerReport[] = [];
     const response = await backend.chatCompletions(
-      { model: 'llama3-8b', messages: [], stream: true, n: 50 },
+      { model: 'llama3-8b', messages, stream: true, n: 50 },
       { signal, onAnswered: (report) => reports.push(report) },
     );
     const reader = response.body!.getReader();
