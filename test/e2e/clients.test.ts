@@ -1,5 +1,5 @@
 import type { Browser } from 'puppeteer';
-import { afterAll, beforeAll, describe } from 'vitest';
+import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { launchChromium } from '../support/chromium.ts';
 import { startFakeOllama } from '../support/fake-ollama.ts';
 import { FakeVllm } from '../support/fake-vllm.ts';
@@ -25,6 +25,8 @@ beforeAll(async () => {
 afterAll(async () => {
   await mesh?.close();
   await browser?.close();
+  // No client's request, right or wrong, made a page or a worker complain.
+  expect(mesh?.complaints).toEqual([]);
 });
 
 const meshBusy = async () => (await mesh.server.status()).requestsInFlight;
