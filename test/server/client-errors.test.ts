@@ -156,7 +156,7 @@ describe('the official clients', () => {
   });
 
   it('understand that no node is left', async () => {
-    misbehave = fails(500);
+    misbehave = fails(502);
     const url = await open();
     await expect
       .poll(async () => (await thrown(url)).byOpenAi, { timeout: 10_000 })
