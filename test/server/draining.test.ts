@@ -4,20 +4,20 @@ import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openModelDirectory } from '../../src/model/directory.ts';
 import { type RunningServer, startServer } from '../../src/server/server.ts';
-import { proxyNode, ScriptedBackend } from '../support/streaming-backend.ts';
+import { proxyNode, StreamingBackend } from '../support/streaming-backend.ts';
 import { FakeWorker } from './mesh/fake-worker.ts';
 import { TestTimers, until } from './socket-timers.ts';
 
 const log = pino({ level: 'silent' });
 const pageDirectory = fileURLToPath(new URL('./no-page', import.meta.url));
 const BODY = JSON.stringify({ model: 'm', stream: true });
-let backend: ScriptedBackend;
+let backend: StreamingBackend;
 let server: RunningServer;
 let timers: TestTimers;
 
 beforeEach(async () => {
   timers = new TestTimers();
-  backend = new ScriptedBackend('node');
+  backend = new StreamingBackend('node');
   server = await startServer({ node: proxyNode(backend), port: 0, pageDirectory, log, timers });
 });
 afterEach(async () => {
@@ -143,7 +143,7 @@ describe('a server that drains', () => {
   it('lets the last bytes leave before its sockets are closed', async () => {
     await server.close();
     // With real time: test timers let a short wait pass at once.
-    backend = new ScriptedBackend('node');
+    backend = new StreamingBackend('node');
     server = await startServer({ node: proxyNode(backend), port: 0, pageDirectory, log });
     const response = await ask();
     await until(() => backend.answers.length === 1);

@@ -3,14 +3,14 @@ import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
 import { afterEach, expect, it } from 'vitest';
 import { type RunningServer, startServer } from '../../src/server/server.ts';
-import { proxyNode, ScriptedBackend } from '../support/streaming-backend.ts';
+import { proxyNode, StreamingBackend } from '../support/streaming-backend.ts';
 
 const pageDirectory = fileURLToPath(new URL('./no-page', import.meta.url));
 let server: RunningServer;
 afterEach(() => server.close());
 
 async function start(): Promise<void> {
-  const node = proxyNode(new ScriptedBackend('m'));
+  const node = proxyNode(new StreamingBackend('m'));
   server = await startServer({ node, port: 0, pageDirectory, log: pino({ level: 'silent' }) });
 }
 

@@ -13,7 +13,7 @@ import { type ModelDirectory, openModelDirectory } from '../../src/model/directo
 import type { ServedNode } from '../../src/server/node.ts';
 import { type RunningServer, startServer } from '../../src/server/server.ts';
 import { HeldBackend } from '../support/held-server.ts';
-import { proxyNode, ScriptedBackend } from '../support/streaming-backend.ts';
+import { proxyNode, StreamingBackend } from '../support/streaming-backend.ts';
 import { FakeWorker } from './mesh/fake-worker.ts';
 import { TestTimers, until } from './socket-timers.ts';
 
@@ -84,7 +84,7 @@ const texts = async (response: Response) =>
 
 describe('a replaced proxy', () => {
   it('finishes its stream whole while new requests go to the next, and is closed after it', async () => {
-    const [old, next] = [new ScriptedBackend('old'), new ScriptedBackend('next')];
+    const [old, next] = [new StreamingBackend('old'), new StreamingBackend('next')];
     const running = await start(proxyNode(old));
     const across = await ask(running);
     await until(() => old.answers.length === 1);
@@ -107,7 +107,7 @@ describe('a replaced proxy', () => {
   });
 
   it('stays when the next one cannot be opened', async () => {
-    const old = new ScriptedBackend('old');
+    const old = new StreamingBackend('old');
     const running = await start(proxyNode(old));
     const broken: ServedNode = {
       kind: 'proxy',
@@ -121,17 +121,17 @@ describe('a replaced proxy', () => {
     await until(() => old.answers.length === 1);
     old.answers[0]!.end();
     expect(await (await whole).json()).toEqual({ from: 'old' });
-    const next = new ScriptedBackend('next');
+    const next = new StreamingBackend('next');
     await running.replace(proxyNode(next));
     await until(() => old.isClosed);
   });
 
   it('is ended after a generous time, with an error that the client can read', async () => {
-    const old = new ScriptedBackend('old');
+    const old = new StreamingBackend('old');
     const running = await start(proxyNode(old));
     const endless = await ask(running);
     await until(() => old.answers.length === 1);
-    const { retired } = await running.replace(proxyNode(new ScriptedBackend('next')));
+    const { retired } = await running.replace(proxyNode(new StreamingBackend('next')));
     timers.advance(RETIRED_NODE_MS - 1);
     expect(old.answers[0]!.signal.aborted).toBe(false);
     timers.advance(1);
@@ -141,7 +141,7 @@ describe('a replaced proxy', () => {
   });
 
   it('that forwards gives a slow reader every byte before it is closed', async () => {
-    const [upstream, next] = [await HeldBackend.start('up'), new ScriptedBackend('next')];
+    const [upstream, next] = [await HeldBackend.start('up'), new StreamingBackend('next')];
     const config = parseModelBackend(`backend_provider: custom\nurl: "${upstream.url}"`, 'test.yaml');
     if (config.provider === 'fxn') throw new Error('not what was written');
     const running = await start({
@@ -165,8 +165,8 @@ describe('a replaced proxy', () => {
   });
 
   it('takes replacements in turn, each closed when its own answers are over', async () => {
-    const backends = ['a', 'b', 'c'].map((name) => new ScriptedBackend(name));
-    const [a, b, c] = backends as [ScriptedBackend, ScriptedBackend, ScriptedBackend];
+    const backends = ['a', 'b', 'c'].map((name) => new StreamingBackend(name));
+    const [a, b, c] = backends as [StreamingBackend, StreamingBackend, StreamingBackend];
     const running = await start(proxyNode(a));
     const onA = await ask(running);
     await Promise.all([running.replace(proxyNode(b)), running.replace(proxyNode(c))]);
@@ -178,7 +178,7 @@ describe('a replaced proxy', () => {
   });
 
   it('is ended with the server, and nothing is served after that', async () => {
-    const [old, next] = [new ScriptedBackend('old'), new ScriptedBackend('next')];
+    const [old, next] = [new StreamingBackend('old'), new StreamingBackend('next')];
     const running = await start(proxyNode(old));
     const endless = await ask(running);
     const reading = texts(endless).catch(() => 'cut off');
@@ -187,22 +187,22 @@ describe('a replaced proxy', () => {
     await running.close();
     expect([old.isClosed, next.isClosed]).toEqual([true, true]);
     await reading;
-    const late = new ScriptedBackend('late');
+    const late = new StreamingBackend('late');
     await expect(running.replace(proxyNode(late))).rejects.toMatchObject({ code: 'SHUTTING_DOWN' });
   });
 });
 
 it('opens what it serves anew at each start, so that a start on a taken port can be followed by another', async () => {
-  const opened: ScriptedBackend[] = [];
+  const opened: StreamingBackend[] = [];
   const node: ServedNode = {
-    ...proxyNode(new ScriptedBackend('unused')),
+    ...proxyNode(new StreamingBackend('unused')),
     open: () => {
-      const backend = new ScriptedBackend(`${opened.length}`);
+      const backend = new StreamingBackend(`${opened.length}`);
       opened.push(backend);
       return proxyNode(backend).open();
     },
   };
-  const first = await start(proxyNode(new ScriptedBackend('first')));
+  const first = await start(proxyNode(new StreamingBackend('first')));
   const options = { node, pageDirectory, log, timers };
   await expect(startServer({ ...options, port: first.port })).rejects.toMatchObject({ code: 'PORT_IN_USE' });
   await first.close();
@@ -220,7 +220,7 @@ describe('a replaced mesh', () => {
     const { held, release, worker } = await heldWorker(running);
     const across = await ask(running);
     await until(() => held.length === 1);
-    const next = new ScriptedBackend('next');
+    const next = new StreamingBackend('next');
     const { retired } = await running.replace(proxyNode(next));
     expect(running.needsWorkers).toBe(false);
     expect(worker.closeCode).toBeNull();
@@ -269,7 +269,7 @@ describe('a replaced mesh', () => {
   });
 
   it('comes after a proxy, whose streams it lets end', async () => {
-    const old = new ScriptedBackend('old');
+    const old = new StreamingBackend('old');
     const running = await start(proxyNode(old));
     const across = await ask(running);
     await until(() => old.answers.length === 1);

@@ -4,16 +4,16 @@ import { ShoalError } from '../../src/config/errors.ts';
 import type { ProxyNode } from '../../src/server/node.ts';
 
 /** One answer on its way, which goes on when the test says so. */
-export interface ScriptedAnswer {
+export interface HeldAnswer {
   readonly signal: AbortSignal;
   say(text: string): void;
   end(): void;
 }
 
 /** Answers with event streams that the test writes, and with a whole answer to `"stream": false`. */
-export class ScriptedBackend implements Backend {
+export class StreamingBackend implements Backend {
   readonly provider = 'custom';
-  readonly answers: ScriptedAnswer[] = [];
+  readonly answers: HeldAnswer[] = [];
   readonly name: string;
   isClosed = false;
   readonly #closing = new AbortController();
