@@ -18,17 +18,7 @@ import { openModelDirectory } from '../../src/model/directory.ts';
 import { weightManifestSchema } from '../../src/model/manifest.ts';
 import { shardTensors, wholeModel } from '../../src/model/tensors.ts';
 import { safetensorsFile, tensorFile } from './safetensors-file.ts';
-
-const config = {
-  architectures: ['LlamaForCausalLM'],
-  hidden_size: 12,
-  intermediate_size: 17,
-  num_hidden_layers: 2,
-  num_attention_heads: 3,
-  num_key_value_heads: 1,
-  vocab_size: 21,
-  max_position_embeddings: 64,
-};
+import { tinyConfig as config } from './tiny-config.ts';
 
 let directory: string;
 const at = (name: string) => join(directory, name);

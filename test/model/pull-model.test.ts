@@ -18,17 +18,8 @@ import { type PullOptions, pullModel } from '../../src/model/pull-model.ts';
 import { shardTensors, wholeModel } from '../../src/model/tensors.ts';
 import { FakeHub } from './fake-hub.ts';
 import { tensorFile } from './safetensors-file.ts';
+import { tinyConfig as config } from './tiny-config.ts';
 
-const config = {
-  architectures: ['LlamaForCausalLM'],
-  hidden_size: 12,
-  intermediate_size: 17,
-  num_hidden_layers: 2,
-  num_attention_heads: 3,
-  num_key_value_heads: 1,
-  vocab_size: 21,
-  max_position_embeddings: 64,
-};
 const spec = specFromHfConfig(config);
 const tensors = shardTensors(spec, wholeModel(spec));
 const bytesOf = (value: unknown) => new TextEncoder().encode(JSON.stringify(value));
