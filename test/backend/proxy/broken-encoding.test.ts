@@ -24,7 +24,12 @@ it('survives an answer that is not compressed as it says, also where nobody read
   await expect(backend.chatCompletions({ model: 'm' }, { signal })).rejects.toMatchObject({
     code: 'BACKEND_FAILED',
   });
-  const response = await guarded.fetch(url, { method: 'GET', headers: {}, signal });
+  const response = await guarded.fetch(url, {
+    method: 'GET',
+    headers: {},
+    redirect: 'manual',
+    signal,
+  });
   await moment();
   await expect(response.body?.getReader().read()).rejects.toThrow();
   await guarded.close();
