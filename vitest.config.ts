@@ -1,5 +1,8 @@
 import { defineConfig } from 'vitest/config';
 
+/** No test measures with these: they only end what hangs, on a machine that is busy with something else too. */
+const UNIT_PATIENCE = { testTimeout: 30_000, hookTimeout: 30_000, expect: { poll: { timeout: 20_000 } } };
+
 /** `unit`: pure Node. `gpu`: needs a WebGPU adapter under Node (Dawn). `e2e`: needs Chromium. */
 export default defineConfig({
   test: {
@@ -7,6 +10,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
+          ...UNIT_PATIENCE,
           include: [
             'test/*.test.ts',
             'test/{config,model,mesh,schedule,server,backend,worker,cli,page}/**/*.test.ts',

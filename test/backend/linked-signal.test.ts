@@ -53,7 +53,7 @@ describe('the native engine', () => {
         const body = { model: 'fake', prompt: 'x', n: 2, stream: true };
         await read(await backend.completions(body, { signal }));
         expect(sources.length).toBeGreaterThanOrEqual(2);
-        await vi.waitFor(() => expect(sources.reduce((sum, source) => sum + listeners(source), 0)).toBe(0));
+        await expect.poll(() => sources.reduce((sum, source) => sum + listeners(source), 0)).toBe(0);
         expect(any).not.toHaveBeenCalled();
       } finally {
         add.mockRestore();

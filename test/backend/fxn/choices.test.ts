@@ -1,5 +1,5 @@
 import type OpenAI from 'openai';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { AnswerReport, Backend } from '../../../src/backend/backend.ts';
 import { createFxnBackend } from '../../../src/backend/fxn/fxn.ts';
 import type { GenerateRequest } from '../../../src/backend/fxn/generator.ts';
@@ -133,7 +133,7 @@ describe('n', () => {
     generator.script = stallsAfter('Hel');
     const stream = await client.chat.completions.create({ ...ask, stream: true });
     for await (const chunk of stream) if (chunk.choices[0]!.delta.content === 'l') break;
-    await vi.waitFor(() => expect(generator.open).toBe(0));
+    await expect.poll(() => generator.open).toBe(0);
     expect(generator.requests).toHaveLength(3);
   });
 });

@@ -1,5 +1,5 @@
 import OpenAI from 'openai';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { AnswerReport, Backend } from '../../../src/backend/backend.ts';
 import { createFxnBackend } from '../../../src/backend/fxn/fxn.ts';
 import { ShoalError } from '../../../src/config/errors.ts';
@@ -299,7 +299,7 @@ describe('streaming', () => {
     generator.script = stallsAfter('Hel');
     const stream = await chatStream();
     for await (const chunk of stream) if (chunk.choices[0]!.delta.content === 'l') break;
-    await vi.waitFor(() => expect(generator.open).toBe(0));
+    await expect.poll(() => generator.open).toBe(0);
   });
 
   it('frees the sequence when the body is cancelled while a token is awaited, without any signal', async () => {
@@ -311,9 +311,9 @@ describe('streaming', () => {
     const response = await backend.chatCompletions({ model: 'fake', messages, stream: true }, { signal });
     const reader = response.body!.getReader();
     for (let read = 0; read < 4; read++) await reader.read();
-    await vi.waitFor(() => expect(stalled).toBe(true));
+    await expect.poll(() => stalled).toBe(true);
     void reader.cancel();
-    await vi.waitFor(() => expect(generator.open).toBe(0));
+    await expect.poll(() => generator.open).toBe(0);
   });
 
   it('frees the sequence when a client that does not stream hangs up', async () => {
@@ -324,10 +324,10 @@ describe('streaming', () => {
       () => 'answered',
       () => 'aborted',
     );
-    await vi.waitFor(() => expect(generator.delivered).toBe(3));
+    await expect.poll(() => generator.delivered).toBe(3);
     abort.abort();
     expect(await failed).toBe('aborted');
-    await vi.waitFor(() => expect(generator.open).toBe(0));
+    await expect.poll(() => generator.open).toBe(0);
   });
 
   it('ends every generation when the backend closes', async () => {
@@ -372,7 +372,7 @@ describe('what is reported', () => {
     } catch {
       // Told in the report.
     }
-    await vi.waitFor(() => expect(reports).toHaveLength(1));
+    await expect.poll(() => reports).toHaveLength(1);
     return reports[0]!;
   };
 

@@ -1,4 +1,4 @@
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { sseBody, sseData, sseText } from '../../../src/backend/openai/sse.ts';
 import { SSE_KEEPALIVE_MS } from '../../../src/config/limits.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
@@ -17,7 +17,7 @@ describe('sseBody', () => {
     }
     const reader = sseBody(events(), clock, () => {}).getReader();
     for (let silent = 0; silent < 3; silent++) {
-      await vi.waitFor(() => expect(clock.waitingMs).toEqual([SSE_KEEPALIVE_MS]));
+      await expect.poll(() => clock.waitingMs).toEqual([SSE_KEEPALIVE_MS]);
       clock.advance(SSE_KEEPALIVE_MS);
       expect(text((await reader.read()).value)).toBe(': waiting\n\n');
     }

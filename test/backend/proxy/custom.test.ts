@@ -298,7 +298,7 @@ describe('streams', () => {
       expect(part.choices[0]!.delta.content).toBe('Hel');
       break;
     }
-    await vi.waitFor(() => expect(upstream.hangUps).toBe(1));
+    await expect.poll(() => upstream.hangUps).toBe(1);
   });
 
   it('end at the backend when the body is cancelled, without any signal', async () => {
@@ -310,7 +310,7 @@ describe('streams', () => {
     // The stream reads ahead by one: it waits at the backend once the first event is taken.
     await new Promise((resolve) => setTimeout(resolve, 20));
     void reader.cancel();
-    await vi.waitFor(() => expect(upstream.hangUps).toBe(1));
+    await expect.poll(() => upstream.hangUps).toBe(1);
   });
 
   it('read from the backend only what the client takes', async () => {
@@ -342,7 +342,7 @@ describe('streams', () => {
     );
     expect(written).toBeLessThan(1_000);
     await reader.cancel();
-    await vi.waitFor(() => expect(upstream.hangUps).toBe(1));
+    await expect.poll(() => upstream.hangUps).toBe(1);
   });
 
   it('end with an error when the connection is reset', async () => {
@@ -382,7 +382,7 @@ describe('streams', () => {
     use({}, clock);
     upstream.handler = streams([event(chunk('Hel'))], 'open');
     const reading = read();
-    await vi.waitFor(() => expect(upstream.received).toHaveLength(1));
+    await expect.poll(() => upstream.received).toHaveLength(1);
     // The first event may still be on its way: each wait for one starts the deadline anew.
     const done = reading.then(() => true);
     for (let ended = false; !ended; ) {
@@ -394,7 +394,7 @@ describe('streams', () => {
       code: 'deadline_exceeded',
       message: expect.stringContaining('silent for 60 s'),
     });
-    await vi.waitFor(() => expect(upstream.hangUps).toBe(1));
+    await expect.poll(() => upstream.hangUps).toBe(1);
   });
 
   it('do not hold an endless event', async () => {
@@ -403,7 +403,7 @@ describe('streams', () => {
       code: 'backend_failed',
       message: expect.stringContaining('event of more than'),
     });
-    await vi.waitFor(() => expect(upstream.hangUps).toBe(1));
+    await expect.poll(() => upstream.hangUps).toBe(1);
   });
 });
 
@@ -496,10 +496,10 @@ describe('failures', () => {
     use({}, clock);
     upstream.handler = () => {};
     const failing = failure();
-    await vi.waitFor(() => expect(upstream.received).toHaveLength(1));
+    await expect.poll(() => upstream.received).toHaveLength(1);
     clock.advance(UPSTREAM_ANSWER_MS);
     expect(await failing).toMatchObject({ status: 504, code: 'deadline_exceeded' });
-    await vi.waitFor(() => expect(upstream.hangUps).toBe(1));
+    await expect.poll(() => upstream.hangUps).toBe(1);
   });
 
   it('a client that hangs up before the answer', async () => {
@@ -508,10 +508,10 @@ describe('failures', () => {
     const call = api.client.chat.completions
       .create({ model: 'm', messages }, { signal: abort.signal })
       .catch(() => 'aborted');
-    await vi.waitFor(() => expect(upstream.received).toHaveLength(1));
+    await expect.poll(() => upstream.received).toHaveLength(1);
     abort.abort();
     expect(await call).toBe('aborted');
-    await vi.waitFor(() => expect(upstream.hangUps).toBe(1));
+    await expect.poll(() => upstream.hangUps).toBe(1);
   });
 
   it('a body that is no request', async () => {
@@ -531,7 +531,7 @@ describe('failures', () => {
     await expect(async () => {
       for await (const _ of stream);
     }).rejects.toThrow(/shutting down/);
-    await vi.waitFor(() => expect(upstream.hangUps).toBe(1));
+    await expect.poll(() => upstream.hangUps).toBe(1);
   });
 });
 
