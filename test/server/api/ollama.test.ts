@@ -267,6 +267,13 @@ describe('/api/chat', () => {
     await expect(read()).rejects.toThrow(/a stage was lost/);
   });
 
+  it('reads the backend’s stream to its end, so that its connection is kept', async () => {
+    const lines = [];
+    for await (const line of await client.chat({ model: 'minnow', messages, stream: true })) lines.push(line);
+    expect(lines.filter(({ done }) => done)).toHaveLength(1);
+    expect(cancelled).toEqual([]);
+  });
+
   it('ends the backend’s stream when the client hangs up', async () => {
     reply = () => streamOf(...Array.from({ length: 100 }, () => chunk({ content: 'x' })));
     const stream = await client.chat({ model: 'minnow', messages, stream: true });

@@ -77,18 +77,24 @@ export class OllamaAnswer {
 
   /** The lines of a stream. Ends with a line that is `done`, or with an error. */
   async *lines(body: AsyncIterable<Uint8Array>): AsyncGenerator<object> {
+    let isDone = false;
     try {
       for await (const data of eventData(body)) {
+        // Read to its end, so that the connection to the backend serves the next request.
+        if (isDone) continue;
         if (data === '[DONE]') {
-          yield this.#line('', '', [], true);
-          return;
+          const last = this.#line('', '', [], true);
+          isDone = true;
+          yield last;
+          continue;
         }
         const { text, thinking, logprobs } = this.#take(data);
         if (text !== '' || thinking !== '' || logprobs.length > 0)
           yield this.#line(text, thinking, logprobs, false);
       }
-      throw new ShoalError('BACKEND_FAILED', 'the answer broke off; send the request again');
+      if (!isDone) throw new ShoalError('BACKEND_FAILED', 'the answer broke off; send the request again');
     } catch (thrown) {
+      if (isDone) return;
       yield { error: ShoalError.from(thrown, 'BACKEND_FAILED').message };
     }
   }
