@@ -7,11 +7,12 @@ import type { PoolNode } from './pool/node-pool.ts';
 import { createCustomBackend } from './proxy/custom.ts';
 import { createGuardedFetch } from './proxy/guarded-fetch.ts';
 import type { OpenAiProxyConfig, ProxyOptions } from './proxy/openai-proxy.ts';
+import type { UpstreamFetch } from './proxy/upstream-fetch.ts';
 import { createVllmBackend } from './proxy/vllm.ts';
 
 export interface ProxyNodesOptions {
   /** Default: one that refuses private addresses, except those that the config allows. */
-  readonly fetch?: typeof fetch;
+  readonly fetch?: UpstreamFetch;
   readonly clock?: Clock;
 }
 

@@ -4,10 +4,12 @@
  * differently the second time (DNS rebinding) gains nothing.
  */
 import { type LookupAddress, type LookupOptions, lookup as systemLookup } from 'node:dns';
-import { Agent, type Dispatcher, fetch as undiciFetch } from 'undici';
+import { Agent } from 'undici';
 import { type AddressClass, classifyAddress, literalAddress, matchesCidr } from '../../config/addresses.ts';
 import { ShoalError } from '../../config/errors.ts';
 import { MAX_UPSTREAM_CONNECTIONS } from '../../config/limits.ts';
+import { createDispatchedFetch } from './dispatched-fetch.ts';
+import type { UpstreamFetch } from './upstream-fetch.ts';
 
 export interface GuardedFetchOptions {
   /** Addresses and ranges that are not public and may be connected to: `allow_addresses` of model_backend.yaml. */
@@ -25,7 +27,7 @@ export type Resolve = (
 ) => void;
 
 export interface GuardedFetch {
-  readonly fetch: typeof fetch;
+  readonly fetch: UpstreamFetch;
   /** Closes idle connections and ends those in use. Idempotent. */
   close(): Promise<void>;
 }
@@ -68,43 +70,25 @@ export function createGuardedFetch({
     headersTimeout: 0,
     bodyTimeout: 0,
   });
-  const dispatcher: Dispatcher = agent;
-
-  // undici's own fetch: Node's accepts no dispatcher of another version of undici.
-  const guarded = async (input: string | URL | Request, init: RequestInit = {}): Promise<Response> => {
-    const request = input instanceof Request ? new Request(input, init) : null;
-    const url = request === null ? input : request.url;
-    const { hostname } = new URL(url as string | URL);
+  const request = createDispatchedFetch(agent);
+  const guarded: UpstreamFetch = async (url, init) => {
+    const { hostname } = new URL(url);
     const literal = literalAddress(hostname);
     // No lookup is made for an address.
     const refused = literal === null ? null : judge(hostname, literal);
     if (refused !== null) throw refusal(hostname, literal!, refused);
-    const asked = request === null ? init : parts(request);
-    const response = await undiciFetch(url as string | URL, {
-      ...(asked as object),
-      redirect: 'manual',
-      dispatcher,
-    });
-    return response as unknown as Response;
+    return request(url, init);
   };
 
   let closing: Promise<void> | undefined;
   return {
-    fetch: guarded as typeof fetch,
+    fetch: guarded,
     close: () => {
       closing ??= agent.destroy();
       return closing;
     },
   };
 }
-
-/** undici knows only its own Request. */
-const parts = ({ method, headers, body, signal }: Request) => ({
-  method,
-  headers: [...headers],
-  ...(body !== null && { body, duplex: 'half' }),
-  signal,
-});
 
 /** Whoever writes this into the config means this machine; a name that merely leads here may not be what it seems. */
 const isWrittenAsLoopback = (hostname: string) =>

@@ -17,6 +17,7 @@ import { renameModel } from './model-name.ts';
 import { ErrorEvent, relayEvents, toldToTheEnd } from './relay-stream.ts';
 import { Upstream, type UpstreamAnswer } from './upstream.ts';
 import { asError, type Names, parseJson, readError, refusal, refused, statusOf } from './upstream-error.ts';
+import type { UpstreamFetch } from './upstream-fetch.ts';
 
 export type OpenAiProxyConfig = Omit<NodeConfig, 'maxConcurrent'> & {
   /** With an alias: the name in the list of models. */
@@ -26,7 +27,7 @@ export type OpenAiProxyConfig = Omit<NodeConfig, 'maxConcurrent'> & {
 
 export interface ProxyOptions {
   /** Default: the platform's. On a server the guarded one, which refuses private addresses. */
-  readonly fetch?: typeof fetch;
+  readonly fetch?: UpstreamFetch;
   readonly clock?: Clock;
 }
 
