@@ -1,5 +1,5 @@
 /** All of the server's HTTP: the OpenAI API, health, status, the model's files and the page. Tested without sockets. */
-import { type Context, Hono } from 'hono';
+import { type Context, Hono, type MiddlewareHandler } from 'hono';
 import { cors } from 'hono/cors';
 import type { Logger } from 'pino';
 import type { Readiness } from '../backend/backend.ts';
@@ -113,16 +113,19 @@ export function createApp({ serving, requests, page, guard, access, metrics, nod
   const answering = createAnswering(backend, requests, hasProxies);
   // Only the API, and only for sites that the operator listed; it takes no credentials of the browser's. The headers
   // asked for are granted as they are: OpenAI's client sends a dozen of its own.
-  for (const path of API_PATHS)
-    app.use(
-      path,
-      cors({
-        origin: (origin) => (guard.isListedOrigin(origin) ? origin : null),
-        allowMethods: ['GET', 'POST'],
-        exposeHeaders: ['retry-after', 'x-request-id'],
-        maxAge: CORS_MAX_AGE_SECONDS,
-      }),
-    );
+  const grant = cors({
+    origin: (origin) => (guard.isListedOrigin(origin) ? origin : null),
+    allowMethods: ['GET', 'POST'],
+    exposeHeaders: ['retry-after', 'x-request-id'],
+    maxAge: CORS_MAX_AGE_SECONDS,
+  });
+  // Headers that are set before there is an answer make it be copied; programs, which send no Origin, need none.
+  const shared: MiddlewareHandler = async (c, next) => {
+    if (c.req.header('origin') !== undefined) return grant(c, next);
+    await next();
+    c.header('vary', 'Origin', { append: true });
+  };
+  for (const path of API_PATHS) app.use(path, shared);
   for (const path of API_PATHS)
     app.use(path, (c, next) => {
       metrics.watch(c.get('exchange'), c.req.path);
