@@ -32,8 +32,13 @@ export async function chat(question: string | undefined, flags: ChatFlags, scope
   }
 
   if (question !== undefined) return turn(question);
-  process.stderr.write(`${printable(model)} at ${flags.server}; Ctrl-D ends.\n`);
-  const lines = createInterface({ input: process.stdin, output: process.stderr, prompt: '> ' });
+  const isTyped = process.stdin.isTTY;
+  if (isTyped) process.stderr.write(`${printable(model)} at ${flags.server}; Ctrl-D ends.\n`);
+  const lines = createInterface({
+    input: process.stdin,
+    output: process.stderr,
+    prompt: isTyped ? '> ' : '',
+  });
   // readline takes Ctrl-C from the terminal for itself.
   lines.on('SIGINT', () => process.kill(process.pid, 'SIGINT'));
   scope.defer(async () => lines.close());
@@ -43,4 +48,6 @@ export async function chat(question: string | undefined, flags: ChatFlags, scope
     if (line.trim() !== '') await turn(line.trim()).catch(printError);
     lines.prompt();
   }
+  // The shell's prompt belongs on a line of its own.
+  if (isTyped) process.stderr.write('\n');
 }

@@ -154,7 +154,9 @@ export function createProgram(actions: Actions): Command {
     .action((flags: WorkerFlags) => actions.worker(flags));
 
   withSampling(program.command('chat').argument('[question]'))
-    .description('ask a running server; without a question, a conversation')
+    .description(
+      'ask a running server; without a question, a conversation; SHOAL_API_KEY is the key, where it asks for one',
+    )
     .option('--server <url>', 'the server to ask', serverAddress, DEFAULT_SERVER)
     .action((question: string | undefined, flags: ChatFlags) => actions.chat(question, flags));
 

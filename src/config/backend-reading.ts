@@ -177,6 +177,18 @@ function proxyWarnings(
     const message = `has no effect with backend_provider "${provider}" without model_name_alias: clients use the backend's own names`;
     warnings.push({ path: 'fxn_id', message });
   }
+  for (const [prefix, entry] of [
+    ['', input] as const,
+    ...asList(input.nodes).map((node, index) => [`nodes.${index}.`, asMap(node)] as const),
+  ]) {
+    for (const key of ['api_key', 'bearer_token']) {
+      if (!SHELL_VARIABLE.test(String(entry[key] ?? ''))) continue;
+      const message =
+        'is sent as it stands here, with its "$"; a variable of the environment is written with braces: "$' +
+        '{NAME}"';
+      warnings.push({ path: `${prefix}${key}`, message });
+    }
+  }
   for (const [index, { url, apiKey, bearerToken }] of nodes.entries()) {
     if ((apiKey ?? bearerToken) === undefined || !url.startsWith('http:') || isLocal(new URL(url).hostname))
       continue;
@@ -185,6 +197,9 @@ function proxyWarnings(
   }
   return warnings;
 }
+
+/** What a shell would replace, and this file does not. */
+const SHELL_VARIABLE = /^\$[A-Za-z_][A-Za-z0-9_]*$/;
 
 function isLocal(hostname: string): boolean {
   const address = literalAddress(hostname);

@@ -23,7 +23,7 @@ const SHAPE: MapShape = {
       example: 'a map, such as { connect: 5, first_byte: 120, idle: 60 }',
     },
   },
-  example: 'a list of "key: value" lines, such as backend_provider: "fxn"',
+  example: 'lines of "key: value", such as backend_provider: "fxn"',
 };
 
 export interface ModelBackendFile {

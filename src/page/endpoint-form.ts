@@ -59,7 +59,14 @@ export function readForm(form: EndpointForm): FormReading {
     allow_addresses: ['0.0.0.0/0', '::/0'],
   });
   if (config !== null && config.provider !== 'fxn') return { config, faults: null };
-  const messages = faults.map(({ path, message }) => [FIELD_OF[path] ?? 'url', message] as const);
+  // The schema's own words for an address that is not there are those of the file.
+  const sentence = (path: string, message: string) =>
+    path === 'url' && form.url.trim() === ''
+      ? `give its address, such as ${URL_HINTS[form.provider]}`
+      : message;
+  const messages = faults.map(
+    ({ path, message }) => [FIELD_OF[path] ?? 'url', sentence(path, message)] as const,
+  );
   return { config: null, faults: Object.fromEntries(messages) };
 }
 

@@ -251,6 +251,18 @@ describe('${NAME}', () => {
 });
 
 describe('warnings', () => {
+  it('names a key that is a variable for a shell only', () => {
+    const found = warnings(
+      'backend_provider: vllm\napi_key: $VLLM_API_KEY\nnodes:\n  - { url: "http://localhost:1", bearer_token: $TOKEN }',
+    );
+    expect(found).toEqual([
+      expect.stringMatching(/^mb\.yaml:2:10: api_key: is sent as it stands here/),
+      expect.stringMatching(/^mb\.yaml:4:\d+: nodes\[0\]\.bearer_token: is sent as it stands here/),
+    ]);
+    expect(found.join()).not.toContain('VLLM_API_KEY');
+    expect(warnings('backend_provider: vllm\napi_key: pa$$w0rd')).toEqual([]);
+  });
+
   it('tell what means nothing for fxn', () => {
     expect(
       warnings('backend_provider: fxn\nurl: "http://a"\nnodes:\n  - url: "http://b"\napiKey: x'),

@@ -106,7 +106,7 @@ describe('model_backend.yaml', () => {
     ['url: "http://x/#a"', 'mb.yaml:1:6: url: must not have a query'],
     ['fxn_id: [1]', 'mb.yaml:1:9: fxn_id: must be a text or a whole number'],
     ['fxn_id: 1.5', 'mb.yaml:1:9: fxn_id: must be a text or a whole number'],
-    ['- fxn', 'mb.yaml:1:1: must be a list of "key: value" lines'],
+    ['- fxn', 'mb.yaml:1:1: must be lines of "key: value"'],
     ['\tfxn_id: 1', 'mb.yaml:1:1: tabs cannot indent YAML'],
     ['fxn_id: 1\n---\nfxn_id: 2', 'mb.yaml:2:1: a second document starts here'],
     ['? [a]\n: b', 'mb.yaml:1:3: unknown key'],

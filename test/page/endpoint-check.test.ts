@@ -143,7 +143,7 @@ describe('the form', () => {
     const { faults } = readForm({ ...EMPTY_FORM, url: 'ftp://x', key: 'a b', maxConcurrent: 'many' });
     expect(Object.keys(faults ?? {}).sort()).toEqual(['key', 'maxConcurrent', 'url']);
     expect(readForm({ ...EMPTY_FORM, provider: 'custom' }).faults).toMatchObject({
-      url: expect.stringContaining('is required'),
+      url: 'give its address, such as http://127.0.0.1:8080',
     });
   });
 });
