@@ -148,7 +148,7 @@ export function createProgram(actions: Actions): Command {
     .option('--name <name>', 'what it is called (default: tab; with a proxy, this machine’s name)')
     .option(
       '--key <key>',
-      'a key of the server made with keys add --lend, for lending a proxy; better in SHOAL_KEY, for lists of processes show it',
+      'a key of the server made with keys add --lend, for lending a proxy; better in SHOAL_API_KEY, for lists of processes show it',
     )
     .option('--insecure', 'take any TLS certificate (a self-signed server)')
     .action((flags: WorkerFlags) => actions.worker(flags));

@@ -30,7 +30,7 @@ export async function provide(
   scope: Scope,
 ): Promise<void> {
   const { server } = flags;
-  const key = flags.key ?? process.env.SHOAL_KEY;
+  const key = flags.key ?? process.env.SHOAL_API_KEY;
   let end: (error?: ShoalError) => void = () => {};
   const ended = new Promise<void>((resolve, reject) => {
     end = (error) => (error === undefined ? resolve() : reject(error));

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { isCidr } from './addresses.ts';
 import { PROVIDERS } from './backend-config.ts';
 import { MAX_MODEL_NAME_CHARS, MAX_NODE_CONCURRENT, MAX_TIMEOUT_SECONDS } from './limits.ts';
+import { didYouMean } from './nearest.ts';
 import { Secret } from './secret.ts';
 
 const text = z.string('must be text; put it in quotes').min(1, 'must not be empty');
@@ -47,7 +48,11 @@ export const ALLOW_ADDRESS = z
   .refine(isCidr, 'must be an address or a range, such as "10.0.0.5" or "192.168.0.0/16"');
 
 export const TOP_FIELDS = {
-  backend_provider: z.enum(PROVIDERS, `must be one of ${PROVIDERS.join(', ')}`),
+  // The value itself is not repeated: it may come from a variable that holds a key.
+  backend_provider: z.enum(PROVIDERS, {
+    error: ({ input }) =>
+      `must be one of ${PROVIDERS.join(', ')}${typeof input === 'string' ? didYouMean(input, PROVIDERS) : ''}`,
+  }),
   fxn_id: z.union(
     [text, z.number().int().nonnegative().transform(String)],
     'must be a text or a whole number',

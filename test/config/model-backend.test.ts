@@ -91,7 +91,10 @@ describe('model_backend.yaml', () => {
 
   it.each([
     ['backend_provider: custom', 'mb.yaml:1:19: url: is required'],
-    ['backend_provider: custm', 'mb.yaml:1:19: backend_provider: must be one of fxn, custom, vllm, ollama'],
+    [
+      'backend_provider: custm',
+      'mb.yaml:1:19: backend_provider: must be one of fxn, custom, vllm, ollama; did you mean custom?',
+    ],
     ['\napi_kee: "x"', 'mb.yaml:2:1: api_kee: unknown key; did you mean api_key?'],
     ['ModelNameAlias: "x"', 'mb.yaml:1:1: ModelNameAlias: unknown key; did you mean'],
     ['colour: "x"', 'mb.yaml:1:1: colour: unknown key; known are backend_provider, fxn_id, url'],

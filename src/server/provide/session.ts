@@ -185,7 +185,7 @@ export class ProviderSession {
     if (!isAllowed) {
       const sentence =
         key === undefined
-          ? 'this server takes providers with one of its API keys only; give one (shoal worker: SHOAL_KEY, or --key)'
+          ? 'this server takes providers with one of its API keys only; give one (shoal worker: SHOAL_API_KEY, or --key)'
           : 'this API key is not valid here, or not for lending; ask the operator for one (shoal keys add NAME --lend)';
       this.#fatal(new ShoalError('UNAUTHORIZED', sentence));
       return;
