@@ -48,6 +48,7 @@ export async function openServer(
     allowedHosts: flags.allowHost ?? [],
     allowedOrigins: flags.allowOrigin ?? [],
     access: accessOf(flags),
+    takesProviders: flags.providers,
     pageDirectory: PAGE_DIRECTORY,
     log,
   };

@@ -41,6 +41,7 @@ export interface ServerFlags {
   readonly rateLimit?: number;
   readonly maxConcurrent?: number;
   readonly trustProxy?: number;
+  readonly providers: boolean;
   /** Seconds. */
   readonly drainTimeout: number;
   /** Absent: what the catalogue says of the model, else native. */
@@ -253,6 +254,7 @@ function withServer(command: Command): Command {
       `answers at once of one key or address (default: ${DEFAULT_CONCURRENT_PER_CLIENT}; none for this machine without keys)`,
       wholeNumber(1, MAX_CONCURRENT_PER_CLIENT),
     )
+    .option('--no-providers', 'take no backend that others lend (shoal worker --config, the page)')
     .option(
       '--trust-proxy <hops>',
       'reverse proxies before this server, whose X-Forwarded-For tells the client’s address',

@@ -35,6 +35,8 @@ export interface ServerOptions {
   readonly allowedOrigins?: readonly string[];
   /** Default: no keys, and limits for clients that are not on this machine. */
   readonly access?: AccessSettings;
+  /** Whether whole-model backends may be lent to it (`/provide`). Default true. */
+  readonly takesProviders?: boolean;
   readonly log: Logger;
   readonly timers?: Timers;
 }
@@ -107,6 +109,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     pool: serving.pool,
     guard,
     authorize: (key = '') => access.mayLend(key),
+    isTaking: options.takesProviders ?? true,
     timers,
     log,
   });

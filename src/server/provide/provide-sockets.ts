@@ -18,6 +18,7 @@ export interface ProvideSocketsOptions {
   readonly guard: HostGuard;
   /** Default: everyone who reaches the server may lend a model, as everyone may lend a GPU. */
   readonly authorize?: SessionOptions['authorize'];
+  readonly isTaking?: SessionOptions['isTaking'];
   readonly timers: Timers;
   readonly clock?: Clock;
   readonly log: Logger;
@@ -62,7 +63,7 @@ export class ProvideSockets {
   }
 
   #opened(socket: WebSocket): void {
-    const { pool, authorize = () => true, timers, clock = systemClock, log } = this.#options;
+    const { pool, authorize = () => true, isTaking = true, timers, clock = systemClock, log } = this.#options;
     const session = new ProviderSession(
       {
         get isOpen() {
@@ -79,6 +80,7 @@ export class ProvideSockets {
         id: `provider-${++this.#sessions}`,
         pool,
         authorize,
+        isTaking,
         admit: () => {
           if (this.#admitted.size >= MAX_PROVIDERS) return false;
           this.#admitted.add(socket);

@@ -47,6 +47,8 @@ export interface SessionOptions {
   readonly authorize: (key: string | undefined) => boolean | Promise<boolean>;
   /** Takes a place among MAX_PROVIDERS. @returns false where none is free */
   readonly admit: () => boolean;
+  /** Default true; false where the operator wants no providers. */
+  readonly isTaking?: boolean;
   readonly timers: Timers;
   readonly clock: Clock;
   readonly log: Logger;
@@ -171,6 +173,12 @@ export class ProviderSession {
   }
 
   async #greet({ name, key }: Extract<ProviderMessage, { type: 'hello' }>): Promise<void> {
+    if (this.#options.isTaking === false) {
+      this.#fatal(
+        new ShoalError('FORBIDDEN', 'this server takes no providers (--no-providers); lend to another'),
+      );
+      return;
+    }
     this.#phase = 'checking';
     this.#name = name;
     this.#key = key === undefined ? undefined : new Secret(key);

@@ -116,6 +116,16 @@ describe('joining', () => {
     });
   });
 
+  it('is refused for good where the operator wants none', async () => {
+    const pair = await joined({ backend: fakeBackend(() => texts()) }, { session: { isTaking: false } });
+    expect(pair.nodes.size).toBe(0);
+    expect(pair.states.at(-1)).toBe('refused');
+    expect(pair.errors.at(-1)).toMatchObject({
+      code: 'FORBIDDEN',
+      message: expect.stringContaining('--no-providers'),
+    });
+  });
+
   it('is sent away when its key is taken back, and does not come back', async () => {
     let isValid = true;
     const pair = await joined(
