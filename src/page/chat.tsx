@@ -185,11 +185,12 @@ function TurnView({ turn, busy }: { turn: Turn; busy: boolean }) {
 }
 
 function ServedBy({ served }: { served: Served }) {
-  return (
-    <p class="muted small served">
-      {served.stages.map((stage) => `${stage.name} (${layersText(...stage.layers)})`).join(' → ')}
-      {served.tokens_per_second != null && ` · ${served.tokens_per_second.toFixed(1)} tok/s`}
-      {served.restarts > 0 && ` · moved ${served.restarts}×`}
-    </p>
-  );
+  const { stages, tokens_per_second: speed, restarts } = served;
+  // An answer of a proxied backend has no stages.
+  const parts = [
+    stages.map((stage) => `${stage.name} (${layersText(...stage.layers)})`).join(' → '),
+    speed == null ? '' : `${speed.toFixed(1)} tok/s`,
+    restarts > 0 ? `moved ${restarts}×` : '',
+  ];
+  return <p class="muted small served">{parts.filter(Boolean).join(' · ')}</p>;
 }
