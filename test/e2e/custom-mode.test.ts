@@ -213,7 +213,7 @@ describe('the page’s custom mode', () => {
 
     await page.select('#field-provider', 'custom');
     await button(page, 'Check').click();
-    await shows(page, 'is required for backend_provider "custom"');
+    await shows(page, 'give its address, such as http://127.0.0.1:8080');
     expect(await page.$eval('#field-url', (input) => input.getAttribute('aria-invalid'))).toBe('true');
     await page.close();
   });
