@@ -144,7 +144,7 @@ export const RECONNECT_MIN_MS = 250;
 export const RECONNECT_MAX_MS = 10_000;
 
 // — gateway ————————————————————————————————————————————————————————————————————————————————————
-/** A chat request's body: 8,192 positions of text are ~40 KB; images are not taken. */
+/** A request's body where only the native engine answers, which takes no images: 8,192 positions of text are ~40 KB. */
 export const MAX_BODY_BYTES = 1 * MIB;
 /** The same where a proxy or a provider of a whole model may answer, which may take images: a few photos in base64. */
 export const MAX_PROXY_BODY_BYTES = 32 * MIB;

@@ -129,6 +129,8 @@ async function expectCleanUp(requests = 1): Promise<void> {
   expect(raw.requests).toBe(requests);
 }
 
+type Fault = [name: string, script: (socket: Socket) => unknown, expected: Partial<Outcome>, says: RegExp];
+
 describe('before the first event, a status', () => {
   it('nobody listens', async () => {
     await raw.close();
@@ -166,12 +168,7 @@ describe('before the first event, a status', () => {
     });
   });
 
-  const faults: [
-    name: string,
-    script: (socket: Socket) => unknown,
-    expected: Partial<Outcome>,
-    says: RegExp,
-  ][] = [
+  const faults: Fault[] = [
     ['no headers', () => {}, { status: 504, code: 'deadline_exceeded' }, /silent for 0\.3 s/],
     ['half the headers', (s) => s.write('HTTP/1.1 200 OK\r\ncontent-ty'), { status: 504 }, /silent/],
     ['headers, and no event', says(), { status: 504, code: 'deadline_exceeded' }, /silent/],
@@ -520,12 +517,7 @@ describe('what is odd and not wrong', () => {
 
 describe('whole answers', () => {
   const json = (body: string) => whole('200 OK', 'application/json', body);
-  const faults: [
-    name: string,
-    script: (socket: Socket) => unknown,
-    expected: Partial<Outcome>,
-    says: RegExp,
-  ][] = [
+  const faults: Fault[] = [
     [
       'broken JSON',
       sends(json('{"choices": [')),

@@ -7,7 +7,7 @@ export interface Target {
   /** Requests that the backend itself, not the gateway, is answering. Null: it does not tell. */
   busy(): Promise<number | null>;
   /** What this backend cannot do, and what it says instead. */
-  readonly lacks?: { readonly n?: true; readonly temperatureBound?: true; readonly modelNames?: true };
+  readonly lacks?: { readonly temperatureBound?: true; readonly modelNames?: true };
   close(): Promise<void>;
 }
 

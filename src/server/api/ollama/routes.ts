@@ -121,7 +121,7 @@ async function* bytesOf(reader: ReadableStreamDefaultReader<Uint8Array>): AsyncG
       yield value;
     }
   } finally {
-    // After `[DONE]` the backend's stream may still hold its connection.
+    // An error ends the lines before the body has ended.
     await reader.cancel().catch(() => {});
   }
 }
