@@ -1,7 +1,11 @@
 import { render } from 'preact';
 import { App } from './app.tsx';
 import { pollStatus } from './status.ts';
-import './style.css';
+import './style/base.css';
+import './style/contribute.css';
+import './style/lend.css';
+import './style/mesh.css';
+import './style/chat.css';
 
 /**
  * `/?auto=1&name=tab-1&memory=2` is how `shoal worker` opens a tab: it joins by itself, lends `memory` GB
