@@ -1,6 +1,6 @@
-import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
 import { TabFleet } from '../src/cli/browser/tab-fleet.ts';
+import { PAGE_FOLDER } from '../src/config/installation.ts';
 import type { WireDtype } from '../src/gpu/stage-engine.ts';
 import type { WorkerStatus } from '../src/mesh/protocol/status.ts';
 import { openModelDirectory } from '../src/model/directory.ts';
@@ -8,7 +8,6 @@ import type { Quantization } from '../src/model/shard.ts';
 import { type RunningServer, startServer } from '../src/server/server.ts';
 import { deadline } from './deadline.ts';
 
-const PAGE_DIRECTORY = fileURLToPath(new URL('../dist', import.meta.url));
 const LIVE_DEADLINE_MS = 180_000;
 
 export interface MeshSettings {
@@ -48,7 +47,7 @@ export class MeshUnderTest {
         quantization: settings.quantization,
       },
       port: 0,
-      pageDirectory: PAGE_DIRECTORY,
+      pageDirectory: PAGE_FOLDER,
       log: pino({ level: 'silent' }),
     });
     const live = new Promise<void>((resolve) => server.onPipelineLive(() => resolve()));

@@ -10,6 +10,7 @@ const BELOW: Record<string, readonly string[]> = {
   mesh: ['model', 'config'],
   schedule: ['model', 'config'],
   backend: ['schedule', 'model', 'config'],
+  threads: ['backend', 'model', 'config'],
   worker: ['mesh', 'gpu', 'backend', 'model', 'config'],
   server: ['mesh', 'gpu', 'backend', 'schedule', 'model', 'config'],
   page: ['worker', 'mesh', 'gpu', 'backend', 'model', 'config'],
@@ -30,13 +31,14 @@ interface Import {
 }
 
 const SRC = new URL('../src/', import.meta.url);
+const codeOf = (file: string): string => readFileSync(new URL(file, SRC), 'utf8');
 const files = readdirSync(fileURLToPath(SRC), { recursive: true, encoding: 'utf8' })
   .map((path) => path.replaceAll('\\', '/'))
   .filter((path) => /(?<!\.d)\.tsx?$/.test(path));
 const imports = new Map(files.map((file) => [file, importsOf(file)]));
 
 function importsOf(file: string): Import[] {
-  const code = readFileSync(new URL(file, SRC), 'utf8');
+  const code = codeOf(file);
   const statements = code.matchAll(/^(?:import|export)\b(?<names>[^;'"]*?\bfrom\s)?\s*'(?<from>[^']+)'/gm);
   const lazy = code.matchAll(/\bimport\('(?<from>[^']+)'\)/g);
   return [...statements, ...lazy].map(({ groups }) => {
@@ -92,6 +94,16 @@ describe('imports in src', () => {
     }
     expect(found).toEqual([]);
     expect([...seen.keys()]).toContain('backend/proxy/upstream.ts');
+  });
+
+  it('leave it to one module where things lie on disk: in the package the code lies elsewhere', () => {
+    const asks = files.filter((file) => /import\.meta\.(url|dirname|filename)/.test(codeOf(file)));
+    // The page's Web Worker is found by the page's bundler.
+    expect(asks.sort()).toEqual([
+      'config/installation.ts',
+      'page/contribute.tsx',
+      'page/contributor-state.ts',
+    ]);
   });
 
   it('never go in a circle when the code runs', () => {

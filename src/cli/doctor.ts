@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import packageJson from '../../package.json' with { type: 'json' };
 import { loadServedModel } from '../backend/fxn/load-served-model.ts';
 import type { ModelBackendConfig } from '../config/backend-config.ts';
 import { DEFAULT_MODEL_ID } from '../config/catalogue.ts';
 import { ShoalError } from '../config/errors.ts';
+import { PAGE_FOLDER } from '../config/installation.ts';
 import { type Check, failure, findingLines, ok, runChecks, warning } from './doctor/finding.ts';
 import { browserChecks, folderCheck, nodeCheck, pageCheck, portCheck } from './doctor/machine.ts';
 import { nodeChecks } from './doctor/node-reach.ts';
@@ -12,8 +12,6 @@ import { openModel } from './open-model.ts';
 import { DEFAULT_PORT, DEFAULT_SERVER, type DoctorFlags } from './program.ts';
 import { readFirstConfig } from './read-config.ts';
 import { statusInTime } from './status.ts';
-
-const PAGE_DIRECTORY = fileURLToPath(new URL('../../dist', import.meta.url));
 
 /**
  * `shoal doctor`: whether what a node with this configuration needs is there and works, a line each.
@@ -38,7 +36,7 @@ async function checksOf(flags: DoctorFlags): Promise<Check[]> {
     nodeCheck(process.versions.node, packageJson.engines.node.replace('>=', '')),
     ...browserChecks(!isForwarding),
     ...(flags.server === undefined
-      ? [portCheck(DEFAULT_PORT, (signal) => shoalAt(DEFAULT_SERVER, signal)), pageCheck(PAGE_DIRECTORY)]
+      ? [portCheck(DEFAULT_PORT, (signal) => shoalAt(DEFAULT_SERVER, signal)), pageCheck(PAGE_FOLDER)]
       : [serverCheck(flags.server)]),
     folderCheck(process.env),
     ...checks,

@@ -1,9 +1,9 @@
-import { fileURLToPath } from 'node:url';
 import type { Logger } from 'pino';
 import { openProxyNodes } from '../backend/proxy-nodes.ts';
 import type { ModelBackendConfig } from '../config/backend-config.ts';
 import { DEFAULT_MODEL_ID } from '../config/catalogue.ts';
 import { ShoalError } from '../config/errors.ts';
+import { PAGE_FOLDER } from '../config/installation.ts';
 import type { AccessSettings } from '../server/access/open-access.ts';
 import type { TlsOptions } from '../server/http/tls.ts';
 import type { ServedNode } from '../server/node.ts';
@@ -15,8 +15,6 @@ import { openModel } from './open-model.ts';
 import { DEFAULT_PORT, type ServerFlags } from './program.ts';
 import { readFirstConfig } from './read-config.ts';
 import type { Scope } from './scope.ts';
-
-const PAGE_DIRECTORY = fileURLToPath(new URL('../../dist', import.meta.url));
 
 export interface OpenServerOptions {
   /** Placement waits for so many before it cuts the layers. */
@@ -49,7 +47,7 @@ export async function openServer(
     allowedOrigins: flags.allowOrigin ?? [],
     access: accessOf(flags),
     takesProviders: flags.providers,
-    pageDirectory: PAGE_DIRECTORY,
+    pageDirectory: PAGE_FOLDER,
     log,
   };
   const server = await startOnPort(flags.port, options, log);

@@ -1,9 +1,9 @@
 /** From a model's name to its files. For Node only: browser code gets its model from the server. */
 import { readFileSync, statSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { type CatalogueEntry, type HubSource, parseCatalogue } from './catalogue-file.ts';
 import { ShoalError } from './errors.ts';
+import { CATALOGUE_FILE, PACKAGE_ROOT } from './installation.ts';
 import { MAX_MODEL_NAME_CHARS } from './limits.ts';
 import { inHubCache, modelsFolder, readPulled } from './model-folders.ts';
 import { nearestFew } from './nearest.ts';
@@ -25,12 +25,9 @@ export interface Catalogue {
   readonly env: NodeJS.ProcessEnv;
 }
 
-const packageRoot = fileURLToPath(new URL('../../', import.meta.url));
-const CATALOGUE_FILE = 'config/models.yaml';
-
 /** The catalogue that comes with Shoal. @throws CONFIG_INVALID */
 export function loadCatalogue(env: NodeJS.ProcessEnv = process.env): Catalogue {
-  const file = join(packageRoot, CATALOGUE_FILE);
+  const file = join(PACKAGE_ROOT, CATALOGUE_FILE);
   return { entries: parseCatalogue(readFileSync(file, 'utf8'), CATALOGUE_FILE), env };
 }
 
@@ -65,7 +62,7 @@ export function resolveModel(idOrDirectory: string, catalogue: Catalogue = loadC
 
 function directoryOf({ id, source }: CatalogueEntry, env: NodeJS.ProcessEnv): string {
   if (source.kind === 'huggingface') return pulledDirectory(id, source, env);
-  const directory = resolve(packageRoot, source.path);
+  const directory = resolve(PACKAGE_ROOT, source.path);
   if (isDirectory(directory)) return directory;
   throw new ShoalError(
     'MODEL_NOT_FOUND',
