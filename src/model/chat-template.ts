@@ -59,6 +59,9 @@ export function loadChatTemplate(options: ChatTemplateOptions): ChatTemplate {
         for (const [name, value] of Object.entries({
           ...CONSTANTS,
           messages,
+          // `transformers` always passes both: a template that asks `is not none` must see none, not an undefined name.
+          tools: null,
+          documents: null,
           add_generation_prompt: addGenerationPrompt,
           bos_token: bosToken,
           eos_token: eosToken,
@@ -96,7 +99,7 @@ function compile(source: string): Template {
     );
   }
   try {
-    return new Template(source);
+    return new Template(withLineFeeds(source));
   } catch (cause) {
     throw new ShoalError(
       'TOKENIZER_INVALID',
@@ -104,6 +107,11 @@ function compile(source: string): Template {
       { cause, param: 'chat_template' },
     );
   }
+}
+
+/** As jinja2 reads a template: its trimming of lines knows `\n` only. */
+function withLineFeeds(source: string): string {
+  return source.replaceAll(/\r\n?/g, '\n');
 }
 
 function refused(cause: unknown): ShoalError {

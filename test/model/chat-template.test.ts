@@ -33,6 +33,19 @@ describe('a chat template', () => {
     expect(rendered("{{ 'yes' if messages[0].__proto__ is defined else 'no' }}")).toBe('no');
   });
 
+  it('is the same with the line ends of Windows and of old Macs', () => {
+    const source =
+      "{{ bos_token -}}\n{% for m in messages %}\n{{ '<|user|>' + m['content'] + '<|end|>' -}}\n{% endfor %}\n{% if add_generation_prompt %}\n{{ '<|assistant|>\n' -}}\n{% endif %}\n";
+    const text = '<s><|user|>Hi<|end|><|assistant|>\n';
+    for (const end of ['\n', '\r\n', '\r']) expect(rendered(source.replaceAll('\n', end))).toBe(text);
+  });
+
+  it('sees no tools and no documents as none', () => {
+    expect(rendered('{{ tools is none }} {{ documents is none }} {{ functions is defined }}')).toMatch(
+      /^true true false$/i,
+    );
+  });
+
   it('may refuse a conversation, in its own words', () => {
     const source =
       "{% if messages[0].role != 'user' %}{{ raise_exception('Conversation roles must alternate') }}{% endif %}ok";
