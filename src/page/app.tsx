@@ -1,4 +1,4 @@
-import { Chat } from './chat.tsx';
+import { Chat } from './chat/chat.tsx';
 import type { ContributeProps } from './contribute.tsx';
 import { Lend } from './lend.tsx';
 import { PipelineView } from './pipeline-view.tsx';

@@ -1,5 +1,5 @@
 import { afterEach, expect, it, vi } from 'vitest';
-import { type ChatEvent, streamChat } from '../../src/page/chat-stream.ts';
+import { type ChatEvent, streamChat } from '../../../src/page/chat/chat-stream.ts';
 
 const answerWith = (body: BodyInit, init?: ResponseInit) =>
   vi.stubGlobal('fetch', async () => new Response(body, init));

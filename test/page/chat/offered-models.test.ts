@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import type { Status } from '../../src/mesh/protocol/status.ts';
-import { offeredModels } from '../../src/page/offered-models.ts';
+import type { Status } from '../../../src/mesh/protocol/status.ts';
+import { offeredModels } from '../../../src/page/chat/offered-models.ts';
 
 const node = (id: string, state: Status['nodes'][number]['state'], ...models: string[]) => ({
   id,

@@ -1,4 +1,4 @@
-import type { Status } from '../mesh/protocol/status.ts';
+import type { Status } from '../../mesh/protocol/status.ts';
 
 const canAnswer = ({ state }: Status['nodes'][number]) => state === 'ready' || state === 'busy';
 

@@ -1,11 +1,11 @@
 import { useSignal } from '@preact/signals';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
-import { layersText } from '../model/shard.ts';
+import { layersText } from '../../model/shard.ts';
+import { status } from '../status.ts';
 import { type Served, streamChat } from './chat-stream.ts';
 import { Conversation, type Turn } from './conversation.ts';
 import { renderMarkdown } from './markdown.ts';
 import { offeredModels } from './offered-models.ts';
-import { status } from './status.ts';
 
 /** As DEFAULT_MODEL_ID in src/config/catalogue.ts, which needs Node. */
 const DEFAULT_MODEL = 'minnow';

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import type { ChatEvent, ChatMessage } from '../../src/page/chat-stream.ts';
-import { type AskModel, Conversation } from '../../src/page/conversation.ts';
+import type { ChatEvent, ChatMessage } from '../../../src/page/chat/chat-stream.ts';
+import { type AskModel, Conversation } from '../../../src/page/chat/conversation.ts';
 
 const user = (content: string) => ({ role: 'user', content });
 const assistant = (content: string) => ({ role: 'assistant', content });
