@@ -1,4 +1,5 @@
 import type { Provider } from '../config/backend-config.ts';
+import type { ModelDetails } from '../model/model-details.ts';
 
 /** What stands behind the OpenAI API of a node: the native engine, a proxy, or several of them behind a router. */
 export interface Backend {
@@ -49,6 +50,7 @@ export interface ModelInfo {
   /** Unix seconds. */
   readonly created: number;
   readonly ownedBy: string;
+  readonly details?: ModelDetails | undefined;
 }
 
 export interface Readiness {

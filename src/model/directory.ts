@@ -4,7 +4,7 @@ import { ShoalError } from '../config/errors.ts';
 import { MAX_MODEL_ID_CHARS, MAX_MODEL_JSON_BYTES, MAX_TOKENIZER_BYTES } from '../config/limits.ts';
 import { chatTemplateFrom } from './chat-template-source.ts';
 import { checkDirectory, missingFile, readJsonFile, readTextFile } from './directory-files.ts';
-import { defaultEosTokenId, specFromHfConfig } from './hf-config.ts';
+import { defaultEosTokenId, modelFamily, specFromHfConfig } from './hf-config.ts';
 import type { FileDtype, TensorEntry, WeightManifest } from './manifest.ts';
 import type { Shard } from './shard.ts';
 import type { ModelSpec } from './spec.ts';
@@ -24,6 +24,8 @@ export interface ModelDirectory {
   readonly path: string;
   readonly model: string;
   readonly spec: ModelSpec;
+  /** GGUF's word for the architecture: `llama`, `qwen3`. */
+  readonly family: string;
   /** The end of sequence where neither the spec nor the tokenizer has one. */
   readonly defaultEosTokenId: number | null;
   /** The widest format among the matrices: what placement counts with. */
@@ -87,6 +89,7 @@ export async function openModelDirectory(
     model,
     spec,
     defaultEosTokenId: defaultEosTokenId(config),
+    family: modelFamily(config),
     dtype: weights.dtype,
     tokenizerJson,
     tokenizerConfig,

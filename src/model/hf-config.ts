@@ -64,6 +64,17 @@ const FAMILIES = {
 
 type Family = (typeof FAMILIES)[keyof typeof FAMILIES];
 
+/**
+ * The family's name, which is GGUF's word for the architecture too.
+ *
+ * @param config parsed config.json
+ * @throws MODEL_CONFIG_INVALID, MODEL_UNSUPPORTED
+ */
+export function modelFamily(config: unknown): string {
+  const family = familyOf(new ConfigReader(config, 'config.json'));
+  return Object.entries(FAMILIES).find(([, candidate]) => candidate === family)![0];
+}
+
 /** The window that `transformers` gives a Mistral whose config.json does not mention one. */
 const DEFAULT_SLIDING_WINDOW = 4_096;
 

@@ -17,6 +17,7 @@ import { streamedAnswer, wholeAnswer } from './answer-stream.ts';
 import { continuationDecoder } from './continuation-decoder.ts';
 import { type GenerationCounts, type GenerationParts, generateText } from './generation.ts';
 import type { TokenGenerator } from './generator.ts';
+import { modelDetails } from './model-details.ts';
 import { type AnswerShape, chatAnswer, completionAnswer } from './openai-answer.ts';
 import { chatPrompt, completionPrompt } from './prompt.ts';
 import { choiceSeed, requestSampling } from './request-sampling.ts';
@@ -53,6 +54,7 @@ export function createFxnBackend({
   randomSeed = systemSeed,
 }: FxnOptions): Backend {
   const created = unixSeconds(clock);
+  const details = modelDetails(model);
   const closing = new AbortController();
   // As vLLM: a fine-tune often keeps the base model's config, and only its tokenizer names what ends a turn.
   const { eosTokenId } = model.tokenizer;
@@ -123,7 +125,7 @@ export function createFxnBackend({
 
   return {
     provider: 'fxn',
-    models: async () => [{ id: model.id, created, ownedBy: 'shoal' }],
+    models: async () => [{ id: model.id, created, ownedBy: 'shoal', details }],
     readiness: async (signal) => readiness(signal),
 
     async chatCompletions(body, context) {

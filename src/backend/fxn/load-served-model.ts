@@ -22,6 +22,11 @@ export async function loadServedModel(directory: ModelDirectory): Promise<Served
         : spec,
     tokenizer,
     chatTemplate,
+    details: {
+      architecture: directory.family,
+      quantization: directory.dtype,
+      format: 'safetensors',
+    },
     defaults: samplingDefaults(await readJsonFile(path, 'generation_config.json', MAX_MODEL_JSON_BYTES)),
   };
 }

@@ -1,4 +1,5 @@
 import type { ChatTemplate } from '../../model/chat-template.ts';
+import type { ModelDetails } from '../../model/model-details.ts';
 import type { SamplingParams } from '../../model/sampling.ts';
 import type { ModelSpec } from '../../model/spec.ts';
 import type { StreamDecoder } from '../../model/stream-decoder.ts';
@@ -15,6 +16,8 @@ export interface ServedModel {
   readonly chatTemplate: Pick<ChatTemplate, 'render'> | null;
   /** From generation_config.json; what a request leaves out. */
   readonly defaults?: SamplingDefaults;
+  /** What its lists say of it besides the spec. */
+  readonly details?: Pick<ModelDetails, 'architecture' | 'quantization' | 'format' | 'sizeBytes'>;
 }
 
 export interface PromptTokenizer

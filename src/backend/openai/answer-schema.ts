@@ -94,6 +94,13 @@ export const modelSchema = z.object({
   object: z.literal('model'),
   created: count,
   owned_by: z.string(),
+  /** vLLM's name for the context: positions of prompt and answer together. */
+  max_model_len: count.optional(),
+  /** llama.cpp's. */
+  meta: z
+    .object({ n_ctx_train: count, n_vocab: count, n_embd: count, n_params: count, size: count })
+    .partial()
+    .optional(),
 });
 
 export const modelListSchema = z.object({ object: z.literal('list'), data: z.array(modelSchema) });

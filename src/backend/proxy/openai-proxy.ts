@@ -13,6 +13,7 @@ import type { Backend, ModelInfo, Readiness, RequestContext } from '../backend.t
 import { type Clock, systemClock } from '../clock.ts';
 import { SSE_HEADERS, sseBody } from '../openai/sse.ts';
 import { AnswerProgress, askedOf, isObject } from './answer-progress.ts';
+import { readModelList } from './model-list.ts';
 import { renameModel } from './model-name.ts';
 import { ErrorEvent, relayEvents, toldToTheEnd } from './relay-stream.ts';
 import { Upstream, type UpstreamAnswer } from './upstream.ts';
@@ -48,28 +49,12 @@ export interface ProbedProxy {
   readonly config: OpenAiProxyConfig;
   readonly upstream: Upstream;
   /** All that the backend serves, under its own names; null where it has no such list. @throws as `Upstream.request` */
-  served(signal: AbortSignal): Promise<readonly ServedModel[] | null>;
-}
-
-export interface ServedModel extends ModelInfo {
-  /** vLLM's `max_model_len`. */
-  readonly contextLength: number | null;
+  served(signal: AbortSignal): Promise<readonly ModelInfo[] | null>;
 }
 
 const requestSchema = z.looseObject({
   model: z.string().min(1).max(MAX_MODEL_NAME_CHARS),
   stream: z.boolean().nullish(),
-});
-
-const modelListSchema = z.object({
-  data: z.array(
-    z.object({
-      id: z.string().max(MAX_MODEL_NAME_CHARS),
-      created: z.number().catch(0),
-      owned_by: z.string().max(MAX_MODEL_NAME_CHARS).catch('custom'),
-      max_model_len: z.number().int().positive().nullable().catch(null),
-    }),
-  ),
 });
 
 /** After "the backend at …". */
@@ -207,7 +192,7 @@ export function createOpenAiProxy(
     return response;
   }
 
-  const served = async (signal: AbortSignal): Promise<readonly ServedModel[] | null> => {
+  const served = async (signal: AbortSignal): Promise<readonly ModelInfo[] | null> => {
     const answer = await upstream.request(
       { path: '/models', accept: 'application/json', deadlineMs: UPSTREAM_PROBE_MS },
       signal,
@@ -223,18 +208,13 @@ export function createOpenAiProxy(
       );
     }
     const text = upstream.redact((await answer.text(MAX_UPSTREAM_EVENT_BYTES)) ?? '');
-    const list = modelListSchema.safeParse(parseJson(text));
-    if (!list.success) {
+    const list = readModelList(parseJson(text));
+    if (list === null) {
       throw upstream.failed(
         'sent no model list in OpenAI’s form; check that url is an OpenAI-compatible API',
       );
     }
-    return list.data.data.map(({ id, created, owned_by, max_model_len }) => ({
-      id,
-      created,
-      ownedBy: owned_by,
-      contextLength: max_model_len,
-    }));
+    return list;
   };
 
   return {
@@ -243,11 +223,11 @@ export function createOpenAiProxy(
       const all = await served(signal);
       if (alias === undefined) {
         if (all === null) throw upstream.failed(NO_MODEL_LIST);
-        return all.map(({ id, created, ownedBy }) => ({ id, created, ownedBy }));
+        return all;
       }
       const own = all?.find(({ id }) => id === alias);
       const { provider } = kind;
-      return [{ id: config.fxnId ?? alias, created: own?.created ?? 0, ownedBy: own?.ownedBy ?? provider }];
+      return [{ created: 0, ownedBy: provider, ...own, id: config.fxnId ?? alias }];
     },
     readiness: (signal) => kind.readiness({ config, upstream, served }, signal),
     chatCompletions: (body, context) => forward('/chat/completions', body, context),

@@ -5,7 +5,7 @@
  */
 import { ShoalError } from '../../config/errors.ts';
 import { MAX_UPSTREAM_DRAIN_BYTES, UPSTREAM_PROBE_MS } from '../../config/limits.ts';
-import type { Backend, Readiness } from '../backend.ts';
+import type { Backend, ModelInfo, Readiness } from '../backend.ts';
 import { isObject } from './answer-progress.ts';
 import { serverRootUrl } from './api-url.ts';
 import {
@@ -14,7 +14,6 @@ import {
   type OpenAiProxyConfig,
   type ProbedProxy,
   type ProxyOptions,
-  type ServedModel,
 } from './openai-proxy.ts';
 import { parseJson } from './upstream-error.ts';
 
@@ -109,5 +108,5 @@ function refuseGuided(body: Readonly<Record<string, unknown>>, version: string |
   }
 }
 
-const described = ({ id, contextLength }: ServedModel) =>
-  contextLength === null ? id : `${id} (context of ${contextLength} tokens)`;
+const described = ({ id, details: { contextLength } = {} }: ModelInfo) =>
+  contextLength === undefined ? id : `${id} (context of ${contextLength} tokens)`;

@@ -11,6 +11,7 @@ import {
   MAX_PROVIDED_MODELS,
   PROVIDE_WINDOW_BYTES,
 } from '../../config/limits.ts';
+import { modelDetailsSchema } from '../../model/model-details.ts';
 import { wireErrorSchema } from './control.ts';
 
 /** Rises with every change that an older side would misread. */
@@ -58,7 +59,14 @@ export const providerMessageSchema = z.discriminatedUnion('type', [
     type: z.literal('offer'),
     provider: z.enum(PROVIDERS),
     models: z
-      .array(z.object({ id: modelName, created: z.number(), ownedBy: z.string().max(MAX_MODEL_NAME_CHARS) }))
+      .array(
+        z.object({
+          id: modelName,
+          created: z.number(),
+          ownedBy: z.string().max(MAX_MODEL_NAME_CHARS),
+          details: modelDetailsSchema.optional().catch(undefined),
+        }),
+      )
       .max(MAX_PROVIDED_MODELS),
     /** The provider answers whatever model is asked for (it has an alias). */
     anyModel: z.boolean(),

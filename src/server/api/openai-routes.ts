@@ -29,9 +29,22 @@ export function openAiRoutes(backend: Backend, answering: Answering): Hono {
   return app;
 }
 
-const modelObject = ({ id, created, ownedBy }: ModelInfo) => ({
-  id,
-  object: 'model',
-  created,
-  owned_by: ownedBy,
-});
+const modelObject = ({ id, created, ownedBy, details = {} }: ModelInfo) => {
+  const { contextLength, trainedContextLength = contextLength } = details;
+  const meta = {
+    n_ctx_train: trainedContextLength,
+    n_vocab: details.vocabSize,
+    n_embd: details.embeddingLength,
+    n_params: details.parameters,
+    size: details.sizeBytes,
+  };
+  const isKnown = Object.values(meta).some((value) => value !== undefined);
+  return {
+    id,
+    object: 'model',
+    created,
+    owned_by: ownedBy,
+    ...(contextLength !== undefined && { max_model_len: contextLength }),
+    ...(isKnown && { meta }),
+  };
+};
