@@ -29,6 +29,25 @@ export interface RequestContext {
    * never for the client. The router holds the request's place on its node until then, or until `signal` aborts.
    */
   readonly onAnswered?: (report: AnswerReport) => void;
+  /** Of the nodes that strangers lend, those that may read the request (`Lender.id`); undefined: any. */
+  readonly lenders?: ReadonlySet<string>;
+  /** Called once where one of several nodes answers, before the call's promise resolves. */
+  readonly onRouted?: (node: AnsweringNode) => void;
+}
+
+/** Who lends a node: not the operator of this server. */
+export interface Lender {
+  /** One connection's, never given again: whoever connects later under the same name is another. */
+  readonly id: string;
+  /** What it calls itself. */
+  readonly name: string;
+}
+
+export interface AnsweringNode {
+  /** For people, as `PoolNode.name`. */
+  readonly name: string;
+  /** Absent: a node of the server's own. */
+  readonly lender?: Lender;
 }
 
 /** What became of one request, as far as the backend knows. */

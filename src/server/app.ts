@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import type { Readiness } from '../backend/backend.ts';
 import { openAiErrorResponse } from '../backend/openai/error.ts';
 import type { NodeStatus } from '../backend/pool/node-pool.ts';
+import { SERVED_BY_HEADER } from '../backend/served-by.ts';
 import { ShoalError } from '../config/errors.ts';
 import { CORS_MAX_AGE_SECONDS } from '../config/limits.ts';
 import type { Status } from '../mesh/protocol/status.ts';
@@ -116,7 +117,7 @@ export function createApp({ serving, requests, page, guard, access, metrics, nod
   const grant = cors({
     origin: (origin) => (guard.isListedOrigin(origin) ? origin : null),
     allowMethods: ['GET', 'POST'],
-    exposeHeaders: ['retry-after', 'x-request-id'],
+    exposeHeaders: ['retry-after', 'x-request-id', SERVED_BY_HEADER],
     maxAge: CORS_MAX_AGE_SECONDS,
   });
   // Headers that are set before there is an answer make it be copied; programs, which send no Origin, need none.

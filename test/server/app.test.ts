@@ -104,6 +104,34 @@ describe('the OpenAI routes', () => {
     expect(await raw.json()).toEqual({ body: { raw: { b: 2 } } });
   });
 
+  it('name who answered on both APIs, and pass on which lenders may', async () => {
+    const allowed: RequestContext['lenders'][] = [];
+    const { chatCompletions } = backend;
+    backend.chatCompletions = async (_body, { lenders, onRouted }) => {
+      allowed.push(lenders);
+      onRouted?.({ name: 'box (ollama)', lender: { id: 'provider-1-aa', name: 'böx' } });
+      return Response.json({ choices: [{ message: { content: 'hi' } }] });
+    };
+    try {
+      const by = 'name=box+%28ollama%29&lender=provider-1-aa&by=b%C3%B6x';
+      const answered = async (response: Promise<Response>) => {
+        await (await response).text();
+        return (await response).headers.get('x-shoal-served-by');
+      };
+      expect(await answered(post('{}'))).toBe(by);
+      const body = JSON.stringify({
+        model: 'fake',
+        stream: false,
+        messages: [{ role: 'user', content: 'x' }],
+      });
+      const ollama = { method: 'POST', body, headers: { 'x-shoal-lenders': 'provider-1-aa' } };
+      expect(await answered(get('/api/chat', ollama))).toBe(by);
+      expect(allowed).toEqual([undefined, new Set(['provider-1-aa'])]);
+    } finally {
+      backend.chatCompletions = chatCompletions;
+    }
+  });
+
   it('list models and find one, a slash in its name included', async () => {
     const model = { id: 'org/fake', object: 'model', created: 7, owned_by: 'shoal' };
     expect(await (await get('/v1/models')).json()).toEqual({ object: 'list', data: [model] });

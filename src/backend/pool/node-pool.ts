@@ -2,7 +2,7 @@
 import { ShoalError } from '../../config/errors.ts';
 import { NODE_PROBE_MS } from '../../config/limits.ts';
 import { chooseNode } from '../../schedule/routing.ts';
-import type { Backend } from '../backend.ts';
+import type { Backend, Lender } from '../backend.ts';
 import { type Clock, systemClock } from '../clock.ts';
 import { PooledNode, type RoutedAttempt } from './pooled-node.ts';
 
@@ -19,6 +19,8 @@ export interface PoolNode {
   readonly anyModel: boolean;
   /** For a node that knows without asking (the mesh): `false` sends requests to others as long as there are any. */
   readonly isReady?: () => boolean;
+  /** Absent: the server's own. */
+  readonly lender?: Lender;
 }
 
 /** What people may know of a node; the form of `nodes` in `GET /api/status`. */
@@ -34,6 +36,7 @@ export interface NodeStatus {
   readonly timeToFirstTokenMs: number | null;
   readonly tokensPerSecond: number | null;
   readonly lastError: string | null;
+  readonly lender?: Lender;
 }
 
 export interface NodePoolOptions {

@@ -183,7 +183,7 @@ export class PooledNode {
   }
 
   status(): NodeStatus {
-    const { id, name, backend, maxConcurrent } = this.node;
+    const { id, name, backend, maxConcurrent, lender } = this.node;
     return {
       id,
       name,
@@ -195,6 +195,7 @@ export class PooledNode {
       timeToFirstTokenMs: this.#speed?.timeToFirstTokenMs ?? null,
       tokensPerSecond: this.#speed?.tokensPerSecond ?? null,
       lastError: this.lastError?.slice(0, MAX_NODE_ERROR_CHARS) ?? null,
+      ...(lender && { lender }),
     };
   }
 

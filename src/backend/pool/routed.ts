@@ -16,6 +16,7 @@ import {
 } from '../../config/limits.ts';
 import type { AnswerReport, Backend, RequestContext } from '../backend.ts';
 import { type Clock, systemClock } from '../clock.ts';
+import { LENDERS_HEADER } from '../served-by.ts';
 import { allModels, nodesWith } from './models.ts';
 import { noRoom } from './no-room.ts';
 import type { NodePool } from './node-pool.ts';
@@ -65,7 +66,7 @@ export function createRoutedBackend({
       return clientsAnswer(best, failures.length);
     };
     const all = nodesWith(pool, data?.model, clock);
-    const candidates = Array.isArray(all) ? all : await all;
+    const candidates = allowed(Array.isArray(all) ? all : await all, given.lenders, data?.model);
     for (;;) {
       if (context.signal.aborted) throw hungUp(context.signal.reason);
       const untried = candidates.filter((node) => !tried.has(node) && pool.has(node));
@@ -76,7 +77,11 @@ export function createRoutedBackend({
       }
       tried.add(chosen.node);
       const outcome = await tryOn(chosen.node, chosen.attempt, call, body, context);
-      if (outcome instanceof Response) return outcome;
+      if (outcome instanceof Response) {
+        const { name, lender } = chosen.node.node;
+        given.onRouted?.({ name, ...(lender && { lender }) });
+        return outcome;
+      }
       failures.push(outcome);
       const isLast =
         !outcome.tryAnother ||
@@ -109,6 +114,23 @@ export function createRoutedBackend({
       route((backend, ...request) => backend.completions(...request), body, context),
     close: () => pool.close(),
   };
+}
+
+/** @throws MODEL_NOT_FOUND where only other lenders have it */
+function allowed(
+  nodes: readonly PooledNode[],
+  lenders: RequestContext['lenders'],
+  model = 'the model',
+): readonly PooledNode[] {
+  if (lenders === undefined) return nodes;
+  const kept = nodes.filter(({ node }) => node.lender === undefined || lenders.has(node.lender.id));
+  if (kept.length > 0 || nodes.length === 0) return kept;
+  const names = [...new Set(nodes.map(({ node }) => `"${node.lender?.name}"`))].slice(0, 3).join(', ');
+  throw new ShoalError(
+    'MODEL_NOT_FOUND',
+    `${model.slice(0, 80)} is lent by ${names} only, and this request may not go there (${LENDERS_HEADER}); allow it, or ask for another model`,
+    { param: 'model' },
+  );
 }
 
 const hungUp = (reason: unknown) =>

@@ -36,6 +36,8 @@ const nodeStatusSchema = z.object({
   timeToFirstTokenMs: z.number().nullable(),
   tokensPerSecond: z.number().nullable(),
   lastError: z.string().nullable(),
+  /** Who lends it, where it is not the server's own. */
+  lender: z.object({ id: z.string(), name: z.string() }).optional(),
 });
 
 export const statusSchema = z.object({

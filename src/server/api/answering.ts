@@ -1,6 +1,7 @@
 /** What every request for an answer goes through, whichever API it speaks: body, count, report, release. */
 import type { Context } from 'hono';
-import type { AnswerReport, Backend, RequestContext } from '../../backend/backend.ts';
+import type { AnsweringNode, AnswerReport, Backend, RequestContext } from '../../backend/backend.ts';
+import { LENDERS_HEADER, readLenders, SERVED_BY_HEADER, writeServedBy } from '../../backend/served-by.ts';
 import { MAX_BODY_BYTES, MAX_PROXY_BODY_BYTES } from '../../config/limits.ts';
 import { generationOf } from '../access/generation.ts';
 import type { RequestsInFlight } from '../requests-in-flight.ts';
@@ -37,8 +38,16 @@ export function createAnswering(
     };
     exchange.generation = generationOf(c.req.path, body);
     const onAnswered = (report: AnswerReport) => exchange.answered(report);
+    const lenders = readLenders(c.req.header(LENDERS_HEADER));
+    let by: AnsweringNode | null = null;
+    const onRouted = (node: AnsweringNode) => {
+      by = node;
+    };
     try {
-      return untilRead(await call(body, { signal: request.signal, onAnswered }), ended);
+      const context = { signal: request.signal, onAnswered, onRouted, ...(lenders && { lenders }) };
+      const response = untilRead(await call(body, context), ended);
+      if (by !== null) response.headers.set(SERVED_BY_HEADER, writeServedBy(by));
+      return response;
     } catch (error) {
       ended();
       throw error;

@@ -77,7 +77,8 @@ export class ProvideSockets {
         terminate: () => socket.terminate(),
       },
       {
-        id: `provider-${++this.#sessions}`,
+        // Clients allow lenders by it, and remember it when this server starts again.
+        id: `provider-${++this.#sessions}-${crypto.randomUUID().slice(0, 8)}`,
         pool,
         authorize,
         isTaking,

@@ -40,7 +40,7 @@ export interface ProviderSocket {
 }
 
 export interface SessionOptions {
-  /** Unique among the server's sessions; the ids of its nodes begin with it. */
+  /** Never given before, by an earlier run of the server either; the ids of its nodes begin with it. */
   readonly id: string;
   readonly pool: NodePool;
   /** Whether who presents this key may lend a model; undefined: none was given. */
@@ -218,8 +218,10 @@ export class ProviderSession {
       clock,
       open: (path, body) => this.#open(path, body, offer),
     });
-    const node = { id: `${id}.${this.#offers}`, name, backend };
-    this.#removeNode = pool.add({ ...node, maxConcurrent: offer.maxConcurrent, anyModel: offer.anyModel });
+    const { maxConcurrent, anyModel } = offer;
+    const lender = { id, name: this.#name };
+    const node = { id: `${id}.${this.#offers}`, name, backend, lender };
+    this.#removeNode = pool.add({ ...node, maxConcurrent, anyModel });
     log.info({ provider: id, models: models.slice(0, 8) }, `${name} lends ${models.length} models`);
   }
 

@@ -49,7 +49,12 @@ describe('joining', () => {
       ),
       anyModel: true,
     });
-    expect(pair.node).toMatchObject({ name: 'box (custom)', maxConcurrent: 2, anyModel: true });
+    expect(pair.node).toMatchObject({
+      name: 'box (custom)',
+      lender: { id: 'provider-1', name: 'box' },
+      maxConcurrent: 2,
+      anyModel: true,
+    });
     expect(await pair.node.backend.models(live())).toEqual([
       { id: 'a', created: 0, ownedBy: 'test' },
       { id: 'b', created: 0, ownedBy: 'test' },
