@@ -6,6 +6,7 @@ import { runCommand } from './run-command.mjs';
 const SOURCES = [
   'index.html',
   'vite.config.ts',
+  join('scripts', 'compress-page.mjs'),
   'package-lock.json',
   'public',
   ...['config', 'gpu', 'mesh', 'model', 'page', 'worker'].map((folder) => join('src', folder)),

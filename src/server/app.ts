@@ -18,8 +18,10 @@ import { openAiRoutes } from './api/openai-routes.ts';
 import { openApiDocument } from './api/openapi.ts';
 import { closeWhileDraining } from './draining.ts';
 import { modelRoutes } from './files/model-routes.ts';
-import { type PageFiles, pageResponse } from './files/page-files.ts';
+import type { PageFiles } from './files/page-files.ts';
+import { pageResponse } from './files/page-response.ts';
 import { allowedMethods } from './http/allowed-methods.ts';
+import { compressDocuments } from './http/documents.ts';
 import type { HostGuard } from './http/host-guard.ts';
 import { securityHeaders } from './http/security-headers.ts';
 import type { Metrics } from './metrics/metrics.ts';
@@ -106,6 +108,7 @@ export function createApp({ serving, requests, page, guard, access, metrics, nod
     await next();
   });
 
+  compressDocuments(app);
   // Shares a prefix with Ollama's API but not its keys: the page polls it.
   app.get('/api/status', async (c) =>
     c.json(await status(c.req.raw.signal), 200, { 'cache-control': 'no-store' }),
@@ -157,7 +160,10 @@ export function createApp({ serving, requests, page, guard, access, metrics, nod
       'cache-control': 'no-cache',
     }),
   );
-  app.get('*', (c) => pageResponse(page, c.req.path, c.req.header('if-none-match')) ?? notFound(c, page));
+  app.get('*', (c) => {
+    const header = (name: string) => c.req.header(name);
+    return pageResponse(page, { path: c.req.path, header }) ?? notFound(c, page);
+  });
   app.notFound((c) => notFound(c, page));
   app.onError((thrown, c) => {
     const error = publicError(thrown, log);

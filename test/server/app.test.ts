@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Backend, Readiness, RequestContext } from '../../src/backend/backend.ts';
@@ -398,12 +399,61 @@ describe('model files', () => {
   );
 });
 
+describe('compression', () => {
+  const GZIP = { headers: { 'accept-encoding': 'gzip, deflate, br' } };
+  const gunzipped = async (response: Response) => gunzipSync(await response.arrayBuffer()).toString();
+
+  it.each(['/openapi.json', '/models/fake/manifest?start=0&end=1&embedding=1&head=0'])(
+    'of %s, which is not sent twice',
+    async (path) => {
+      const plain = await get(path);
+      expect(plain.headers.get('vary')).toBe('Accept-Encoding');
+      const zipped = await get(path, GZIP);
+      expect(zipped.headers.get('content-encoding')).toBe('gzip');
+      expect(JSON.parse(await gunzipped(zipped))).toEqual(await plain.json());
+      const etag = zipped.headers.get('etag')!;
+      expect(etag).not.toBe(plain.headers.get('etag'));
+      const again = await get(path, { headers: { ...GZIP.headers, 'if-none-match': etag } });
+      expect(again.status).toBe(304);
+      expect(again.headers.get('vary')).toBe('Accept-Encoding');
+      expect((await get(path, { headers: { 'if-none-match': '"other"' } })).status).toBe(200);
+    },
+  );
+
+  it.each(['/api/status', '/metrics', '/v1/models', '/api/tags'])('of %s', async (path) => {
+    const zipped = await get(path, GZIP);
+    expect(zipped.headers.get('content-encoding')).toBe('gzip');
+    const plain = await (await get(path)).text();
+    // Metrics move on between two answers.
+    expect((await gunzipped(zipped)).slice(0, 40)).toBe(plain.slice(0, 40));
+    expect(zipped.headers.get('vary')).toContain('Accept-Encoding');
+    const refused = await get(path, { headers: { 'accept-encoding': 'gzip;q=0, *;q=0' } });
+    expect(refused.headers.get('content-encoding')).toBeNull();
+  });
+
+  it('leaves answers and weights as they are', async () => {
+    const stream = new Response('data: {}\n\n'.repeat(500), {
+      headers: { 'content-type': 'text/event-stream' },
+    });
+    backend.answer = async () => stream.clone();
+    const answer = await get('/v1/chat/completions', { ...GZIP, method: 'POST', body: '{}' });
+    expect(answer.headers.get('content-encoding')).toBeNull();
+    backend.answer = async (body) => Response.json({ body });
+    const part = await get('/models/fake/model.safetensors', {
+      headers: { ...GZIP.headers, range: 'bytes=0-9' },
+    });
+    expect(part.status).toBe(206);
+    expect(part.headers.get('content-encoding')).toBeNull();
+    expect((await part.arrayBuffer()).byteLength).toBe(10);
+  });
+});
+
 describe('the page', () => {
   it('has types, caching, and nothing from elsewhere', async () => {
     const index = await get('/');
     expect(await index.text()).toBe('<p>page</p>');
     expect(index.headers.get('content-type')).toBe('text/html; charset=utf-8');
-    expect(index.headers.get('cache-control')).toBe('no-store');
+    expect(index.headers.get('cache-control')).toBe('no-cache');
     expect(index.headers.get('content-security-policy')).toContain("default-src 'none'");
     expect(index.headers.get('content-security-policy')).toContain("frame-ancestors 'none'");
     expect(index.headers.get('x-content-type-options')).toBe('nosniff');
@@ -416,6 +466,12 @@ describe('the page', () => {
       headers: { 'if-none-match': shader.headers.get('etag')! },
     });
     expect(again.status).toBe(304);
+  });
+
+  it('answers HEAD with the length and without the bytes', async () => {
+    const head = await get('/', { method: 'HEAD' });
+    expect(head.headers.get('content-length')).toBe(String('<p>page</p>'.length));
+    expect(await head.text()).toBe('');
   });
 
   it.each([

@@ -2,13 +2,21 @@
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { extname, join, relative, sep } from 'node:path';
+import { promisify } from 'node:util';
+import { brotliDecompress, gunzip } from 'node:zlib';
 import { ShoalError } from '../../config/errors.ts';
 import { MAX_PAGE_BYTES } from '../../config/limits.ts';
+import { CODED_SUFFIX, CONTENT_CODINGS, type ContentCoding } from './content-coding.ts';
+
+type Bytes = Uint8Array<ArrayBuffer>;
 
 export interface PageFile {
-  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly bytes: Bytes;
+  /** The same, compressed: made by the build (scripts/compress-page.mjs), so that starting costs nothing. */
+  readonly coded: ReadonlyMap<ContentCoding, Bytes>;
   readonly contentType: string;
-  readonly etag: string;
+  /** Of the content, without quotes; each coding's ETag is made of it. */
+  readonly hash: string;
   readonly cacheControl: string;
 }
 
@@ -30,9 +38,42 @@ const CONTENT_TYPES: Record<string, string> = {
   '.webmanifest': 'application/manifest+json',
 };
 
+const DECODE = { br: promisify(brotliDecompress), gzip: promisify(gunzip) } as const;
+
 /** @returns no files where the directory does not exist. @throws CONFIG_INVALID above MAX_PAGE_BYTES */
 export async function readPageFiles(directory: string): Promise<PageFiles> {
+  const found = await readAll(directory);
   const files = new Map<string, PageFile>();
+  for (const [url, bytes] of found) {
+    if (
+      CONTENT_CODINGS.some(
+        (coding) =>
+          found.has(url.slice(0, -CODED_SUFFIX[coding].length)) && url.endsWith(CODED_SUFFIX[coding]),
+      )
+    )
+      continue;
+    const coded = new Map<ContentCoding, Bytes>();
+    for (const coding of CONTENT_CODINGS) {
+      const compressed = found.get(url + CODED_SUFFIX[coding]);
+      if (compressed !== undefined && (await decodesTo(coding, compressed, bytes)))
+        coded.set(coding, compressed);
+    }
+    files.set(url, {
+      bytes,
+      coded,
+      contentType: CONTENT_TYPES[extname(url)] ?? 'application/octet-stream',
+      hash: createHash('sha256').update(bytes).digest('base64url').slice(0, 22),
+      cacheControl: cacheControlOf(url),
+    });
+  }
+  const index = files.get('/index.html');
+  if (index !== undefined) files.set('/', index);
+  return files;
+}
+
+/** URL path → bytes. */
+async function readAll(directory: string): Promise<ReadonlyMap<string, Bytes>> {
+  const found = new Map<string, Bytes>();
   let total = 0;
   const entries = await readdir(directory, { recursive: true, withFileTypes: true }).catch((error) => {
     if (error.code === 'ENOENT') return [];
@@ -50,39 +91,20 @@ export async function readPageFiles(directory: string): Promise<PageFiles> {
         `the page in ${directory} has more than ${MAX_PAGE_BYTES} B; is that the directory of the build?`,
       );
     }
-    const url = `/${relative(directory, path).split(sep).join('/')}`;
-    const file = {
-      bytes,
-      contentType: CONTENT_TYPES[extname(path)] ?? 'application/octet-stream',
-      etag: `"${createHash('sha256').update(bytes).digest('base64url').slice(0, 22)}"`,
-      cacheControl: cacheControlOf(url),
-    };
-    files.set(url, file);
-    if (url === '/index.html') files.set('/', file);
+    found.set(`/${relative(directory, path).split(sep).join('/')}`, bytes);
   }
-  return files;
+  return found;
+}
+
+/** A compressed file that an older build left would be another page. */
+async function decodesTo(coding: ContentCoding, compressed: Bytes, bytes: Bytes): Promise<boolean> {
+  const decoded = await DECODE[coding](compressed, { maxOutputLength: bytes.length + 1 }).catch(() => null);
+  return decoded?.equals(bytes) ?? false;
 }
 
 function cacheControlOf(url: string): string {
   // The build puts a hash of the content into these names.
   if (url.startsWith('/assets/')) return 'public, max-age=31536000, immutable';
-  // The page itself is small, and must fit the server that it talks to.
-  return url.endsWith('.html') ? 'no-store' : 'no-cache';
-}
-
-/** @returns null when there is no such file */
-export function pageResponse(
-  files: PageFiles,
-  path: string,
-  ifNoneMatch: string | undefined,
-): Response | null {
-  const file = files.get(path);
-  if (file === undefined) return null;
-  const headers = {
-    etag: file.etag,
-    'cache-control': file.cacheControl,
-  };
-  const known = ifNoneMatch?.split(',').map((etag) => etag.trim().replace(/^W\//, ''));
-  if (known?.includes(file.etag)) return new Response(null, { status: 304, headers });
-  return new Response(file.bytes, { headers: { ...headers, 'content-type': file.contentType } });
+  // The page itself must fit the server that it talks to. Not `no-store`: that would keep Back from bringing it back as it was.
+  return 'no-cache';
 }
