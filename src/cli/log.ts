@@ -1,7 +1,9 @@
-import type { Writable } from 'node:stream';
+import { Writable } from 'node:stream';
 import pino, { type Logger } from 'pino';
 import pretty from 'pino-pretty';
+import { MAX_UNWRITTEN_LOG_BYTES } from '../config/limits.ts';
 import { redaction } from './log-redaction.ts';
+import { noteOutputFailure } from './output-failure.ts';
 import { printable, printableJson } from './printable.ts';
 
 /**
@@ -22,18 +24,39 @@ export function formatOf(wanted: string | undefined, isTerminal: boolean | undef
   return isTerminal ? 'pretty' : 'json';
 }
 
-/** @param destination default: stderr, at once, so that nothing is lost when the process ends */
+/**
+ * At once, so that nothing is lost when the process ends. A log that cannot be written (its disk is full) ends no server:
+ * the last lines are kept for when it can, and the exit code will tell.
+ */
+function stderrAtOnce(): pino.DestinationStream {
+  const destination = pino.destination({ fd: 2, sync: true, maxLength: MAX_UNWRITTEN_LOG_BYTES });
+  destination.on('error', (error: NodeJS.ErrnoException) => noteOutputFailure('stderr', error));
+  return destination;
+}
+
+/** The same as a stream, which pino-pretty wants, and would destroy after an error. */
+function stderrStream(): Writable {
+  const destination = stderrAtOnce();
+  return new Writable({
+    write(chunk, _, done) {
+      destination.write(String(chunk));
+      done();
+    },
+  });
+}
+
+/** @param destination default: stderr */
 export function loggerTo(
   format: LogFormat,
   { level, destination }: { readonly level: string; readonly destination?: Writable },
 ): Logger {
   const options = { ...redaction, level, base: null };
-  if (format === 'json') return pino(options, destination ?? pino.destination({ fd: 2, sync: true }));
+  if (format === 'json') return pino(options, destination ?? stderrAtOnce());
   const { streamWrite } = redaction.hooks;
   return pino(
     { ...options, hooks: { streamWrite: (line) => printableJson(streamWrite(line)) } },
     pretty({
-      destination: destination ?? 2,
+      destination: destination ?? stderrStream(),
       sync: true,
       colorize: destination === undefined && process.stderr.isTTY,
       translateTime: 'SYS:HH:MM:ss',

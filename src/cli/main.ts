@@ -1,6 +1,7 @@
 /** The `shoal` command. Each command's code is loaded when it runs: `shoal --help` should not wait for puppeteer. */
-import { createProgram } from './program.ts';
-import { runInScope } from './scope.ts';
+import { watchOutput } from './output-failure.ts';
+import { createProgram, runProgram } from './program.ts';
+import { endProcess, runInScope } from './scope.ts';
 
 const INTERRUPTED = 130;
 
@@ -54,4 +55,6 @@ const program = createProgram({
   },
 });
 
-await program.parseAsync();
+// Help and usage faults are written outside of any command's scope.
+watchOutput();
+await endProcess(await runProgram(program, process.argv.slice(2)));

@@ -1,4 +1,4 @@
-import { Command, Option } from 'commander';
+import { Command, CommanderError, Option } from 'commander';
 import packageJson from '../../package.json' with { type: 'json' };
 import {
   DEFAULT_CONCURRENT_PER_CLIENT,
@@ -213,7 +213,7 @@ export function createProgram(actions: Actions): Command {
     .description('end a key')
     .action((name: string, flags: KeysFlags) => actions.keysRemove(name, flags));
 
-  for (const command of [program, ...program.commands]) exitWithUsageError(command);
+  for (const command of [program, ...program.commands]) throwUsageErrors(command);
   return program;
 }
 
@@ -297,9 +297,22 @@ function withSampling(command: Command): Command {
     .option('--seed <n>', 'of the random draws', wholeNumber(0, 0xffff_ffff));
 }
 
-function exitWithUsageError(command: Command): void {
-  command.exitOverride((error) => {
-    process.exit(error.exitCode === 0 ? 0 : USAGE_ERROR);
-  });
-  for (const child of command.commands) exitWithUsageError(child);
+/** Instead of ending the process: help and faults may have to be written yet. */
+function throwUsageErrors(command: Command): void {
+  command.exitOverride();
+  for (const child of command.commands) throwUsageErrors(child);
+}
+
+/**
+ * Runs the command that the arguments name.
+ * @returns the exit code where it was no command that ran: after help or version, or what is wrong with the arguments
+ */
+export async function runProgram(program: Command, args: readonly string[]): Promise<number> {
+  try {
+    await program.parseAsync(args, { from: 'user' });
+    return 0;
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    return error.exitCode === 0 ? 0 : USAGE_ERROR;
+  }
 }

@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { ShoalError } from '../config/errors.ts';
 import { REPEATED_SIGNAL_MS, SHUTDOWN_MS } from '../config/limits.ts';
 import { onNpmGone } from './npm-parent.ts';
+import { afterOutput, outputSettled, watchOutput } from './output-failure.ts';
 import { printableLines } from './printable.ts';
 
 const STOP_SIGNALS = ['SIGINT', 'SIGTERM'] as const;
@@ -21,6 +22,7 @@ export interface Scope {
 /**
  * Runs a command and ends the process: 0 after success, 1 after a failure, which is printed as `shoal: CODE: message`,
  * `interruptedExitCode` after a requested stop. A second signal ends the process at once, whatever is still on its way.
+ * Output that nobody takes any more stops the command (output-failure.ts).
  */
 export async function runInScope(
   command: (scope: Scope) => Promise<void>,
@@ -51,6 +53,11 @@ export async function runInScope(
     else if (!stop.signal.aborted) for (const listener of onHangUp) listener();
   });
   onNpmGone(() => stop.abort());
+  let isUnread = false;
+  watchOutput(() => {
+    isUnread = true;
+    stop.abort();
+  });
 
   const interrupted = new Promise<void>((resolve) => {
     stop.signal.addEventListener('abort', () => resolve(), { once: true });
@@ -65,16 +72,29 @@ export async function runInScope(
     };
     await Promise.race([command(scope), crashed, interrupted]);
   } catch (error) {
+    // Who has stopped reading is told no fault either.
+    await outputSettled();
     if (!stop.signal.aborted) printError(error);
     exitCode = 1;
   }
-  if (stop.signal.aborted) exitCode = interruptedExitCode;
+  if (stop.signal.aborted) exitCode = isUnread ? exitCode : interruptedExitCode;
   // What the command still awaits now ends by the signal or by its resources' closing.
   stop.abort();
   for (const { close, withinMs } of closers.reverse()) {
     await Promise.race([close().catch(printError), delay(withinMs)]);
   }
-  process.exit(exitCode);
+  return endProcess(exitCode);
+}
+
+/** Ends the process when what it wrote has left it; where that failed, the exit code says so. */
+export async function endProcess(exitCode: number): Promise<never> {
+  await outputSettled();
+  const ending = afterOutput(exitCode);
+  if (ending.error !== null) {
+    printError(ending.error);
+    await outputSettled();
+  }
+  process.exit(ending.exitCode);
 }
 
 /** Of the session, whatever the standard streams are. A terminal that was closed is none any more. */

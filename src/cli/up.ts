@@ -120,7 +120,7 @@ async function answerOnce(
   }).catch((error) => {
     throw withRawRemedy(error);
   });
-  await new Promise<void>((resolve) => process.stdout.write(live ? '\n' : `${text}\n`, () => resolve()));
+  process.stdout.write(live ? '\n' : `${text}\n`);
 }
 
 function withRawRemedy(error: unknown): unknown {

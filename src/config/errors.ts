@@ -63,6 +63,8 @@ export const ERROR_CODES = {
   NO_BROWSER: [500, 'server_error'],
   /** `shoal doctor` found something that does not work. */
   CHECK_FAILED: [500, 'server_error'],
+  /** stdout or stderr of a command took nothing more, for another reason than that its reader had enough. */
+  OUTPUT_LOST: [500, 'server_error'],
 } as const satisfies Record<string, readonly [number, string]>;
 
 export type ErrorCode = keyof typeof ERROR_CODES;

@@ -386,6 +386,10 @@ export const MAX_MODEL_LABELS = 64;
 /** The backend is asked for its model names this often at most, when a scrape or an unknown name asks for them. */
 export const MODEL_LABELS_REFRESH_MS = 10_000;
 
+// — command line ———————————————————————————————————————————————————————————————————————————————
+/** Log lines that a full disk does not take are kept for when it does again: the last few thousand. */
+export const MAX_UNWRITTEN_LOG_BYTES = MIB;
+
 // — headless workers ———————————————————————————————————————————————————————————————————————————
 /** A crashed tab or browser starts again after: from, doubling, to. A model that crashes its tab must not spin the CPU. */
 export const BROWSER_RESTART_MIN_MS = 500;
