@@ -12,6 +12,7 @@ import {
   MAX_HEADER_BYTES,
 } from '../../config/limits.ts';
 import type { App } from '../app.ts';
+import { OfferingMessage } from './offered-upgrades.ts';
 import type { Certificate } from './tls.ts';
 import { unbuffered } from './unbuffered.ts';
 
@@ -44,6 +45,7 @@ export function createHttpServer(
     keepAliveTimeout: times.keepAlive,
     connectionsCheckingInterval: times.check,
     maxHeaderSize: MAX_HEADER_BYTES,
+    IncomingMessage: OfferingMessage,
   };
   const fetch = unbuffered(app.fetch);
   const server = createAdaptorServer(
