@@ -24,6 +24,8 @@ export interface Backend {
 export interface RequestContext {
   /** Aborts when the client hangs up. */
   readonly signal: AbortSignal;
+  /** Who asks, a key or an address: where requests wait, clients take turns. Absent: nobody is told apart. */
+  readonly client?: string;
   /**
    * Called once when an answer has ended in whatever way, and at most once where the call throws; for metrics and routing,
    * never for the client. The router holds the request's place on its node until then, or until `signal` aborts.
@@ -62,6 +64,8 @@ export interface AnswerReport {
   readonly durationMs: number;
   /** How often it went on elsewhere because its pipeline was lost; where the backend is a mesh. */
   readonly restarts?: number;
+  /** An `error` that is none of the backend's health: the request waited for a place and got none. */
+  readonly hadNoRoom?: boolean;
 }
 
 export interface ModelInfo {

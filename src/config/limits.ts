@@ -152,8 +152,10 @@ export const MAX_PROXY_BODY_BYTES = 32 * MIB;
 export const MAX_JSON_DEPTH = 128;
 /** Values in a request body; a prompt of a million token ids is the largest that means something. */
 export const MAX_JSON_VALUES = 2_000_000;
-/** Requests in flight and waiting before the gateway answers 429. */
+/** Answers (n for each prompt) that run on the mesh or wait for it; beyond them the client with the most gives way, or the newcomer gets 429. */
 export const MAX_CONCURRENT_REQUESTS = 64;
+/** Requests at the mesh at once, those included that are about to be refused: many more than it takes, so that their clients' turns decide and not who came first. */
+export const MAX_MESH_REQUESTS = 1_024;
 /** Stop strings of one request, and the length of each: what may be the start of one is held back from the stream. */
 export const MAX_STOP_STRINGS = 16;
 export const MAX_STOP_CHARS = 256;
@@ -365,7 +367,7 @@ export const MAX_API_KEY_CHARS = 256;
 export const KEY_FILE_RECHECK_MS = 1_000;
 /** A client may send a full minute's requests at once; five a second is more than people and agents do, less than a flood. */
 export const DEFAULT_REQUESTS_PER_MINUTE = 300;
-/** Answers of one client at once: half of MAX_CONCURRENT_REQUESTS, so that nobody alone fills the mesh. */
+/** Answers of one client at once, n for each prompt: half of MAX_CONCURRENT_REQUESTS, so that nobody alone fills the mesh. */
 export const DEFAULT_CONCURRENT_PER_CLIENT = 32;
 /** Requests a minute that a flag or a key may allow. */
 export const MAX_REQUESTS_PER_MINUTE = 1_000_000;

@@ -4,7 +4,7 @@ import { createFxnBackend } from '../backend/fxn/fxn.ts';
 import { loadServedModel } from '../backend/fxn/load-served-model.ts';
 import type { PoolNode } from '../backend/pool/node-pool.ts';
 import type { Provider } from '../config/backend-config.ts';
-import { MAX_CONCURRENT_REQUESTS } from '../config/limits.ts';
+import { MAX_MESH_REQUESTS } from '../config/limits.ts';
 import type { WireDtype } from '../gpu/stage-engine.ts';
 import type { Timers } from '../mesh/timers.ts';
 import type { ModelDirectory } from '../model/directory.ts';
@@ -93,8 +93,9 @@ export async function openNode(node: ServedNode, context: NodeContext): Promise<
         id: 'mesh',
         name: 'mesh',
         backend,
-        maxConcurrent: MAX_CONCURRENT_REQUESTS,
+        maxConcurrent: MAX_MESH_REQUESTS,
         anyModel: false,
+        takesTurns: true,
         isReady: () => mesh.readiness().ready,
       },
     ],

@@ -73,6 +73,7 @@ export async function* reported(
   const startMs = clock.now();
   let outcome: AnswerReport['outcome'] = 'aborted';
   let firstMs: number | null = null;
+  let hadNoRoom = false;
   try {
     for await (const choice of pieces) {
       if (choice.piece.type === 'text') firstMs ??= clock.now() - startMs;
@@ -82,7 +83,9 @@ export async function* reported(
       yield choice;
     }
   } catch (thrown) {
-    outcome = ShoalError.from(thrown).code === 'ABORTED' ? 'aborted' : 'error';
+    const { code } = ShoalError.from(thrown);
+    outcome = code === 'ABORTED' ? 'aborted' : 'error';
+    hadNoRoom = code === 'OVERLOADED';
     throw thrown;
   } finally {
     const { started, tokens, restarts } = tally.counts;
@@ -96,6 +99,7 @@ export async function* reported(
       timeToFirstTokenMs: tally.isComplete ? tally.combined().timeToFirstTokenMs : firstMs,
       durationMs: clock.now() - startMs,
       restarts,
+      ...(hadNoRoom && { hadNoRoom }),
     });
   }
 }

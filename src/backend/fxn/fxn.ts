@@ -61,7 +61,7 @@ export function createFxnBackend({
   const chatEos = [...new Set([...model.spec.eosTokenIds, ...(eosTokenId === null ? [] : [eosTokenId])])];
   const tokenBytes = (id: number) => model.tokenizer.tokenBytes(id);
 
-  async function answer(job: Job, { signal, onAnswered }: RequestContext): Promise<Response> {
+  async function answer(job: Job, { signal, client, onAnswered }: RequestContext): Promise<Response> {
     const { request, prompts, shape } = job;
     const ended = linkedSignal(signal, closing.signal);
     const hangUp = () => ended.abort();
@@ -69,7 +69,7 @@ export function createFxnBackend({
       prompts.length * request.n,
       prompts.reduce((sum, prompt) => sum + prompt.length, 0),
     );
-    const choices = prompts.flatMap((prompt) => generations(job, prompt, tally.counts, ended.signal));
+    const choices = prompts.flatMap((prompt) => generations(job, prompt, tally.counts, ended.signal, client));
     const merged = mergedChoices(choices, () => {
       ended.unlink();
       hangUp();
@@ -83,7 +83,13 @@ export function createFxnBackend({
     return streamedAnswer(pieces, shape, tally, { includeUsage, clock, hangUp });
   }
 
-  function generations(job: Job, prompt: readonly number[], counts: GenerationCounts, signal: AbortSignal) {
+  function generations(
+    job: Job,
+    prompt: readonly number[],
+    counts: GenerationCounts,
+    signal: AbortSignal,
+    client: string | undefined,
+  ) {
     const { request, maxTokens = Number.POSITIVE_INFINITY, topLogprobs } = job;
     const { contextLength, vocab } = model.spec;
     const sampling = requestSampling(request, model, randomSeed);
@@ -98,6 +104,7 @@ export function createFxnBackend({
             eosTokenIds: request.ignore_eos ? [] : job.eosTokenIds,
             sampling: { ...sampling, seed: choiceSeed(sampling.seed, choice) },
             ...(topLogprobs !== undefined && { topLogprobs: Math.min(topLogprobs, vocab) }),
+            ...(client !== undefined && { client }),
           },
           decoder: job.decoder(prompt),
           stop: new StopStrings(request.stop),

@@ -19,6 +19,8 @@ export interface GenerateRequest {
   readonly sampling: SamplingParams;
   /** With it, each token comes with its log probability and those of so many of the likeliest. */
   readonly topLogprobs?: number;
+  /** Whose turn it takes where others wait: `RequestContext.client`. */
+  readonly client?: string;
 }
 
 export interface ServingStage {

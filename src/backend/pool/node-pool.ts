@@ -21,6 +21,8 @@ export interface PoolNode {
   readonly isReady?: () => boolean;
   /** Absent: the server's own. */
   readonly lender?: Lender;
+  /** It takes its clients in turn (the mesh): that it had no room for one says nothing of the next. */
+  readonly takesTurns?: boolean;
 }
 
 /** What people may know of a node; the form of `nodes` in `GET /api/status`. */

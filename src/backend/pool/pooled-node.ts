@@ -146,6 +146,7 @@ export class PooledNode {
       },
       answered: (report) =>
         end(() => {
+          if (report.hadNoRoom) return admission.released();
           if (report.outcome === 'error') return failed('an answer broke off');
           if (report.outcome === 'aborted') return admission.released();
           this.#speed = measured(this.#speed, report, this.#clock.now());
@@ -157,7 +158,8 @@ export class PooledNode {
           if (verdict === 'failed') return failed(message, isTold);
           if (verdict === 'answered') return succeeded();
           if (verdict === 'unready' && !this.node.isReady) return failed(message);
-          if (verdict === 'busy') this.#becameBusy(retryAfterSeconds);
+          // A time that it names is that client's, too.
+          if (verdict === 'busy') this.#becameBusy(this.node.takesTurns ? null : retryAfterSeconds);
           admission.released();
         }),
       aborted: () => end(() => admission.released()),

@@ -145,8 +145,9 @@ async function tryOn(
   attempt: RoutedAttempt,
   call: Call,
   body: unknown,
-  { signal, onAnswered }: RequestContext,
+  given: RequestContext,
 ): Promise<Response | RouteFailure> {
+  const { signal, onAnswered } = given;
   const hungUp = () => attempt.aborted();
   signal.addEventListener('abort', hungUp, { once: true });
   let early: AnswerReport | undefined;
@@ -163,7 +164,7 @@ async function tryOn(
   };
   try {
     const response = await call(node.node.backend, body, {
-      signal,
+      ...given,
       // Of several tries the client sees one, and that one's report is passed on.
       onAnswered: (answer) => {
         if (isChosen) end(answer);

@@ -38,7 +38,7 @@ export interface Access {
   mayLend(key: string): boolean;
   /** Refuses with 401 what has no valid key, where there are keys. */
   readonly requireKey: MiddlewareHandler;
-  /** Refuses with 429 what a client may not have now; counts what it has until its exchange ends. */
+  /** Refuses with 429 what a client may not have now; counts the answers that it has until its exchange ends. */
   readonly limitUse: MiddlewareHandler;
   /** Reads the key file now (SIGHUP). */
   reload(): void;
@@ -124,11 +124,17 @@ export function createAccess(options: AccessOptions): Access {
     },
 
     async limitUse(c, next) {
-      if (isInProcess(c)) return next();
-      const { client, rates, perMinute, concurrent } = clientOf(c);
       const exchange = c.get('exchange');
+      if (isInProcess(c)) {
+        exchange.client = 'this process';
+        return next();
+      }
+      const { client, rates, perMinute, concurrent } = clientOf(c);
+      exchange.client = client;
       if (concurrent !== null) {
-        exchange.onEnd(attempt('concurrency', () => running.begin(client, concurrent)));
+        const places = attempt('concurrency', () => running.begin(client, concurrent));
+        exchange.onEnd(places.end);
+        exchange.claim = (answers) => attempt('concurrency', () => places.grow(answers));
       }
       if (perMinute !== null) attempt('rate', () => rates.take(client, perMinute));
       return next();

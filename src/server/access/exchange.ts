@@ -22,6 +22,10 @@ export class Exchange {
   readonly startedAtMs: number;
   /** Whose key it came with. */
   keyName: string | null = null;
+  /** What it is counted as: a key or an address. */
+  client = '';
+  /** Counts so many answers against what the client may have at once. @throws RATE_LIMITED, INVALID_REQUEST */
+  claim: (answers: number) => void = () => {};
   status = 0;
   /** Of the error that it was answered with. */
   errorCode: ErrorCode | null = null;

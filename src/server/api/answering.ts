@@ -3,6 +3,7 @@ import type { Context } from 'hono';
 import type { AnsweringNode, AnswerReport, Backend, RequestContext } from '../../backend/backend.ts';
 import { LENDERS_HEADER, readLenders, SERVED_BY_HEADER, writeServedBy } from '../../backend/served-by.ts';
 import { MAX_BODY_BYTES, MAX_PROXY_BODY_BYTES } from '../../config/limits.ts';
+import { answersAsked } from '../access/answers-asked.ts';
 import { generationOf } from '../access/generation.ts';
 import type { RequestsInFlight } from '../requests-in-flight.ts';
 import { readJsonBody } from './request-body.ts';
@@ -29,8 +30,9 @@ export function createAnswering(
     const takesImages = backend.provider !== 'fxn' || hasProxies();
     const maxBytes = takesImages ? MAX_PROXY_BODY_BYTES : MAX_BODY_BYTES;
     const body = await readJsonBody(c, maxBytes);
-    const request = requests.begin(c.req.raw.signal);
     const exchange = c.get('exchange');
+    exchange.claim(answersAsked(c.req.path, body));
+    const request = requests.begin(c.req.raw.signal);
     const release = exchange.hold();
     const ended = () => {
       request.end();
@@ -44,7 +46,8 @@ export function createAnswering(
       by = node;
     };
     try {
-      const context = { signal: request.signal, onAnswered, onRouted, ...(lenders && { lenders }) };
+      const { client } = exchange;
+      const context = { signal: request.signal, client, onAnswered, onRouted, ...(lenders && { lenders }) };
       const response = untilRead(await call(body, context), ended);
       if (by !== null) response.headers.set(SERVED_BY_HEADER, writeServedBy(by));
       return response;

@@ -22,11 +22,12 @@ import {
 import type { WireDtype } from '../../gpu/stage-engine.ts';
 import type { PeerMessage } from '../../mesh/protocol/control.ts';
 import type { Timers } from '../../mesh/timers.ts';
+import type { Turn } from '../../schedule/turns.ts';
 import type { Pipeline } from './pipeline.ts';
 import type { Pipelines } from './pipelines.ts';
 import type { Peer } from './registry.ts';
 import { Sequence, type SequenceToken } from './sequence.ts';
-import { Slots, type Turn } from './slots.ts';
+import { Slots } from './slots.ts';
 import { Strikes } from './strikes.ts';
 import { judgeWorkerFailure } from './worker-verdict.ts';
 
@@ -49,6 +50,8 @@ export class Coordinator implements TokenGenerator {
   #lastSequence = 0;
   #lastTicket = 0;
   #inFlight = 0;
+  /** Of them, each client's. */
+  readonly #places = new Map<string, number>();
 
   constructor(options: CoordinatorOptions) {
     const { pipelines } = options;
@@ -73,21 +76,25 @@ export class Coordinator implements TokenGenerator {
     request: GenerateRequest,
     signal: AbortSignal,
   ): AsyncGenerator<GenerateEvent, void, undefined> {
-    if (this.#inFlight >= MAX_CONCURRENT_REQUESTS) {
-      throw new ShoalError(
-        'OVERLOADED',
-        `${this.#inFlight} requests are running or waiting, and the server takes ${MAX_CONCURRENT_REQUESTS}; try again later`,
-        { retryAfterSeconds: RETRY_AFTER_SECONDS },
-      );
+    const { client = '' } = request;
+    if (this.#inFlight >= MAX_CONCURRENT_REQUESTS && !this.#slots.makeRoom(client, this.#places, full())) {
+      throw full();
     }
-    this.#inFlight++;
+    this.#count(client, 1);
     const ended = linkedSignal(signal, this.#closing.signal);
     try {
-      yield* this.#run(request, ended.signal);
+      yield* this.#run(request, client, ended.signal);
     } finally {
       ended.unlink();
-      this.#inFlight--;
+      this.#count(client, -1);
     }
+  }
+
+  #count(client: string, change: 1 | -1): void {
+    this.#inFlight += change;
+    const places = (this.#places.get(client) ?? 0) + change;
+    if (places === 0) this.#places.delete(client);
+    else this.#places.set(client, places);
   }
 
   opened(peer: Peer, message: Message<'opened'>): void {
@@ -128,11 +135,16 @@ export class Coordinator implements TokenGenerator {
     this.#slots.close();
   }
 
-  async *#run(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateEvent, void, undefined> {
+  async *#run(
+    request: GenerateRequest,
+    client: string,
+    signal: AbortSignal,
+  ): AsyncGenerator<GenerateEvent, void, undefined> {
     const { timers, pipelines } = this.#options;
     const ids = [...request.prompt];
     let wire = this.#options.wire;
     let ticket = ++this.#lastTicket;
+    let round = this.#slots.roundFor(client);
     let restarts = 0;
     /** Of them, since the last token. */
     let failures = 0;
@@ -144,7 +156,12 @@ export class Coordinator implements TokenGenerator {
       waitingSince ??= timers.now();
       const hasStarted = ids.length > request.prompt.length || restarts > 0;
       const isResumed = hasStarted && (tooSmall === null || tooSmall !== pipelines.live);
-      const pipeline = await this.#slot({ ticket, isResumed }, hasStarted, waitingSince, signal);
+      const pipeline = await this.#slot(
+        { client, round, ticket, isResumed },
+        hasStarted,
+        waitingSince,
+        signal,
+      );
       const sequence = this.#open(pipeline, request, ids, wire, ticket);
       try {
         let announced = false;
@@ -172,6 +189,7 @@ export class Coordinator implements TokenGenerator {
           if (pipeline.sequences === 1) {
             tooSmall = pipeline;
             ticket = ++this.#lastTicket;
+            round = this.#slots.roundFor(client);
           }
           continue;
         }
@@ -330,6 +348,14 @@ export class Coordinator implements TokenGenerator {
       signal.addEventListener('abort', done);
     });
   }
+}
+
+function full(): ShoalError {
+  return new ShoalError(
+    'OVERLOADED',
+    `${MAX_CONCURRENT_REQUESTS} answers are running or waiting, which is all that the server takes; try again later`,
+    { retryAfterSeconds: RETRY_AFTER_SECONDS },
+  );
 }
 
 /**

@@ -1,18 +1,12 @@
 import { ShoalError } from '../../config/errors.ts';
 import { CAPACITY_RETRY_MS, MAX_SEQUENCES_PER_STAGE } from '../../config/limits.ts';
 import type { Timers } from '../../mesh/timers.ts';
+import { givesWay, goesBefore, roundFor, type Turn } from '../../schedule/turns.ts';
 import type { Pipeline } from './pipeline.ts';
-
-/** A generation's place in the queue. */
-export interface Turn {
-  /** Rises with every generation. */
-  readonly ticket: number;
-  /** It has lost its pipeline: it goes before new ones, as somebody is in the middle of its answer. */
-  readonly isResumed: boolean;
-}
 
 interface Waiter extends Turn {
   take(pipeline: Pipeline): void;
+  refuse(error: ShoalError): void;
 }
 
 /** What is known of a live pipeline whose stages have refused a sequence for lack of KV cache. */
@@ -25,8 +19,8 @@ interface Tight {
 }
 
 /**
- * Who may run on the live pipeline: so many sequences as its stages hold. The others wait, resumed ones first, in the
- * order they came; who is refused by a stage keeps its place.
+ * Who may run on the live pipeline: so many sequences as its stages hold. The others wait, resumed ones first, then one
+ * after the other by client; who is refused by a stage keeps its place.
  */
 export class Slots {
   readonly #live: () => Pipeline | null;
@@ -34,6 +28,8 @@ export class Slots {
   /** In the order of their turns. */
   readonly #waiters: Waiter[] = [];
   #tight: Tight | null = null;
+  /** The highest round that was let in. */
+  #taken = 0;
   #cancelRetry: () => void = () => {};
 
   constructor(live: () => Pipeline | null, timers: Timers) {
@@ -41,24 +37,44 @@ export class Slots {
     this.#timers = timers;
   }
 
+  /** The round of a generation that comes now. */
+  roundFor(client: string): number {
+    return roundFor(client, this.#waiters, this.#taken);
+  }
+
+  /**
+   * Refuses with `error` who has to give way to a newcomer of `client`.
+   * @param places generations of each client, waiting or not
+   * @returns false: nobody has to
+   */
+  makeRoom(client: string, places: ReadonlyMap<string, number>, error: ShoalError): boolean {
+    const waiter = givesWay(client, this.#waiters, places);
+    waiter?.refuse(error);
+    return waiter !== null;
+  }
+
   /**
    * Resolves with the pipeline on which a slot was taken: `pipeline.sequences` counts it.
-   * @throws the signal's reason, ABORTED when it is no ShoalError
+   * @throws the signal's reason, ABORTED when it is no ShoalError; OVERLOADED where it had to give way
    */
   async acquire(turn: Turn, signal: AbortSignal): Promise<Pipeline> {
     if (signal.aborted) throw ShoalError.from(signal.reason, 'ABORTED');
     return new Promise((resolve, reject) => {
-      const abort = () => {
+      const leave = (error: ShoalError) => {
+        signal.removeEventListener('abort', abort);
         this.#waiters.splice(this.#waiters.indexOf(waiter), 1);
-        reject(ShoalError.from(signal.reason, 'ABORTED'));
+        reject(error);
       };
+      const abort = () => leave(ShoalError.from(signal.reason, 'ABORTED'));
       const waiter: Waiter = {
         ...turn,
         take: (pipeline) => {
           signal.removeEventListener('abort', abort);
+          this.#taken = Math.max(this.#taken, turn.round);
           pipeline.sequences++;
           resolve(pipeline);
         },
+        refuse: leave,
       };
       signal.addEventListener('abort', abort, { once: true });
       const next = this.#waiters.findIndex((other) => goesBefore(waiter, other));
@@ -118,8 +134,4 @@ export class Slots {
     if (this.#tight !== null) this.#tight.isBlocked = false;
     this.pump();
   }
-}
-
-function goesBefore(a: Turn, b: Turn): boolean {
-  return a.isResumed === b.isResumed ? a.ticket < b.ticket : a.isResumed;
 }

@@ -388,6 +388,14 @@ describe('a busy node', () => {
     expect(calls(setup)).toEqual([2]);
   });
 
+  it('that takes turns by client is asked again for the next, whatever time it named for one', async () => {
+    const setup = await Setup.of(1, () => ({ takesTurns: true }));
+    setup.nodes[0]!.answer = (call) => call.refuses(429, { 'retry-after': '15' });
+    await setup.send().answer;
+    await setup.send().answer;
+    expect(calls(setup)).toEqual([2]);
+  });
+
   it('that named no time is asked again where it is the only one', async () => {
     const setup = await Setup.of(1);
     setup.nodes[0]!.answer = (call) => call.refuses(429);

@@ -186,7 +186,7 @@ describe('answers at once', () => {
     const refused = await chat({}, STRANGER);
     expect(refused.status).toBe(429);
     expect(refused.headers.get('retry-after')).toMatch(/^\d+$/);
-    expect((await errorOf(refused)).message).toMatch(/2 requests of yours.*at most 2/);
+    expect((await errorOf(refused)).message).toMatch(/2 answers of yours.*at most 2/);
     expect((await chat({}, '203.0.113.8')).status).toBe(200);
     await first.body!.cancel();
     expect((await chat({}, STRANGER)).status).toBe(200);
@@ -211,6 +211,53 @@ describe('answers at once', () => {
     expect((await chat({}, STRANGER)).status).toBe(429);
     for (const { body } of streams) await body!.cancel();
     expect((await chat({}, STRANGER)).status).toBe(200);
+  });
+});
+
+describe('answers of one request', () => {
+  it.each([
+    ['chat/completions', { n: 3 }],
+    ['completions', { n: 3, prompt: 'a' }],
+    ['completions', { prompt: ['a', 'b', 'c'] }],
+    ['completions', { prompt: [[1], [2], [3]] }],
+    ['completions', { n: 1, best_of: 3, prompt: 'a' }],
+    ['chat/completions', { n: '3' }],
+  ])('count each against what a client may have at once: %s %j', async (endpoint, body) => {
+    const { send, chat } = openApp({ now: clock, concurrent: 4 });
+    const ask = (more: object) =>
+      send(`/v1/${endpoint}`, { method: 'POST', body: JSON.stringify({ ...body, ...more }) }, STRANGER);
+    const first = await ask({ stream: true });
+    const refused = await ask({});
+    expect(refused.status).toBe(429);
+    expect(refused.headers.get('retry-after')).toMatch(/^\d+$/);
+    expect((await errorOf(refused)).message).toMatch(/3 answers of yours.*3 more.*at most 4/);
+    // The refused ones are given back, and somebody else has his own.
+    expect((await chat({}, STRANGER)).status).toBe(200);
+    expect((await chat({}, '203.0.113.8', { n: 3 })).status).toBe(200);
+    await first.body!.cancel();
+    expect((await ask({})).status).toBe(200);
+  });
+
+  it('are refused for good where they are more than a client may ever have', async () => {
+    const { chat } = openApp({ now: clock, concurrent: 4 });
+    const refused = await chat({}, STRANGER, { n: 5 });
+    expect(refused.status).toBe(400);
+    expect(await errorOf(refused)).toMatchObject({ code: 'invalid_request', param: 'n' });
+  });
+
+  it('are one for what is no count, and for a prompt of token ids', async () => {
+    const { send } = openApp({ now: clock, concurrent: 1 });
+    for (const body of [
+      { n: -1 },
+      { n: null },
+      { n: 'x' },
+      { n: 1e99 },
+      { prompt: [1, 2, 3] },
+      { prompt: [] },
+    ]) {
+      const init = { method: 'POST', body: JSON.stringify(body) };
+      expect((await send('/v1/completions', init, STRANGER)).status).toBe(200);
+    }
   });
 });
 

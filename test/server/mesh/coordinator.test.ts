@@ -127,6 +127,24 @@ describe('a generation', () => {
     for (const send of held) send();
     for (const { ids } of await Promise.all(answers)) expect(ids).toEqual(expectedIds(PROMPT, 1));
   });
+
+  it('gives a newcomer the place that another client has too many of', async () => {
+    const [worker] = await harness.joinAll(['a']);
+    const held: (() => void)[] = [];
+    worker!.misbehaviour = { onToken: (_w, _t, send) => held.push(send) };
+    const greedy = Array.from({ length: MAX_CONCURRENT_REQUESTS }, () =>
+      collect(generate({ maxTokens: 1, client: 'greedy' })).catch((error: unknown) => error),
+    );
+    await until(() => held.length === MAX_SEQUENCES_PER_STAGE);
+    const modest = collect(generate({ maxTokens: 1, client: 'modest' }));
+    // The newest of the greedy one's.
+    expect(await greedy.at(-1)).toMatchObject({ code: 'OVERLOADED', retryAfterSeconds: 2 });
+    expect(harness.mesh.coordinator.inFlight).toBe(MAX_CONCURRENT_REQUESTS);
+    worker!.misbehaviour = {};
+    for (const send of held) send();
+    expect((await modest).ids).toEqual(expectedIds(PROMPT, 1));
+    await Promise.all(greedy);
+  });
 });
 
 describe('a departure in mid-answer', () => {

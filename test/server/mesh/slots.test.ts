@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { ShoalError } from '../../../src/config/errors.ts';
 import { CAPACITY_RETRY_MS, MAX_SEQUENCES_PER_STAGE } from '../../../src/config/limits.ts';
 import type { Timers } from '../../../src/mesh/timers.ts';
 import { Pipeline } from '../../../src/server/mesh/pipeline.ts';
@@ -20,8 +21,13 @@ function setUp() {
   };
   const slots = new Slots(() => pipeline, timers);
   const admitted: number[] = [];
-  const wait = (ticket: number, isResumed = false, signal = new AbortController().signal) =>
-    slots.acquire({ ticket, isResumed }, signal).then(() => admitted.push(ticket));
+  const rounds = new Map<number, number>();
+  const wait = (ticket: number, isResumed = false, client = '') => {
+    const round = rounds.get(ticket) ?? slots.roundFor(client);
+    rounds.set(ticket, round);
+    const turn = { client, round, ticket, isResumed };
+    return slots.acquire(turn, new AbortController().signal).then(() => admitted.push(ticket));
+  };
   const leave = (ticket: number, hadRoom: boolean) => {
     pipeline.sequences--;
     slots.released(ticket, hadRoom);
@@ -35,19 +41,37 @@ function setUp() {
 }
 
 describe('slots', () => {
-  it('go to those who wait in the order they came, resumed ones first', async () => {
+  it('go to those who wait in turn by client, resumed ones first', async () => {
     const { admitted, wait, leave, settled } = setUp();
     for (let i = 0; i < MAX_SEQUENCES_PER_STAGE; i++) await wait(i);
     admitted.length = 0;
-    void wait(102);
-    void wait(103);
-    // Older than both, and newer but in the middle of its answer.
-    void wait(101);
-    void wait(104, true);
+    void wait(101, false, 'a');
+    void wait(102, false, 'a');
+    void wait(103, false, 'a');
+    void wait(104, false, 'b');
+    void wait(105, false, 'c');
+    // In the middle of its answer.
+    void wait(106, true, 'a');
     await settled();
-    for (let i = 0; i < 4; i++) leave(i, true);
+    for (let i = 0; i < 6; i++) leave(i, true);
     await settled();
-    expect(admitted).toEqual([104, 101, 102, 103]);
+    expect(admitted).toEqual([106, 101, 104, 105, 102, 103]);
+  });
+
+  it('are given up by whoever has the most, where no more may wait', async () => {
+    const { slots, admitted, wait, leave, settled } = setUp();
+    for (let i = 0; i < MAX_SEQUENCES_PER_STAGE; i++) await wait(i, false, 'a');
+    admitted.length = 0;
+    void wait(101, false, 'a');
+    const last = wait(102, false, 'a');
+    const full = new ShoalError('OVERLOADED', 'full');
+    expect(slots.makeRoom('a', new Map([['a', MAX_SEQUENCES_PER_STAGE + 2]]), full)).toBe(false);
+    expect(slots.makeRoom('b', new Map([['a', MAX_SEQUENCES_PER_STAGE + 2]]), full)).toBe(true);
+    await expect(last).rejects.toBe(full);
+    void wait(103, false, 'b');
+    for (let i = 0; i < 2; i++) leave(i, true);
+    await settled();
+    expect(admitted).toEqual([101, 103]);
   });
 
   it('are refused by a stage without room: nobody overtakes, and a departure wakes at once', async () => {
