@@ -9,7 +9,7 @@ const SOURCES = [
   join('scripts', 'compress-page.mjs'),
   'package-lock.json',
   'public',
-  ...['config', 'gpu', 'mesh', 'model', 'page', 'worker'].map((folder) => join('src', folder)),
+  ...['backend', 'config', 'gpu', 'mesh', 'model', 'page', 'worker'].map((folder) => join('src', folder)),
 ];
 const BUILT = join('dist', 'index.html');
 

@@ -71,9 +71,15 @@ export function chromeCandidates(machine = THIS_MACHINE) {
   return [...found, ...puppeteerCache(machine)];
 }
 
+/** @param {Machine} machine where puppeteer, and what fetches for us (fetch-chrome.mjs), puts browsers */
+export function puppeteerCacheFolder({ env, home } = THIS_MACHINE) {
+  return env.PUPPETEER_CACHE_DIR || join(home, '.cache', 'puppeteer');
+}
+
 /** @param {Machine} machine @returns {string[]} newest first */
-function puppeteerCache({ env, home, platform }) {
-  const root = join(env.PUPPETEER_CACHE_DIR ?? join(home, '.cache', 'puppeteer'), 'chrome');
+function puppeteerCache(machine) {
+  const { platform } = machine;
+  const root = join(puppeteerCacheFolder(machine), 'chrome');
   if (!existsSync(root)) return [];
   const inside =
     platform === 'darwin'

@@ -8,6 +8,7 @@ import { existsSync, mkdirSync, readFileSync, statSync, utimesSync, writeFileSyn
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildPage, pageIsStale } from './build-page.mjs';
+import { fetchChrome } from './fetch-chrome.mjs';
 import { findChrome, NO_BROWSER_SENTENCE } from './find-chrome.mjs';
 import { step } from './progress.mjs';
 import { runCommand } from './run-command.mjs';
@@ -75,7 +76,7 @@ function packagesFailed(error) {
 async function provideBrowser(root) {
   const record = join(root, 'node_modules', '.shoal-setup.json');
   if (!process.env.CHROME_PATH && isStillThere(readRecord(record))) return;
-  const browser = findChrome() ?? (process.env.CHROME_PATH ? null : await fetchBrowser(root));
+  const browser = findChrome() ?? (process.env.CHROME_PATH ? null : await fetchBrowser());
   if (browser === null) {
     throw new SetupFailed(
       process.env.CHROME_PATH
@@ -89,22 +90,18 @@ async function provideBrowser(root) {
 }
 
 /**
- * Puppeteer's download first, then the distribution's package; tells on stderr why a way failed.
- * @param {string} root
+ * Chrome for Testing first, then the distribution's package; tells on stderr why a way failed.
  * @param {() => { path: string, version: string } | null} find
  */
-export async function fetchBrowser(root, find = findChrome) {
+export async function fetchBrowser(find = findChrome) {
   /** @type {string[]} */
   const reasons = [];
   for (const [title, fetch] of [
-    ['Fetching Chrome', fetchWithPuppeteer],
+    ['Fetching Chrome', fetchForTesting],
     ['Installing chromium', installWithApt],
   ]) {
     try {
-      const tried = await /** @type {typeof fetchWithPuppeteer} */ (fetch)(
-        root,
-        /** @type {string} */ (title),
-      );
+      const tried = await /** @type {typeof installWithApt} */ (fetch)(/** @type {string} */ (title));
       if (!tried) continue;
       const browser = find();
       if (browser !== null) return browser;
@@ -117,22 +114,14 @@ export async function fetchBrowser(root, find = findChrome) {
   return null;
 }
 
-/** @param {string} root @param {string} title */
-async function fetchWithPuppeteer(root, title) {
-  const cli = join(root, 'node_modules', 'puppeteer', 'lib', 'cjs', 'puppeteer', 'node', 'cli.js');
-  if (!existsSync(cli)) return false;
-  await step(title, (report) =>
-    runCommand(process.execPath, [cli, 'browsers', 'install', 'chrome'], {
-      cwd: root,
-      onLine: report,
-      timeoutMs: FETCH_TIMEOUT_MS,
-    }),
-  );
+/** @param {string} title */
+async function fetchForTesting(title) {
+  await step(title, fetchChrome);
   return true;
 }
 
-/** @param {string} _root @param {string} title */
-async function installWithApt(_root, title) {
+/** @param {string} title */
+async function installWithApt(title) {
   if (process.getuid?.() !== 0 || !existsSync('/etc/debian_version')) return false;
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
   await step(title, async (report) => {

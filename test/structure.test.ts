@@ -21,7 +21,7 @@ const BELOW: Record<string, readonly string[]> = {
 const BROWSER_ENTRIES = ['page/main.tsx', 'worker/worker.ts'];
 /** Packages of the dependencies that only Node.js runs. */
 const NODE_PACKAGES =
-  /^(node:.*|undici|ws|hono|pino|prom-client|puppeteer|commander|selfsigned|vite|@hono\/.*)$/;
+  /^(node:.*|undici|ws|hono|pino|prom-client|puppeteer-core|commander|selfsigned|vite|@puppeteer\/.*|@hono\/.*)$/;
 
 interface Import {
   /** Relative to src, or a package's name. */

@@ -1,7 +1,7 @@
 /** `npx tsx tools/screenshot.ts`: docs/page.png and docs/page-phone.png, of the real page with a live pipeline of three tabs. */
 import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
-import type { Browser, Viewport } from 'puppeteer';
+import type { Browser, Viewport } from 'puppeteer-core';
 import { launchBrowser } from '../src/cli/browser/launch.ts';
 import { TabFleet } from '../src/cli/browser/tab-fleet.ts';
 import { resolveModel } from '../src/config/catalogue.ts';

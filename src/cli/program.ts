@@ -1,5 +1,4 @@
 import { Command, CommanderError, Option } from 'commander';
-import packageJson from '../../package.json' with { type: 'json' };
 import {
   DEFAULT_CONCURRENT_PER_CLIENT,
   DEFAULT_REQUESTS_PER_MINUTE,
@@ -11,6 +10,7 @@ import {
   MAX_TABS,
   MAX_TRUSTED_PROXIES,
 } from '../config/limits.ts';
+import { versionText } from '../config/version.ts';
 import { GPU_MODES, type GpuMode } from './browser/chrome-arguments.ts';
 import {
   collect,
@@ -126,7 +126,11 @@ const USAGE_ERROR = 2;
 export function createProgram(actions: Actions): Command {
   const program = new Command('shoal')
     .description('A language model that runs across browser tabs.')
-    .version(packageJson.version)
+    .option('-V, --version', 'version and commit')
+    .on('option:version', () => {
+      process.stdout.write(`${versionText()}\n`);
+      process.exit(0);
+    })
     .configureHelp({ showGlobalOptions: true });
   const fail = (message: string): never => program.error(`error: ${message}`, { exitCode: USAGE_ERROR });
 

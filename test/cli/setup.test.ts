@@ -109,13 +109,28 @@ describe('setup', () => {
 });
 
 describe('without a browser', () => {
-  const puppeteer = (script: string) => write('node_modules/puppeteer/lib/cjs/puppeteer/node/cli.js', script);
+  /** What fetches, as a package that does `script` instead. */
+  const browsers = (script: string) => {
+    const name = 'node_modules/@puppeteer/browsers';
+    write(`${name}/package.json`, '{"type": "module", "exports": "./main.js"}');
+    write(
+      `${name}/main.js`,
+      `import { writeFileSync } from 'node:fs';
+       export const Browser = { CHROME: 'chrome' };
+       export async function install(options) { ${script} }`,
+    );
+    write('node_modules/puppeteer-core/package.json', '{"type": "module"}');
+    write(
+      'node_modules/puppeteer-core/internal/revisions.js',
+      "export const PUPPETEER_REVISIONS = { chrome: '148.0.1' };",
+    );
+  };
   const fetchWith = (find: string) =>
     spawnSync(
       process.execPath,
       [
         '-e',
-        `import('./scripts/setup.mjs').then((m) => m.fetchBrowser('.', ${find})).then((b) => console.log(b))`,
+        `import('./scripts/setup.mjs').then((m) => m.fetchBrowser(${find})).then((b) => console.log(b))`,
       ],
       {
         cwd: root,
@@ -124,15 +139,40 @@ describe('without a browser', () => {
       },
     );
 
-  it('lets puppeteer fetch one', () => {
-    puppeteer('require("fs").writeFileSync("fetched", process.argv.slice(2).join(" "))');
-    const { stdout } = fetchWith("() => ({ path: 'p', version: '1' })");
+  it('fetches the one that puppeteer-core was made for, to where findChrome looks', () => {
+    browsers('writeFileSync("fetched", JSON.stringify(options)); options.downloadProgressCallback(1, 100)');
+    const { stdout, stderr } = fetchWith("() => ({ path: 'p', version: '1' })");
     expect(stdout).toContain("path: 'p'");
-    expect(readFileSync(join(root, 'fetched'), 'utf8')).toBe('browsers install chrome');
+    expect(JSON.parse(readFileSync(join(root, 'fetched'), 'utf8'))).toEqual({
+      browser: 'chrome',
+      buildId: '148.0.1',
+      cacheDir: join(root, '.cache', 'puppeteer'),
+    });
+    expect(stderr).toMatch(/^Fetching Chrome …\nFetching Chrome: done in [\d.]+ s\n$/);
+  });
+
+  it('takes Chrome from a mirror, and gives up on one from which nothing comes', () => {
+    browsers('writeFileSync("fetched", options.baseUrl); return new Promise(() => {})');
+    const { stdout } = spawnSync(
+      process.execPath,
+      [
+        '-e',
+        `import('./scripts/fetch-chrome.mjs')
+           .then((m) => m.fetchChrome(() => {}, { silenceMs: 50 }))
+           .catch((error) => console.log(error.message))`,
+      ],
+      {
+        cwd: root,
+        encoding: 'utf8',
+        env: { HOME: root, PUPPETEER_CHROME_DOWNLOAD_BASE_URL: 'https://mirror.example/chrome' },
+      },
+    );
+    expect(stdout).toBe('nothing came for 0.05 s\n');
+    expect(readFileSync(join(root, 'fetched'), 'utf8')).toBe('https://mirror.example/chrome');
   });
 
   it('goes on to the distribution’s package, and tells why each way failed', () => {
-    puppeteer('console.error("getaddrinfo ENOTFOUND"); process.exit(1)');
+    browsers('throw new Error("getaddrinfo ENOTFOUND")');
     command('apt-get', 'echo "apt-get $1" >> "$ROOT/log"; echo "E: no such package" >&2; exit 100');
     const { stdout, stderr } = fetchWith('() => null');
     expect(stdout.trim()).toBe('null');

@@ -1,4 +1,4 @@
-import type { Browser } from 'puppeteer';
+import type { Browser } from 'puppeteer-core';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { launchChromium } from '../support/chromium.ts';
 import { startFakeOllama } from '../support/fake-ollama.ts';

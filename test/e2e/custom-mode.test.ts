@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import OpenAI from 'openai';
 import { pino } from 'pino';
-import type { Browser, Page, Viewport } from 'puppeteer';
+import type { Browser, Page, Viewport } from 'puppeteer-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { hashApiKey, newApiKey } from '../../src/server/access/api-key.ts';
 import { type RunningServer, type ServerOptions, startServer } from '../../src/server/server.ts';

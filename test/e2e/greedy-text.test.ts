@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import OpenAI from 'openai';
-import type { Browser } from 'puppeteer';
+import type { Browser } from 'puppeteer-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { launchChromium } from '../support/chromium.ts';
 import { openGateway } from '../support/gateway.ts';

@@ -1,4 +1,4 @@
-import { type Browser, launch } from 'puppeteer';
+import { type Browser, launch } from 'puppeteer-core';
 import { findChrome, NO_BROWSER_SENTENCE } from '../../scripts/find-chrome.mjs';
 
 /** Headless, with WebGPU (SwiftShader where there is no GPU), and quiet: no calls to its maker. */

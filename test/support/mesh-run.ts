@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
-import type { Browser, Page } from 'puppeteer';
+import type { Browser, Page } from 'puppeteer-core';
 import { openModelDirectory } from '../../src/model/directory.ts';
 import { type RunningServer, startServer } from '../../src/server/server.ts';
 

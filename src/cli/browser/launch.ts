@@ -1,10 +1,10 @@
 import { existsSync, readdirSync } from 'node:fs';
-import puppeteer, { type Browser } from 'puppeteer';
-import { findChrome, NO_BROWSER_SENTENCE } from '../../../scripts/find-chrome.mjs';
+import puppeteer, { type Browser } from 'puppeteer-core';
 import { ShoalError } from '../../config/errors.ts';
 import { BROWSER_START_MS } from '../../config/limits.ts';
 import { chromeArguments, type GpuMode } from './chrome-arguments.ts';
 import { probeAdapter } from './probe-adapter.ts';
+import { provideChrome } from './provide-chrome.ts';
 
 export interface BrowserOptions {
   readonly tabs: number;
@@ -17,12 +17,11 @@ export interface BrowserOptions {
 }
 
 /**
- * Starts one Chrome. Over a pipe, not a port: a browser whose parent died, however it died, sees the pipe close and exits.
+ * Starts one Chrome, which is fetched where there is none. Over a pipe, not a port: a browser whose parent died, however it died, sees the pipe close and exits.
  * @throws NO_BROWSER with the remedy
  */
 export async function launchBrowser(options: BrowserOptions): Promise<Browser> {
-  const chrome = findChrome();
-  if (chrome === null) throw new ShoalError('NO_BROWSER', NO_BROWSER_SENTENCE);
+  const chrome = await provideChrome();
   const gpu = options.gpu === 'auto' ? await bestGpu(chrome.path, options) : options.gpu;
   return start(chrome.path, { ...options, gpu });
 }

@@ -1,4 +1,4 @@
-import type { Page } from 'puppeteer';
+import type { Page } from 'puppeteer-core';
 import { BROWSER_START_MS, MIB } from '../../config/limits.ts';
 
 export interface ProbedAdapter {

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Browser, Page } from 'puppeteer';
+import type { Browser, Page } from 'puppeteer-core';
 import { ShoalError } from '../../config/errors.ts';
 import { BROWSER_START_MS, SHUTDOWN_MS } from '../../config/limits.ts';
 import { parseProbeLine } from '../../worker/probe-line.ts';

@@ -1,11 +1,11 @@
 /** Ollama's API in front of the same backend, for the programs that speak nothing else. */
 import { type Context, Hono } from 'hono';
-import packageJson from '../../../../package.json' with { type: 'json' };
 import type { Backend, ModelInfo, RequestContext } from '../../../backend/backend.ts';
 import { type Clock, systemClock } from '../../../backend/clock.ts';
 import { SSE_HEADERS } from '../../../backend/openai/sse.ts';
 import type { Provider } from '../../../config/backend-config.ts';
 import { ShoalError } from '../../../config/errors.ts';
+import { VERSION } from '../../../config/version.ts';
 import type { Answering } from '../answering.ts';
 import { type Endpoint, OllamaAnswer } from './answer.ts';
 import { type AskedOf, fromOllamaChat, fromOllamaGenerate } from './request.ts';
@@ -29,7 +29,7 @@ export function ollamaRoutes(backend: Backend, answering: Answering, clock: Cloc
     answering(c, (body, context) => answer(backend, name, read(body, backend.provider), context, clock));
   app.post('/chat', endpoint('chat', fromOllamaChat));
   app.post('/generate', endpoint('generate', fromOllamaGenerate));
-  app.get('/version', (c) => c.json({ version: packageJson.version }));
+  app.get('/version', (c) => c.json({ version: VERSION }));
   app.get('/tags', async (c) => {
     const models = await backend.models(c.req.raw.signal);
     return c.json({ models: models.map(listed) });
