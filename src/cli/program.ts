@@ -128,8 +128,10 @@ export function createProgram(actions: Actions): Command {
     .description('A language model that runs across browser tabs.')
     .option('-V, --version', 'version and commit')
     .on('option:version', () => {
-      process.stdout.write(`${versionText()}\n`);
-      process.exit(0);
+      // As commander does with a text that it knows beforehand; this one asks git, which only `--version` should wait for.
+      const text = versionText();
+      process.stdout.write(`${text}\n`);
+      throw new CommanderError(0, 'commander.version', text);
     })
     .configureHelp({ showGlobalOptions: true });
   const fail = (message: string): never => program.error(`error: ${message}`, { exitCode: USAGE_ERROR });
