@@ -205,10 +205,16 @@ it('builds the page again when a source is newer, and not for the server’s cod
   const at = (seconds: number, ...paths: string[]) => {
     for (const path of paths) utimesSync(join(root, path), seconds, seconds);
   };
-  at(100, 'package-lock.json', 'src/page/main.tsx', 'src/page');
+  at(100, 'package-lock.json', 'scripts/compress-page.mjs', 'src/page/main.tsx', 'src/page');
   at(200, 'dist/index.html');
   at(300, 'src/server/server.ts');
   expect(pageIsStale(root)).toBe(false);
   at(300, 'src/page/main.tsx');
+  expect(pageIsStale(root)).toBe(true);
+  at(400, 'dist/index.html');
+  expect(pageIsStale(root)).toBe(false);
+  // The page lends a backend with the proxies' code.
+  write('src/backend/proxy.ts', '');
+  at(500, 'src/backend/proxy.ts');
   expect(pageIsStale(root)).toBe(true);
 });
