@@ -8,6 +8,7 @@ import { PAGE_FOLDER } from '../config/installation.ts';
 import { type Check, failure, findingLines, ok, runChecks, warning } from './doctor/finding.ts';
 import { browserChecks, folderCheck, nodeCheck, pageCheck, portCheck } from './doctor/machine.ts';
 import { nodeChecks } from './doctor/node-reach.ts';
+import { lacksMesh } from './mesh-is-up.ts';
 import { openModel } from './open-model.ts';
 import { DEFAULT_PORT, DEFAULT_SERVER, type DoctorFlags } from './program.ts';
 import { readFirstConfig } from './read-config.ts';
@@ -89,9 +90,12 @@ function serverCheck(url: string): Check {
   return {
     name: 'server',
     async run(signal) {
-      const { provider, ready, detail } = await statusInTime({ baseUrl: url, fetch }, signal);
-      const found = `${url} serves ${provider}: ${detail}`;
-      return ready ? ok(found) : warning(found, 'it runs, and cannot answer yet');
+      const status = await statusInTime({ baseUrl: url, fetch }, signal);
+      const found = `${url} serves ${status.provider}: ${status.detail}`;
+      if (!status.ready) return warning(found, 'it runs, and cannot answer yet');
+      return lacksMesh(status)
+        ? warning(found, 'backends that others lend answer; its own model waits for workers')
+        : ok(found);
     },
   };
 }

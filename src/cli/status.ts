@@ -3,6 +3,7 @@ import { UPSTREAM_PROBE_MS } from '../config/limits.ts';
 import { readinessText } from '../mesh/protocol/readiness-text.ts';
 import type { Status, WorkerStatus } from '../mesh/protocol/status.ts';
 import { type ApiClient, fetchStatus } from './api-client.ts';
+import { lacksMesh } from './mesh-is-up.ts';
 import { printable } from './printable.ts';
 import type { StatusFlags } from './program.ts';
 import { textTable } from './text-table.ts';
@@ -48,7 +49,7 @@ export function statusText(server: string, found: Status): string {
     ['requests', `${requestsInFlight} in flight`],
   ]);
   return [
-    `${ready ? '✓' : '!'} ${server} (${provider}): ${printable(readinessText(found))}`,
+    `${ready && !lacksMesh(found) ? '✓' : '!'} ${server} (${provider}): ${printable(readinessText(found))}`,
     ...section([], head),
     ...section(WORKER_TITLES, workers.map(workerCells)),
     ...section(NODE_TITLES, nodes.map(nodeCells)),

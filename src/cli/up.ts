@@ -1,8 +1,5 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { ShoalError } from '../config/errors.ts';
-import { UP_DEADLINE_MS } from '../config/limits.ts';
-import type { Status } from '../mesh/protocol/status.ts';
 import { layersText } from '../model/shard.ts';
 import type { RunningServer } from '../server/server.ts';
 import type { Replaced } from '../server/serving.ts';
@@ -10,6 +7,7 @@ import { type Answer, type ApiClient, ask, fetchStatus, firstModel, type Questio
 import { TabFailures } from './browser/tab-failures.ts';
 import { TabFleet } from './browser/tab-fleet.ts';
 import { createLogger } from './log.ts';
+import { type MeshToWaitFor, untilMeshIsUp } from './mesh-is-up.ts';
 import { openServer } from './open-server.ts';
 import { forStdout } from './printable.ts';
 import type { UpFlags } from './program.ts';
@@ -19,7 +17,6 @@ import { drainLast } from './serve.ts';
 import { untilStopped } from './stay-up.ts';
 
 const SAMPLE_QUESTION = 'What is the capital of Japan?';
-const STATUS_POLL_MS = 150;
 
 /** `shoal up` (`npm start`): server and workers on this machine, one answer, then up until stopped. */
 export async function up(flags: UpFlags, scope: Scope): Promise<void> {
@@ -70,37 +67,22 @@ export async function up(flags: UpFlags, scope: Scope): Promise<void> {
   if (flags.once === undefined) drainLast(server, flags, scope);
   if (server.needsWorkers) {
     await openFleet();
-    await untilLive(client, failures, flags.workers, scope.signal);
+    const mesh: MeshToWaitFor = {
+      tabs: flags.workers,
+      status: () => fetchStatus(client, scope.signal),
+      states: () => [...(fleet?.states.values() ?? [])],
+      failure: () => failures.reason(flags.workers),
+      shortage: () => server.shortage,
+    };
+    await untilMeshIsUp(mesh, scope.signal);
   }
-  const model = await firstModel(client, scope.signal);
-  if (flags.once !== undefined) return answerOnce(client, model, flags, scope.signal);
+  if (flags.once !== undefined)
+    return answerOnce(client, await servedModel(client, scope.signal), flags, scope.signal);
   log.info(`page ${server.url}`);
-  log.info(`API  ${server.url}/v1  (model "${model}")`);
-  await showSample(client, model, flags, log, scope.signal);
+  await showApi(client, flags, log, scope.signal);
   log.info('ready; Ctrl-C stops everything');
   await untilStopped(scope.signal);
   log.info('shutting down');
-}
-
-/** @throws the tabs' own reason once each of them failed for one that stays; DEADLINE_EXCEEDED */
-async function untilLive(
-  client: ApiClient,
-  failures: TabFailures,
-  tabs: number,
-  signal: AbortSignal,
-): Promise<void> {
-  const deadline = performance.now() + UP_DEADLINE_MS;
-  let status: Status;
-  do {
-    signal.throwIfAborted();
-    status = await fetchStatus(client, signal);
-    if (status.ready) return;
-    const reason = failures.reason(tabs);
-    if (reason !== null) throw reason;
-    await delay(STATUS_POLL_MS, undefined, { signal });
-  } while (performance.now() < deadline);
-  const minutes = UP_DEADLINE_MS / 60_000;
-  throw new ShoalError('DEADLINE_EXCEEDED', `no pipeline after ${minutes} minutes: ${status.detail}`);
 }
 
 async function answerOnce(
@@ -129,6 +111,23 @@ function withRawRemedy(error: unknown): unknown {
     error.code,
     'this model has no chat template; complete text instead: --once --raw "text"',
   );
+}
+
+/** The mesh's own where there is one: a backend that someone lends may stand before it in the list. */
+async function servedModel(client: ApiClient, signal: AbortSignal): Promise<string> {
+  return (await fetchStatus(client, signal)).model?.id ?? firstModel(client, signal);
+}
+
+/** A backend that does not answer yet is no reason to end: it may come, and the server says so to who asks. */
+async function showApi(client: ApiClient, flags: UpFlags, log: Logger, signal: AbortSignal): Promise<void> {
+  try {
+    const model = await servedModel(client, signal);
+    log.info(`API  ${client.baseUrl}/v1  (model "${model}")`);
+    await showSample(client, model, flags, log, signal);
+  } catch (error) {
+    if (signal.aborted) throw error;
+    log.warn(`the sample question was not answered: ${ShoalError.from(error)}`);
+  }
 }
 
 async function showSample(

@@ -14,6 +14,7 @@ import { createHostGuard, isLoopback } from './http/host-guard.ts';
 import { createHttpServer, listen } from './http/http-server.ts';
 import { lanAddresses, loadCertificate, type TlsOptions } from './http/tls.ts';
 import { refuseUpgrade } from './http/web-sockets.ts';
+import type { Shortage } from './mesh/pipelines.ts';
 import { Metrics } from './metrics/metrics.ts';
 import type { ServedNode } from './node.ts';
 import { ProvideSockets } from './provide/provide-sockets.ts';
@@ -49,6 +50,8 @@ export interface RunningServer {
   readonly port: number;
   /** Whether workers have to join before anything is answered; changes with `replace`. */
   readonly needsWorkers: boolean;
+  /** The workers that are there cannot hold the model; null while they can, where it is not known, and with a proxy. */
+  readonly shortage: Shortage | null;
   /** PEM of a self-signed certificate, else null. */
   readonly selfSignedCertificate: string | null;
   /** What the operator should know: WebGPU will not work over these URLs, and the way out. */
@@ -170,6 +173,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     port,
     get needsWorkers() {
       return serving.mesh !== null;
+    },
+    get shortage() {
+      return serving.mesh?.pipelines.shortage ?? null;
     },
     selfSignedCertificate: options.tls?.kind === 'self-signed' ? (certificate?.cert ?? null) : null,
     warning: certificate === null && !isLoopback(host) ? insecureWarning(port) : null,

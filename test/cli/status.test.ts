@@ -99,6 +99,13 @@ it('shows a server that serves nothing yet', () => {
   );
 });
 
+it('marks a server whose own mesh is missing, though a lent backend answers', () => {
+  const lent = { ...found, pipeline: null, detail: '1 of 2 nodes are ready; mesh: no worker has joined' };
+  expect(statusText('http://h', lent)).toMatch(/^! http:\/\/h \(fxn\): 1 of 2/);
+  const proxy = { ...found, provider: 'custom' as const, model: null, pipeline: null };
+  expect(statusText('http://h', proxy)).toMatch(/^✓ /);
+});
+
 it('is JSON for programs, as the server gives it', async () => {
   const written: string[] = [];
   const client = { baseUrl: 'http://h', fetch: async () => Response.json(found) };

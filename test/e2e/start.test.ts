@@ -1,5 +1,8 @@
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { descendants, isAlive, renderers, until } from '../support/processes.ts';
 import { runShoal, type ShoalRun } from '../support/run-shoal.ts';
@@ -62,6 +65,28 @@ describe('--once', () => {
     expect(await asked.ended).toBe(1);
     expect(asked.output.stdout).toBe('');
     expect(asked.output.stderr).toMatch(/shoal: CHAT_TEMPLATE_MISSING: .*--raw/);
+  });
+
+  // A lender that comes back makes the server ready before its own mesh is.
+  it('waits for its own mesh where a backend is lent first, and asks that', async () => {
+    const backend = createHttpServer((_request, response) => response.end('{"data":[{"id":"a-lent-one"}]}'));
+    await new Promise<void>((resolve) => backend.listen(0, '127.0.0.1', resolve));
+    const config = join(mkdtempSync(join(tmpdir(), 'shoal-lent-')), 'model_backend.yaml');
+    writeFileSync(
+      config,
+      `backend_provider: custom\nurl: "http://127.0.0.1:${(backend.address() as AddressInfo).port}"\n`,
+    );
+    const held = createServer().listen(0, '127.0.0.1');
+    await new Promise((resolve) => held.once('listening', resolve));
+    const { port } = held.address() as AddressInfo;
+    await new Promise((resolve) => held.close(resolve));
+    const lender = shoal('worker', '--server', `http://127.0.0.1:${port}`, '--config', config);
+    await until('the lender looks for its server', () => lender.output.stderr.includes(String(port)));
+    const run = shoal('up', '--port', String(port), '--workers', '2', '--once', QUESTION);
+    expect(await run.ended, run.output.stderr).toBe(0);
+    expect(run.output.stdout).toBe('The capital of Japan is Tokyo.\n');
+    backend.close();
+    backend.closeAllConnections();
   });
 
   it('says why it failed', async () => {

@@ -37,10 +37,15 @@ export class TabFailures {
     const [first] = this.#failed.values();
     if (first === undefined || this.#failed.size < tabs) return null;
     if (!TOO_LARGE.includes(first.code)) return ShoalError.from(first);
-    const where = tabs === 1 ? 'one tab' : `${tabs} tabs`;
-    return new ShoalError(
-      first.code,
-      `the model does not fit into ${where}: ${first.message}. Let each lend more (--memory), open more (--workers) or shrink the weights (--quantization q4)`,
-    );
+    return doesNotFit(tabs, first.message, first.code);
   }
+}
+
+/** @param reason a sentence without its full stop */
+export function doesNotFit(tabs: number, reason: string, code: ErrorCode = 'SHARD_TOO_LARGE'): ShoalError {
+  const where = tabs === 1 ? 'one tab' : `${tabs} tabs`;
+  return new ShoalError(
+    code,
+    `the model does not fit into ${where}: ${reason}. Let each lend more (--memory), open more (--workers) or shrink the weights (--quantization q4)`,
+  );
 }

@@ -35,6 +35,11 @@ export class TabFleet {
     this.#options = options;
   }
 
+  /** What each tab said last. */
+  get states(): ReadonlyMap<string, TabState> {
+    return this.#states;
+  }
+
   /**
    * Starts the browser and opens the tabs; returns once the browser runs. Later crashes are handled, not thrown.
    * @throws NO_BROWSER

@@ -9,6 +9,10 @@ const stateSchema = z.object({
   phase: z.string(),
   detail: z.string(),
   error: wireErrorSchema.optional(),
+  /** The server's id of the tab, once it has joined. */
+  peer: z.string().optional(),
+  progress: z.object({ bytesDone: z.number(), bytesTotal: z.number() }).optional(),
+  shard: z.object({ start: z.number(), end: z.number() }).optional(),
 });
 
 /** What the command line reads of a tab's ContributorState. */

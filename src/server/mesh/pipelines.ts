@@ -16,7 +16,13 @@ import type { PeerMessage } from '../../mesh/protocol/control.ts';
 import type { Timers } from '../../mesh/timers.ts';
 import type { Quantization } from '../../model/shard.ts';
 import type { ModelCosts } from '../../schedule/costs.ts';
-import { isWorthMoving, type Placed, place, slowestStage } from '../../schedule/placement.ts';
+import {
+  type DoesNotFit,
+  isWorthMoving,
+  type Placed,
+  place,
+  slowestStage,
+} from '../../schedule/placement.ts';
 import { TimerGroup } from '../timer-group.ts';
 import { assignStages } from './assign-stages.ts';
 import { Pipeline } from './pipeline.ts';
@@ -35,6 +41,8 @@ export interface PipelinesOptions {
   /** The first placement waits for so many workers, EXPECT_WORKERS_MS at most. */
   readonly expectWorkers?: number;
 }
+
+export type Shortage = Pick<DoesNotFit, 'workers' | 'detail'>;
 
 type Message<T extends PeerMessage['type']> = Extract<PeerMessage, { type: T }>;
 
@@ -55,6 +63,7 @@ export class Pipelines {
   #lastOrder: readonly string[] = [];
   /** Why there is no pipeline, when none is live or loading. */
   #lack = 'no worker has joined; open the page and press Join';
+  #shortage: Shortage | null = null;
   #closed = false;
   /** A better placement has no memory beside the live pipeline. */
   #waitsForIdle = false;
@@ -96,6 +105,11 @@ export class Pipelines {
   /** A pipeline ended with sequences on it or before it was ready: departure, failure, shutdown. */
   onBroken(listener: (pipeline: Pipeline, reason: ShoalError) => void): void {
     this.#endListeners.push(listener);
+  }
+
+  /** Set while the model does not fit into the workers that are there, and would not if those left out for a while were asked again. */
+  get shortage(): Shortage | null {
+    return this.#shortage;
   }
 
   /** One sentence for people: what is served, or what is missing. */
@@ -256,11 +270,13 @@ export class Pipelines {
       place(costs, placementWorkers(among, this.#lastOrder, this.#all()), this.#options);
     const safe = placed(trusted);
     const placement = safe.kind === 'placed' ? safe : placed(workers);
+    this.#shortage = null;
     if (placement.kind === 'placed') {
       this.#expecting = false;
       this.#load(placement);
       return;
     }
+    if (workers.length > 0 && workers.length === registry.workers().length) this.#shortage = placement;
     const problems = registry.workers().flatMap(({ problem }) => (problem === null ? [] : [problem]));
     this.#lack = [placement.detail, ...problems].join('; ');
     if (workers.length > 0) log.warn({ workers: workers.length }, this.detail);

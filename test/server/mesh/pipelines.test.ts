@@ -316,5 +316,9 @@ describe('memory', () => {
     await harness.join('a', { capability: { memoryBudgetBytes: 3_000 } });
     await until(() => harness.mesh.pipelines.detail.includes('MB'));
     expect(harness.mesh.pipelines.detail).toMatch(/needs .* MB of GPU memory, the only worker lends .* MB/);
+    expect(harness.mesh.pipelines.shortage).toMatchObject({
+      workers: 1,
+      detail: expect.stringMatching(/needs/),
+    });
   });
 });
