@@ -15,3 +15,15 @@ const BYTE_OF_CHAR: ReadonlyMap<string, number> = (() => {
 export function charToByte(char: string): number | undefined {
   return BYTE_OF_CHAR.get(char);
 }
+
+const CHAR_OF_BYTE: readonly string[] = [...BYTE_OF_CHAR].reduce<string[]>((chars, [char, byte]) => {
+  chars[byte] = char;
+  return chars;
+}, []);
+
+/** @returns one printable character a byte */
+export function bytesToChars(bytes: Uint8Array): string {
+  let chars = '';
+  for (const byte of bytes) chars += CHAR_OF_BYTE[byte];
+  return chars;
+}

@@ -4,6 +4,7 @@
  * space) is left out.
  */
 import { charToByte } from './byte-level.ts';
+import { readPattern, replaceMatches } from './text/pattern.ts';
 
 const encoder = new TextEncoder();
 
@@ -50,9 +51,8 @@ function textChange(decoder: Decoder): ((text: string) => string)[] {
     }
     case 'Replace': {
       const content = text('content', '');
-      const { String: plain, Regex: regex } = decoder.pattern as Decoder;
-      const pattern = typeof plain === 'string' ? plain : new RegExp(String(regex), 'gu');
-      return [(token) => token.replaceAll(pattern, () => content)];
+      const pattern = readPattern(decoder, 'decoder Replace');
+      return [(token) => replaceMatches(token, pattern, content)];
     }
     default:
       return [];

@@ -8,6 +8,8 @@
  */
 import { ShoalError } from '../config/errors.ts';
 import { charToByte } from './byte-level.ts';
+import { readPattern, replaceMatches } from './text/pattern.ts';
+import type { PartConfig } from './text/text-part.ts';
 
 /** One decoder. `push` and `end` give the pieces that are settled; `end` is called once, after the last token. */
 export interface DecodeStep {
@@ -151,24 +153,13 @@ function byteFallback(): DecodeStep {
 }
 
 function replacement(config: unknown): { replace: (token: string) => string; acrossPieces: boolean } {
-  const pattern = field(config, 'pattern');
+  const pattern = readPattern(config as PartConfig, 'decoder Replace');
   const content = textField(config, 'content', '');
-  const text = field(pattern, 'String');
-  if (typeof text === 'string') {
-    return { replace: (token) => token.replaceAll(text, () => content), acrossPieces: [...text].length > 1 };
-  }
-  const source = field(pattern, 'Regex');
-  if (typeof source !== 'string') throw invalid('decoder Replace has neither a String nor a Regex pattern');
-  let regex: RegExp;
-  try {
-    regex = new RegExp(source, 'gu');
-  } catch (cause) {
-    throw invalid(
-      `decoder Replace has the pattern /${source}/, which is not a regular expression here`,
-      cause,
-    );
-  }
-  return { replace: (token) => token.replaceAll(regex, () => content), acrossPieces: true };
+  const text = field(field(config, 'pattern'), 'String');
+  return {
+    replace: (token) => replaceMatches(token, pattern, content),
+    acrossPieces: typeof text !== 'string' || [...text].length > 1,
+  };
 }
 
 /** src/decoders/strip.rs: up to `start` and `stop` times `content` from a token's ends. */

@@ -1,8 +1,7 @@
-import { Tokenizer as Encoder } from '@huggingface/tokenizers';
 import { ShoalError } from '../config/errors.ts';
 import { MAX_VOCAB } from '../config/limits.ts';
-import { repairPreTokenizer } from './pre-tokenizer-repairs.ts';
 import { StreamDecoder } from './stream-decoder.ts';
+import { createTextEncoder, type TextEncoder } from './text/encoder.ts';
 import { createTokenBytes } from './token-bytes.ts';
 import { createDecodeStep } from './token-decoder.ts';
 
@@ -73,16 +72,16 @@ export function loadTokenizer(files: TokenizerFiles): Tokenizer {
   // Once now, so that a decoder that cannot be read is told before the first generation.
   createDecodeStep(json.decoder);
   const bytesOfToken = createTokenBytes(json.decoder);
-  const encoder = createEncoder(json, config);
+  const encoder = createTextEncoder(json);
 
   const specials = markedSpecials(encoder);
   // transformers makes every named token special, listed in tokenizer.json or not.
   for (const named of namedSpecials(config)) {
-    if (encoder.token_to_id(named) !== undefined) specials.add(named);
+    if (encoder.idOf(named) !== undefined) specials.add(named);
   }
   const idOf = (key: string, fallback: number | null | undefined): number | null => {
     const written = contentOf(config[key]);
-    return (written === undefined ? undefined : encoder.token_to_id(written)) ?? fallback ?? null;
+    return (written === undefined ? undefined : encoder.idOf(written)) ?? fallback ?? null;
   };
   const bosTokenId = idOf('bos_token', files.bosTokenId);
   const eosTokenId = idOf('eos_token', files.eosTokenId);
@@ -90,32 +89,19 @@ export function loadTokenizer(files: TokenizerFiles): Tokenizer {
   const createDecoder = (options: DecodeOptions = {}): StreamDecoder => {
     const skipSpecials = options.skipSpecialTokens ?? true;
     return new StreamDecoder(createDecodeStep(json.decoder), (id) => {
-      const token = encoder.id_to_token(id);
+      const token = encoder.tokenOf(id);
       return token !== undefined && skipSpecials && specials.has(token) ? undefined : token;
     });
   };
-  const unknownId = wordLevelUnknown(json);
-  // The library gives undefined for a piece that the vocabulary lacks, where the original leaves it out (BPE without an unknown token)
-  // or takes the unknown token (WordLevel).
-  const encodeWith = (by: Encoder, text: string, addSpecialTokens: boolean): number[] =>
-    (by.encode(text, { add_special_tokens: addSpecialTokens }).ids as (number | undefined)[])
-      .map((id) => id ?? unknownId)
-      .filter((id) => id !== undefined);
-  const encode = (text: string, options: EncodeOptions): number[] =>
-    encodeWith(encoder, text, options.addSpecialTokens);
-  // A second set of tables, for the few texts that need it.
-  let ordinary: Encoder | undefined;
+  const encode = (text: string, options: EncodeOptions): number[] => encoder.encode(text, options);
 
   return {
-    vocabSize: encoder.get_vocab().size,
+    vocabSize: encoder.size,
     bosTokenId,
     eosTokenId,
     turnTokens: turnTokens(specials, encoder, json, config),
     encode,
-    encodeOrdinary(text) {
-      ordinary ??= createEncoder({ ...json, added_tokens: ordinaryAddedTokens(json) }, config);
-      return encodeWith(ordinary, text, false);
-    },
+    encodeOrdinary: (text) => encoder.encode(text, { addSpecialTokens: false, asOrdinaryText: true }),
     createDecoder,
     decode(ids, options) {
       const decoder = createDecoder(options);
@@ -137,23 +123,15 @@ export function loadTokenizer(files: TokenizerFiles): Tokenizer {
         ? [bosTokenId, ...ids]
         : ids;
     },
-    token: (id) => encoder.id_to_token(id),
+    token: (id) => encoder.tokenOf(id),
     tokenBytes(id) {
-      const token = encoder.id_to_token(id);
+      const token = encoder.tokenOf(id);
       return token === undefined ? null : bytesOfToken(token);
     },
   };
 }
 
-function createEncoder(json: Record<string, unknown>, config: Record<string, unknown>): Encoder {
-  try {
-    return new Encoder({ ...json, pre_tokenizer: repairPreTokenizer(json.pre_tokenizer) }, config);
-  } catch (cause) {
-    throw invalid(`is not supported: ${cause instanceof Error ? cause.message : String(cause)}`, cause);
-  }
-}
-
-/** Before the library builds its tables from it. */
+/** Before tables are built from it. */
 function checkVocabulary(json: Record<string, unknown>): void {
   const model = objectOf(json.model, 'tokenizer.json: model');
   const { vocab } = model;
@@ -165,7 +143,7 @@ function checkVocabulary(json: Record<string, unknown>): void {
   const size = Array.isArray(vocab) ? vocab.length : Object.keys(vocab).length;
   if (size === 0 || size > MAX_VOCAB)
     throw invalid(`has a vocabulary of ${size} tokens; 1 to ${MAX_VOCAB} are taken`);
-  // The library indexes an array by these: one id of 2^31 would make it allocate that much.
+  // Arrays are indexed by these: one id of 2^31 would allocate that much.
   const ids: unknown[] = Array.isArray(vocab) ? [] : Object.values(vocab);
   const added = json.added_tokens ?? [];
   if (!Array.isArray(added)) throw invalid('has added_tokens that are not a list');
@@ -180,20 +158,14 @@ function checkVocabulary(json: Record<string, unknown>): void {
   }
 }
 
-/** Those that tokenizer.json itself calls special: the library finds them in any text. */
-function markedSpecials(encoder: Encoder): Set<string> {
-  const added = [...encoder.get_added_tokens_decoder().values()];
-  return new Set(added.filter(({ special }) => special).map(({ content }) => content));
-}
-
-function ordinaryAddedTokens(json: Record<string, unknown>): unknown[] {
-  const added: unknown[] = Array.isArray(json.added_tokens) ? json.added_tokens : [];
-  return added.filter((token) => objectOf(token, 'tokenizer.json: added token').special !== true);
+/** Those that tokenizer.json itself calls special: they are found in any text. */
+function markedSpecials(encoder: TextEncoder): Set<string> {
+  return new Set(encoder.addedTokens.filter(({ special }) => special).map(({ content }) => content));
 }
 
 function turnTokens(
   specials: ReadonlySet<string>,
-  encoder: Encoder,
+  encoder: TextEncoder,
   json: Record<string, unknown>,
   config: Record<string, unknown>,
 ): string[] {
@@ -209,13 +181,6 @@ function turnTokens(
       // A mere character of the vocabulary that the config calls its end of text ("!", a line's end) is also just that character.
       .filter((token) => [...token].length > 1 || marked.has(token))
   );
-}
-
-function wordLevelUnknown(json: Record<string, unknown>): number | undefined {
-  const { type, vocab, unk_token: unknown } = objectOf(json.model, 'tokenizer.json: model');
-  if (type !== 'WordLevel' || typeof unknown !== 'string') return undefined;
-  const ids = objectOf(vocab, 'tokenizer.json: model.vocab');
-  return Object.hasOwn(ids, unknown) ? Number(ids[unknown]) : undefined;
 }
 
 function namedSpecials(config: Record<string, unknown>): string[] {

@@ -83,8 +83,61 @@ describe('a tokenizer.json that is not one', () => {
       { ...llama, decoder: { type: 'Sequence', decoders: [{ type: 'x' }] } },
       /decoder "x"/,
     ],
-    ['an unknown normalizer', { ...llama, normalizer: { type: 'Nmt' } }, /not supported.*Nmt/],
-    ['merges that are none', { ...llama, model: { ...llama.model, merges: 7 } }, /not supported/],
+    ['merges that are none', { ...llama, model: { ...llama.model, merges: 7 } }, /merges are not a list/],
+    ['a merge of three', { ...llama, model: { ...llama.model, merges: ['a b c'] } }, /merge 0 is "a b c"/],
+    [
+      'a merge of unknown tokens',
+      { ...llama, model: { ...llama.model, merges: [['~~', 'a']] } },
+      /merge 0, "~~" and "a", has a token that the vocabulary lacks/,
+    ],
+    ['tokens left to chance', { ...llama, model: { ...llama.model, dropout: 0.1 } }, /dropout is 0\.1/],
+    [
+      'WordPiece',
+      { ...llama, model: { ...llama.model, type: 'WordPiece' } },
+      /model "WordPiece" is not supp/,
+    ],
+    [
+      'an unknown token that is none',
+      { ...llama, model: { ...llama.model, unk_token: '~~' } },
+      /unk_token is "~~"/,
+    ],
+    [
+      'SentencePiece’s table',
+      { ...llama, normalizer: { type: 'Precompiled' } },
+      /normalizer "Precompiled" is not/,
+    ],
+    [
+      'an unknown pre-tokenizer',
+      { ...llama, pre_tokenizer: { type: 'UnicodeScripts' } },
+      /pre_tokenizer "UnicodeS/,
+    ],
+    [
+      'an unknown behaviour',
+      {
+        ...llama,
+        pre_tokenizer: { type: 'Split', pattern: { String: '-' }, behavior: 'removed', invert: false },
+      },
+      /behavior is "removed"; one of Removed, Isolated/,
+    ],
+    [
+      'a pattern that is none',
+      { ...llama, normalizer: { type: 'Replace', pattern: { Regex: '(' }, content: '' } },
+      /normalizer Replace has the pattern \(, which cannot be read/,
+    ],
+    ['an unknown post-processor', { ...llama, post_processor: { type: 'x' } }, /post_processor "x" is not/],
+    [
+      'two that put tokens around a text',
+      {
+        ...llama,
+        post_processor: { type: 'Sequence', processors: [llama.post_processor, llama.post_processor] },
+      },
+      /more than one part that adds tokens/,
+    ],
+    [
+      'a flag that is none',
+      { ...llama, added_tokens: [{ id: 1, content: 'x', single_word: 'no' }] },
+      /single_word is "no"/,
+    ],
   ])('is refused: %s', (_, tokenizerJson, message) => {
     expect(() => loadTokenizer({ tokenizerJson })).toThrow(
       expect.objectContaining({ code: 'TOKENIZER_INVALID', message: expect.stringMatching(message) }),
