@@ -40,6 +40,9 @@ export const MAX_WEIGHT_FILES = 1_024;
 export const MAX_HUB_REDIRECTS = 5;
 /** Ids of one vocabulary; the largest open model has 262,144. */
 export const MAX_VOCAB = 1_048_576;
+/** Words whose merges a tokenizer remembers: a text repeats its words. About 3 MB when full, then emptied; longer words come once, mostly. */
+export const MAX_MERGED_WORDS = 10_000;
+export const MAX_MERGED_WORD_CHARS = 256;
 /** Bound on layers in a config: the deepest open Llama has 126. */
 export const MAX_LAYERS = 512;
 /** Bound on any width in a config (hidden, intermediate): Llama 405B has 53,248. */

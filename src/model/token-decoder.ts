@@ -47,7 +47,7 @@ function makeSteps(config: unknown, kind: StepKind): { steps: DecodeStep[]; kind
       return { steps, kind: current };
     }
     case 'ByteLevel':
-      return { steps: [byteLevel()], kind: { fused: true } };
+      return { steps: [...whole(kind), byteLevel()], kind: { fused: true } };
     case 'ByteFallback':
       return { steps: [...whole(kind), byteFallback()], kind };
     case 'Fuse':

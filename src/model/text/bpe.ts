@@ -3,17 +3,14 @@
  * pair of the lowest rank does, leftmost first, until none can. `@huggingface/tokenizers` 0.2.0 merges texts and looks for unknown
  * characters afterwards, so that it gets `continuing_subword_prefix`, unknown characters and `fuse_unk` wrong.
  */
+import { MAX_MERGED_WORD_CHARS, MAX_MERGED_WORDS, MAX_VOCAB } from '../../config/limits.ts';
 import { invalidPart, type PartConfig, wrongSetting } from './text-part.ts';
 
 /** @param piece not empty @returns ids */
 export type Model = (piece: string) => readonly number[];
 
-/** Words longer than that come once, mostly. */
-const MAX_CACHED_CHARS = 256;
-/** A few MB; emptied when full. */
-const MAX_CACHED_WORDS = 10_000;
-/** Ids are below 2^21 (MAX_VOCAB), so a pair is one exact number. */
-const PAIR_BASE = 2 ** 21;
+/** Ids are below it, so a pair is one exact number. */
+const PAIR_BASE = MAX_VOCAB;
 
 interface Merges {
   /** Pair (left · PAIR_BASE + right) to rank; lower ranks merge first. */
@@ -89,8 +86,8 @@ export function createBpe(config: PartConfig, vocab: ReadonlyMap<string, number>
     const known = cache.get(word);
     if (known !== undefined) return known;
     const ids = mergeAll(characters(word), merges);
-    if (word.length <= MAX_CACHED_CHARS) {
-      if (cache.size >= MAX_CACHED_WORDS) cache.clear();
+    if (word.length <= MAX_MERGED_WORD_CHARS) {
+      if (cache.size >= MAX_MERGED_WORDS) cache.clear();
       cache.set(word, ids);
     }
     return ids;
