@@ -4,6 +4,7 @@ import { errorCodeOf } from '../backend/openai/error.ts';
 import { ShoalError } from '../config/errors.ts';
 import type { Secret } from '../config/secret.ts';
 import { type Status, statusSchema } from '../mesh/protocol/status.ts';
+import { isUntrusted, untrustedHint } from './server-trust.ts';
 
 /** What the command line asks of a server; a server in this process is asked without a socket. */
 export interface ApiClient {
@@ -148,7 +149,9 @@ async function request(
     });
   } catch (error) {
     if (signal.aborted) throw new ShoalError('ABORTED', 'interrupted', { cause: error });
-    throw new ShoalError('BACKEND_FAILED', `${baseUrl} cannot be reached; ${hintAt(error)}`, {
+    const cause = error instanceof Error ? error.cause : undefined;
+    if (cause instanceof ShoalError) throw cause;
+    throw new ShoalError('BACKEND_FAILED', `${baseUrl} cannot be reached; ${await hintAt(baseUrl, cause)}`, {
       cause: error,
     });
   }
@@ -159,13 +162,14 @@ async function request(
   throw new ShoalError('BACKEND_FAILED', `${baseUrl}${path} answered ${response.status}${hint}`);
 }
 
-function hintAt(error: unknown): string {
-  const cause = error instanceof Error ? error.cause : undefined;
+async function hintAt(server: string, cause: unknown): Promise<string> {
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
   if (code === 'ENOTFOUND') return 'its name has no address (ENOTFOUND); check the spelling';
-  return /CERT|SELF_SIGNED|VERIFY/.test(code)
-    ? `its certificate is not trusted (${code}); name the one it should have with NODE_EXTRA_CA_CERTS`
-    : 'is the server running there?';
+  if (isUntrusted(code)) return untrustedHint(server, code);
+  if (/WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG/.test(code)) return 'it speaks no TLS; say http://';
+  if (code === 'UND_ERR_SOCKET' && server.startsWith('http:'))
+    return 'it closed the connection; does it want https://?';
+  return 'is the server running there?';
 }
 
 /** The API spells codes in lower case (OpenAI's custom). */

@@ -4,6 +4,7 @@ import { type ApiClient, ask, type ChatMessage, firstModel } from './api-client.
 import { forStdout, printable } from './printable.ts';
 import type { ChatFlags } from './program.ts';
 import { printError, type Scope } from './scope.ts';
+import { fetchWith } from './server-trust.ts';
 
 /**
  * `shoal chat`: one question, or a conversation that ends with Ctrl-D. SHOAL_API_KEY is the server's key, where it asks for
@@ -11,7 +12,11 @@ import { printError, type Scope } from './scope.ts';
  */
 export async function chat(question: string | undefined, flags: ChatFlags, scope: Scope): Promise<void> {
   const key = process.env.SHOAL_API_KEY;
-  const client: ApiClient = { baseUrl: flags.server, fetch, ...(key && { apiKey: new Secret(key) }) };
+  const client: ApiClient = {
+    baseUrl: flags.server,
+    fetch: fetchWith(flags.server, flags),
+    ...(key && { apiKey: new Secret(key) }),
+  };
   const model = await firstModel(client, scope.signal);
   const messages: ChatMessage[] = [];
 

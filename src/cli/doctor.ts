@@ -12,6 +12,7 @@ import { lacksMesh } from './mesh-is-up.ts';
 import { openModel } from './open-model.ts';
 import { DEFAULT_PORT, DEFAULT_SERVER, type DoctorFlags } from './program.ts';
 import { readFirstConfig } from './read-config.ts';
+import { fetchWith, type TrustFlags } from './server-trust.ts';
 import { statusInTime } from './status.ts';
 
 /**
@@ -38,7 +39,7 @@ async function checksOf(flags: DoctorFlags): Promise<Check[]> {
     ...browserChecks(!isForwarding),
     ...(flags.server === undefined
       ? [portCheck(DEFAULT_PORT, (signal) => shoalAt(DEFAULT_SERVER, signal)), pageCheck(PAGE_FOLDER)]
-      : [serverCheck(flags.server)]),
+      : [serverCheck(flags.server, flags)]),
     folderCheck(process.env),
     ...checks,
   ];
@@ -86,11 +87,11 @@ function modelCheck(id: string): Check {
   };
 }
 
-function serverCheck(url: string): Check {
+function serverCheck(url: string, trust: TrustFlags): Check {
   return {
     name: 'server',
     async run(signal) {
-      const status = await statusInTime({ baseUrl: url, fetch }, signal);
+      const status = await statusInTime({ baseUrl: url, fetch: fetchWith(url, trust) }, signal);
       const found = `${url} serves ${status.provider}: ${status.detail}`;
       if (!status.ready) return warning(found, 'it runs, and cannot answer yet');
       return lacksMesh(status)

@@ -1,9 +1,11 @@
+import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { openProxyNodes } from '../backend/proxy-nodes.ts';
 import type { ModelBackendConfig } from '../config/backend-config.ts';
 import { DEFAULT_MODEL_ID } from '../config/catalogue.ts';
 import { ShoalError } from '../config/errors.ts';
 import { PAGE_FOLDER } from '../config/installation.ts';
+import { stateFolder } from '../config/state-folder.ts';
 import type { AccessSettings } from '../server/access/open-access.ts';
 import type { TlsOptions } from '../server/http/tls.ts';
 import type { ServedNode } from '../server/node.ts';
@@ -124,5 +126,7 @@ function tlsOf({ tlsCert, tlsKey, tlsSelfSigned }: ServerFlags): { tls?: TlsOpti
   if (tlsCert !== undefined || tlsKey !== undefined) {
     throw new ShoalError('CONFIG_INVALID', '--tls-cert and --tls-key belong together; give both');
   }
-  return tlsSelfSigned ? { tls: { kind: 'self-signed' } } : {};
+  return tlsSelfSigned
+    ? { tls: { kind: 'self-signed', file: join(stateFolder(process.env), 'self-signed.pem') } }
+    : {};
 }

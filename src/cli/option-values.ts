@@ -33,6 +33,18 @@ export function serverAddress(text: string): string {
   return url.origin;
 }
 
+/** A certificate's SHA-256, with or without colons: browsers show it in either form. */
+export function fingerprint(text: string): string {
+  const digits = text
+    .replace(/^sha-?256:/i, '')
+    .replaceAll(':', '')
+    .toLowerCase();
+  if (!/^[0-9a-f]{64}$/.test(digits)) {
+    throw new InvalidArgumentError('It must be sha256: and the 64 hex digits that the server printed.');
+  }
+  return `sha256:${digits}`;
+}
+
 /** One STUN or TURN server, as RTCPeerConnection takes it. */
 export interface IceServer {
   readonly urls: string;

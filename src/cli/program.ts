@@ -15,11 +15,13 @@ import { GPU_MODES, type GpuMode } from './browser/chrome-arguments.ts';
 import {
   collect,
   decimalNumber,
+  fingerprint,
   type IceServer,
   iceServer,
   serverAddress,
   wholeNumber,
 } from './option-values.ts';
+import type { TrustFlags } from './server-trust.ts';
 
 export const DEFAULT_PORT = 8787;
 export const DEFAULT_SERVER = `http://127.0.0.1:${DEFAULT_PORT}`;
@@ -67,29 +69,28 @@ export interface UpFlags extends ServerFlags, BrowserFlags {
   readonly seed?: number;
 }
 
-export interface WorkerFlags extends BrowserFlags {
+export interface WorkerFlags extends BrowserFlags, TrustFlags {
   readonly server: string;
   readonly config?: string;
   readonly tabs: number;
   /** Absent: `tab`, or this machine's name where a proxy is lent. */
   readonly name?: string;
   readonly key?: string;
-  readonly insecure?: boolean;
 }
 
-export interface ChatFlags {
+export interface ChatFlags extends TrustFlags {
   readonly server: string;
   readonly temperature: number;
   readonly maxTokens?: number;
   readonly seed?: number;
 }
 
-export interface StatusFlags {
+export interface StatusFlags extends TrustFlags {
   readonly server: string;
   readonly json?: boolean;
 }
 
-export interface DoctorFlags {
+export interface DoctorFlags extends TrustFlags {
   readonly config?: string;
   readonly server?: string;
   readonly json?: boolean;
@@ -147,7 +148,7 @@ export function createProgram(actions: Actions): Command {
     .description('the server: page, signaling, OpenAI-compatible API')
     .action((flags: ServerFlags) => actions.serve(flags, fail));
 
-  withBrowser(program.command('worker'))
+  withTrust(withBrowser(program.command('worker')))
     .description('headless Chrome tabs that lend this machine’s GPU, or the backend of a model_backend.yaml')
     .option('--server <url>', 'the server to work for', serverAddress, DEFAULT_SERVER)
     .option('--tabs <n>', 'tabs to open', wholeNumber(1, MAX_TABS), 1)
@@ -157,25 +158,22 @@ export function createProgram(actions: Actions): Command {
       '--key <key>',
       'a key of the server made with keys add --lend, for lending a proxy; better in SHOAL_API_KEY, for lists of processes show it',
     )
-    .option('--insecure', 'take any TLS certificate (a self-signed server)')
     .action((flags: WorkerFlags) => actions.worker(flags));
 
-  withSampling(program.command('chat').argument('[question]'))
+  withTrust(withSampling(program.command('chat').argument('[question]')))
     .description(
       'ask a running server; without a question, a conversation; SHOAL_API_KEY is the key, where it asks for one',
     )
     .option('--server <url>', 'the server to ask', serverAddress, DEFAULT_SERVER)
     .action((question: string | undefined, flags: ChatFlags) => actions.chat(question, flags));
 
-  program
-    .command('status')
+  withTrust(program.command('status'))
     .description('what a running server serves, with whom')
     .option('--server <url>', 'the server to ask', serverAddress, DEFAULT_SERVER)
     .option('--json', 'for programs')
     .action((flags: StatusFlags) => actions.status(flags));
 
-  program
-    .command('doctor')
+  withTrust(program.command('doctor'))
     .description('check what a node needs: Node, browser, adapter, port, model or backend')
     .option('--config <file>', 'model_backend.yaml (default: the one in the working directory, if any)')
     .option('--server <url>', 'check that this server answers, instead of the port for one', serverAddress)
@@ -237,7 +235,7 @@ function withServer(command: Command): Command {
     .option('--host <address>', 'address to listen on; others than loopback need TLS for WebGPU', '127.0.0.1')
     .option('--tls-cert <file>', 'certificate, PEM')
     .option('--tls-key <file>', 'its key, PEM')
-    .option('--tls-self-signed', 'make a certificate; browsers will warn')
+    .option('--tls-self-signed', 'with a certificate of its own, kept for a year; browsers warn once')
     .option(
       '--ice-server <url>',
       'stun:… or turn:…,user,credential for tabs behind NAT; repeatable',
@@ -294,6 +292,16 @@ function withBrowser(command: Command): Command {
     .option('--memory <gb>', 'what each tab lends, in GB of 10⁹ bytes (default: 2)', decimalNumber(0.1, 1024))
     .option('--headful', 'show the browser')
     .option('--no-sandbox', 'start Chrome without its sandbox (as root it always is)');
+}
+
+function withTrust(command: Command): Command {
+  return command
+    .option(
+      '--tls-fingerprint <sha256:…>',
+      'of the server’s certificate, as it prints it at its start (--tls-self-signed): that one is taken, no other',
+      fingerprint,
+    )
+    .option('--insecure', 'take any TLS certificate, from whoever answers there');
 }
 
 function withSampling(command: Command): Command {

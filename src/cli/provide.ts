@@ -10,6 +10,7 @@ import {
   DRAIN_TIMEOUT_SECONDS,
   MAX_NODE_CONCURRENT,
   MAX_PROVIDE_REQUEST_BYTES,
+  REMIND_MS,
   SHUTDOWN_MS,
 } from '../config/limits.ts';
 import { Secret } from '../config/secret.ts';
@@ -20,6 +21,7 @@ import { type Lent, ProviderHost } from '../worker/provider-host.ts';
 import { followConfig } from './follow-config.ts';
 import type { WorkerFlags } from './program.ts';
 import type { Scope } from './scope.ts';
+import { agentWith, isUntrusted, type TrustFlags, untrustedHint } from './server-trust.ts';
 
 /** `shoal worker` with a proxy in its model_backend.yaml: lends whole models to the server, without a browser. */
 export async function provide(
@@ -35,17 +37,28 @@ export async function provide(
   const ended = new Promise<void>((resolve, reject) => {
     end = (error) => (error === undefined ? resolve() : reject(error));
   });
-  let isLost = false;
+  let toldMs = Number.NEGATIVE_INFINITY;
+  const isNews = () => {
+    const now = performance.now();
+    if (now - toldMs < REMIND_MS) return false;
+    toldMs = now;
+    return true;
+  };
+  const onRefused = (error: NodeJS.ErrnoException) => {
+    if (error instanceof ShoalError) return end(error);
+    if (!isUntrusted(error.code ?? '') || !isNews()) return;
+    void untrustedHint(server, error.code!).then((hint) => log.warn(`${server}: ${hint}`));
+  };
   const host = new ProviderHost(lentOf(config, server), {
     serverUrl: server,
     name: (flags.name ?? hostname()).slice(0, 64),
     ...(key !== undefined && { key: new Secret(key) }),
-    openSocket: (url) => openSocket(url, flags.insecure ?? false),
+    openSocket: (url) => openSocket(url, server, flags, onRefused),
     timers: systemTimers,
     random: Math.random,
     onState: (state) => {
       if (state !== 'ready') return;
-      isLost = false;
+      toldMs = Number.NEGATIVE_INFINITY;
       log.info(`connected to ${server}`);
     },
     onOffer: (offer) => {
@@ -54,9 +67,8 @@ export async function provide(
     },
     onError: (error) => {
       if (host.state === 'refused') return end(error);
-      // A server that stays away is told of once.
-      if (error.code !== 'LINK_FAILED' || !isLost) log.warn(`${server}: ${error.message}`);
-      isLost ||= error.code === 'LINK_FAILED';
+      // A server that stays away is told of now and then.
+      if (error.code !== 'LINK_FAILED' || isNews()) log.warn(`${server}: ${error.message}`);
     },
   });
   scope.defer(
@@ -102,11 +114,20 @@ function lentOf(config: ProxyConfig, server: string): Lent {
   };
 }
 
-function openSocket(url: string, insecure: boolean): WebSocketLike {
-  // The type fits; ws declares its handlers with more of the event than is used.
-  return new WebSocket(url, {
+/** @param onRefused gets what stands in the way of a connection, which the browser's interface does not tell */
+function openSocket(
+  url: string,
+  server: string,
+  trust: TrustFlags,
+  onRefused: (error: NodeJS.ErrnoException) => void,
+): WebSocketLike {
+  const agent = agentWith(server, trust);
+  const socket = new WebSocket(url, {
     maxPayload: MAX_PROVIDE_REQUEST_BYTES,
     perMessageDeflate: false,
-    rejectUnauthorized: !insecure,
-  }) as unknown as WebSocketLike;
+    ...(agent !== undefined && { agent }),
+  });
+  socket.on('error', onRefused);
+  // The type fits; ws declares its handlers with more of the event than is used.
+  return socket as unknown as WebSocketLike;
 }

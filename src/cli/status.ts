@@ -6,13 +6,14 @@ import { type ApiClient, fetchStatus } from './api-client.ts';
 import { lacksMesh } from './mesh-is-up.ts';
 import { printable } from './printable.ts';
 import type { StatusFlags } from './program.ts';
+import { fetchWith } from './server-trust.ts';
 import { textTable } from './text-table.ts';
 
 /** `shoal status`: what a server serves and with whom. @throws BACKEND_FAILED where there is none */
 export async function status(
-  { server, json }: StatusFlags,
+  { server, json, ...trust }: StatusFlags,
   signal: AbortSignal,
-  client: ApiClient = { baseUrl: server, fetch },
+  client: ApiClient = { baseUrl: server, fetch: fetchWith(server, trust) },
   write = (text: string) => void process.stdout.write(text),
 ): Promise<void> {
   const found = await statusInTime(client, signal);

@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import type { Logger } from 'pino';
 import { ShoalError } from '../config/errors.ts';
 import { layersText } from '../model/shard.ts';
@@ -13,7 +14,8 @@ import { forStdout } from './printable.ts';
 import type { UpFlags } from './program.ts';
 import { reportTab } from './report-tab.ts';
 import type { Scope } from './scope.ts';
-import { drainLast } from './serve.ts';
+import { drainLast, trustLines } from './serve.ts';
+import { publicKeyHash } from './server-trust.ts';
 import { untilStopped } from './stay-up.ts';
 
 const SAMPLE_QUESTION = 'What is the capital of Japan?';
@@ -32,8 +34,10 @@ export async function up(flags: UpFlags, scope: Scope): Promise<void> {
       namePrefix: 'tab',
       gpu: flags.gpu,
       headful: flags.headful ?? false,
-      // Our own server's certificate, made a moment ago.
-      insecure: server.selfSignedCertificate !== null,
+      insecure: false,
+      ...(server.selfSigned !== null && {
+        trustedKey: publicKeyHash(new X509Certificate(server.selfSigned.pem)),
+      }),
       sandbox: flags.sandbox,
       ...(flags.memory !== undefined && { memoryGb: flags.memory }),
       onChange: (tab, state) => {
@@ -79,6 +83,7 @@ export async function up(flags: UpFlags, scope: Scope): Promise<void> {
   if (flags.once !== undefined)
     return answerOnce(client, await servedModel(client, scope.signal), flags, scope.signal);
   log.info(`page ${server.url}`);
+  for (const line of trustLines(server)) log.info(line);
   await showApi(client, flags, log, scope.signal);
   log.info('ready; Ctrl-C stops everything');
   await untilStopped(scope.signal);

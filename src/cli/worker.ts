@@ -1,3 +1,7 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import { ShoalError } from '../config/errors.ts';
+import { Backoff } from './backoff.ts';
 import { TabFleet } from './browser/tab-fleet.ts';
 import { fromCallersFolder } from './callers-folder.ts';
 import { createLogger } from './log.ts';
@@ -5,6 +9,7 @@ import type { WorkerFlags } from './program.ts';
 import { readFirstConfig } from './read-config.ts';
 import { reportTab } from './report-tab.ts';
 import type { Scope } from './scope.ts';
+import { pinnedCertificate, publicKeyHash } from './server-trust.ts';
 import { untilStopped } from './stay-up.ts';
 
 /** `shoal worker`: tabs, or the proxy of model_backend.yaml, that serve until the command is stopped. */
@@ -17,6 +22,7 @@ export async function worker(flags: WorkerFlags, scope: Scope): Promise<void> {
     await provide(flags, file, config, log, scope);
     return;
   }
+  const trustedKey = await pinnedKey(flags, log, scope.signal);
   const fleet = new TabFleet({
     serverUrl: flags.server,
     tabs: flags.tabs,
@@ -24,6 +30,7 @@ export async function worker(flags: WorkerFlags, scope: Scope): Promise<void> {
     gpu: flags.gpu,
     headful: flags.headful ?? false,
     insecure: flags.insecure ?? false,
+    ...(trustedKey !== undefined && { trustedKey }),
     sandbox: flags.sandbox,
     ...(flags.memory !== undefined && { memoryGb: flags.memory }),
     onChange: (tab, state) => reportTab(log, tab, state),
@@ -36,4 +43,27 @@ export async function worker(flags: WorkerFlags, scope: Scope): Promise<void> {
   await fleet.start();
   await untilStopped(scope.signal);
   log.info('leaving');
+}
+
+/**
+ * Chrome knows no certificate by its fingerprint, but one by its public key, which only the server can tell.
+ * @throws CERTIFICATE_REFUSED
+ */
+async function pinnedKey(
+  { server, tlsFingerprint }: WorkerFlags,
+  log: Logger,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  if (tlsFingerprint === undefined) return undefined;
+  const backoff = new Backoff();
+  for (;;) {
+    try {
+      return publicKeyHash(await pinnedCertificate(server, tlsFingerprint));
+    } catch (error) {
+      if (!(error instanceof ShoalError) || error.code !== 'BACKEND_FAILED') throw error;
+      const waitMs = backoff.afterFailure(0);
+      log.warn(`${error.message} Trying again in ${(waitMs / 1_000).toFixed(1)} s`);
+      await delay(waitMs, undefined, { signal });
+    }
+  }
 }

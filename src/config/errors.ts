@@ -61,6 +61,8 @@ export const ERROR_CODES = {
   CONFIG_INVALID: [400, 'invalid_request_error'],
   PORT_IN_USE: [500, 'server_error'],
   NO_BROWSER: [500, 'server_error'],
+  /** A server's TLS certificate is not the one of --tls-fingerprint. */
+  CERTIFICATE_REFUSED: [502, 'server_error'],
   /** `shoal doctor` found something that does not work. */
   CHECK_FAILED: [500, 'server_error'],
   /** stdout or stderr of a command took nothing more, for another reason than that its reader had enough. */

@@ -394,6 +394,8 @@ export const MODEL_LABELS_REFRESH_MS = 10_000;
 // — command line ———————————————————————————————————————————————————————————————————————————————
 /** Log lines that a full disk does not take are kept for when it does again: the last few thousand. */
 export const MAX_UNWRITTEN_LOG_BYTES = MIB;
+/** A worker whose server stays away says so again after this long: often enough for who looks, rare enough for a log. */
+export const REMIND_MS = 30_000;
 
 // — headless workers ———————————————————————————————————————————————————————————————————————————
 /** A crashed tab or browser starts again after: from, doubling, to. A model that crashes its tab must not spin the CPU. */

@@ -12,7 +12,8 @@ import { endAfterAnswers } from './draining.ts';
 import { readPageFiles } from './files/page-files.ts';
 import { createHostGuard, isLoopback } from './http/host-guard.ts';
 import { createHttpServer, listen } from './http/http-server.ts';
-import { lanAddresses, loadCertificate, type TlsOptions } from './http/tls.ts';
+import { lanAddresses } from './http/lan-addresses.ts';
+import { fingerprintOf, loadCertificate, type TlsOptions } from './http/tls.ts';
 import { refuseUpgrade } from './http/web-sockets.ts';
 import type { Shortage } from './mesh/pipelines.ts';
 import { Metrics } from './metrics/metrics.ts';
@@ -52,8 +53,8 @@ export interface RunningServer {
   readonly needsWorkers: boolean;
   /** The workers that are there cannot hold the model; null while they can, where it is not known, and with a proxy. */
   readonly shortage: Shortage | null;
-  /** PEM of a self-signed certificate, else null. */
-  readonly selfSignedCertificate: string | null;
+  /** Of a self-signed certificate, else null. */
+  readonly selfSigned: { readonly pem: string; readonly fingerprint: string } | null;
   /** What the operator should know: WebGPU will not work over these URLs, and the way out. */
   readonly warning: string | null;
   /** The server's answer to a request, without a socket: no certificate stands in the way. */
@@ -87,7 +88,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   });
   const page = await readPageFiles(options.pageDirectory);
   if (page.size === 0) log.warn(`no page in ${options.pageDirectory}; npm run build makes it`);
-  const certificate = options.tls ? await loadCertificate(options.tls, host) : null;
+  const certificate = options.tls ? await loadCertificate(options.tls, host, log) : null;
   const metrics: Metrics = new Metrics({
     models: async () => {
       const models = await serving.backend.models(AbortSignal.timeout(UPSTREAM_PROBE_MS));
@@ -177,7 +178,10 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     get shortage() {
       return serving.mesh?.pipelines.shortage ?? null;
     },
-    selfSignedCertificate: options.tls?.kind === 'self-signed' ? (certificate?.cert ?? null) : null,
+    selfSigned:
+      certificate !== null && options.tls?.kind === 'self-signed'
+        ? { pem: certificate.cert, fingerprint: fingerprintOf(certificate.cert) }
+        : null,
     warning: certificate === null && !isLoopback(host) ? insecureWarning(port) : null,
     fetch: async (input, init) => app.fetch(new Request(input, init), IN_PROCESS),
     status: (signal = new AbortController().signal) => app.status(signal),

@@ -174,6 +174,23 @@ describe('up', () => {
 });
 
 describe('worker', () => {
+  it('takes a self-signed server by its fingerprint, and says again and again why it does not without', async () => {
+    const home = mkdtempSync(join(tmpdir(), 'shoal-home-'));
+    const server = runShoal(['serve', '--port', '0', '--tls-self-signed'], undefined, { SHOAL_HOME: home });
+    runs.push(server);
+    await until('the server runs', () => /chat --server/.test(server.output.stderr));
+    const [, flags] = /chat (--server https\S+ --tls-fingerprint sha256:\w{64})/.exec(server.output.stderr)!;
+    const [, url] = flags!.split(' ');
+    const refused = shoal('worker', '--server', url!);
+    const told = /tab-1: lost: .*not trusted here.*--tls-fingerprint/g;
+    await until('the tab was refused twice', () => refused.output.stderr.match(told)?.length === 2);
+    const worker = shoal('worker', ...flags!.split(' '));
+    await until('the tab serves', () => worker.output.stderr.includes('tab-1: serving'));
+    const chat = shoal('chat', QUESTION, ...flags!.split(' '));
+    expect(await chat.ended, chat.output.stderr).toBe(0);
+    expect(chat.output.stdout).toBe('The capital of Japan is Tokyo.\n');
+  });
+
   it('serves a server that runs elsewhere, and leaves on SIGTERM', async () => {
     const server = shoal('serve', '--port', '0');
     await until('the server runs', () => /API http/.test(server.output.stderr));

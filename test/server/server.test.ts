@@ -45,7 +45,7 @@ const complete = (running: RunningServer, body: object, init: RequestInit = {}) 
 describe('startServer', () => {
   it('answers over workers that join, and tells who served', async () => {
     const running = await start({ node: { kind: 'mesh', model, expectWorkers: 3 } });
-    expect(running).toMatchObject({ needsWorkers: true, warning: null, selfSignedCertificate: null });
+    expect(running).toMatchObject({ needsWorkers: true, warning: null, selfSigned: null });
     expect((await fetch(`${running.url}/health/ready`)).status).toBe(503);
     const live: number[] = [];
     running.onPipelineLive(({ stages }) => live.push(stages.length));
@@ -108,7 +108,7 @@ describe('startServer', () => {
   it('with a certificate of its own serves https and wss', async () => {
     const running = await start({ tls: { kind: 'self-signed' } });
     expect(running.url).toMatch(/^https:/);
-    const ca = running.selfSignedCertificate!;
+    const ca = running.selfSigned!.pem;
     const status = await new Promise((resolve, reject) => {
       httpsRequest(`${running.url}/health/live`, { ca }, (response) => {
         response.resume();

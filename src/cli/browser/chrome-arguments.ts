@@ -9,11 +9,20 @@ export interface ChromeArguments {
   readonly sandbox: boolean;
   /** Takes any TLS certificate: for a server with a self-signed one. */
   readonly insecure: boolean;
+  /** Takes a certificate with this public key too: base64 of the SHA-256 of its SPKI. */
+  readonly trustedKey?: string;
   readonly tabs: number;
 }
 
 /** Command-line flags of a browser that computes for Shoal; puppeteer adds its own and merges the feature lists. */
-export function chromeArguments({ gpu, platform, sandbox, insecure, tabs }: ChromeArguments): string[] {
+export function chromeArguments({
+  gpu,
+  platform,
+  sandbox,
+  insecure,
+  trustedKey,
+  tabs,
+}: ChromeArguments): string[] {
   const flags = [
     // Without it headless Chrome on Linux offers no adapter at all; elsewhere it changes nothing.
     '--enable-unsafe-webgpu',
@@ -41,5 +50,7 @@ export function chromeArguments({ gpu, platform, sandbox, insecure, tabs }: Chro
   }
   if (!sandbox) flags.push('--no-sandbox');
   if (insecure) flags.push('--ignore-certificate-errors');
+  // Only with a --user-data-dir, which puppeteer always gives.
+  if (trustedKey !== undefined) flags.push(`--ignore-certificate-errors-spki-list=${trustedKey}`);
   return flags;
 }

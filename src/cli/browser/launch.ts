@@ -12,6 +12,8 @@ export interface BrowserOptions {
   readonly headful: boolean;
   /** Takes any TLS certificate of the server. */
   readonly insecure: boolean;
+  /** As in ChromeArguments. */
+  readonly trustedKey?: string;
   /** False starts Chrome's renderers without their sandbox; root never has it. */
   readonly sandbox: boolean;
 }

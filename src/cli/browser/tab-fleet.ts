@@ -5,7 +5,7 @@ import { BROWSER_START_MS, SHUTDOWN_MS } from '../../config/limits.ts';
 import { parseProbeLine } from '../../worker/probe-line.ts';
 import { Backoff } from '../backoff.ts';
 import { type BrowserOptions, launchBrowser } from './launch.ts';
-import { lostState, parseStateLine, type TabState } from './tab-state.ts';
+import { lossReason, lostState, parseStateLine, type TabState } from './tab-state.ts';
 
 export interface TabFleetOptions extends BrowserOptions {
   /** Where the page is, e.g. `http://127.0.0.1:8787`. */
@@ -80,7 +80,7 @@ export class TabFleet {
     const { signal } = this.#stop;
     while (!signal.aborted) {
       const started = performance.now();
-      const reason = await this.#runTab(name).catch((error) => ShoalError.from(error).message);
+      const reason = await this.#runTab(name).catch((error) => lossReason(ShoalError.from(error).message));
       if (signal.aborted) return;
       const waitMs = backoff.afterFailure(performance.now() - started);
       this.#set(name, lostState(this.#states.get(name), reason, waitMs));
@@ -141,7 +141,12 @@ export class TabFleet {
     if (this.#stop.signal.aborted) return;
     const before = this.#states.get(name);
     this.#states.set(name, state);
-    if (before?.phase !== state.phase || before.error?.message !== state.error?.message) {
+    // A tab that is lost again and again is told again and again: its pauses are long enough.
+    if (
+      state.phase === 'lost' ||
+      before?.phase !== state.phase ||
+      before.error?.message !== state.error?.message
+    ) {
       this.#options.onChange(name, state);
     }
   }

@@ -28,6 +28,17 @@ export function parseStateLine(line: string): TabState | null {
   }
 }
 
+/** What Chrome says of a page that does not open, in words that help. */
+export function lossReason(message: string): string {
+  const [, code] = /net::(ERR_\w+)/.exec(message) ?? [];
+  if (code === undefined) return message;
+  if (/ERR_CERT_|ERR_SSL_/.test(code)) {
+    return `the server's certificate is not trusted here (${code}); give the fingerprint that it printed at its start, --tls-fingerprint sha256:…, or take any with --insecure`;
+  }
+  if (code === 'ERR_CONNECTION_REFUSED') return `nothing listens at the server's address (${code})`;
+  return message;
+}
+
 /** A tab that ended and is started again in `waitMs`; the error it ended with, if any, stays to be read. */
 export function lostState(before: TabState | undefined, reason: string, waitMs: number): TabState {
   return {

@@ -1,13 +1,14 @@
-/** The certificate of an https server: the operator's, or one made on the spot. */
+/** The certificate of an https server: the operator's, or one of its own. */
+import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { isIP } from 'node:net';
-import { hostname, networkInterfaces } from 'node:os';
-import { generate } from 'selfsigned';
+import type { Logger } from 'pino';
 import { ShoalError } from '../../config/errors.ts';
+import { keptSelfSigned, makeSelfSigned } from './self-signed.ts';
 
 export type TlsOptions =
   | { readonly kind: 'files'; readonly certFile: string; readonly keyFile: string }
-  | { readonly kind: 'self-signed' };
+  /** Kept in `file` from start to start; without one it lives as long as the server. */
+  | { readonly kind: 'self-signed'; readonly file?: string };
 
 export interface Certificate {
   /** PEM. */
@@ -15,51 +16,21 @@ export interface Certificate {
   readonly key: string;
 }
 
-const DNS_NAME = 2;
-const IP_ADDRESS = 7;
-const VALID_DAYS = 365;
-
-/** @throws CONFIG_INVALID when a file cannot be read */
-export async function loadCertificate(tls: TlsOptions, boundHost: string): Promise<Certificate> {
-  if (tls.kind === 'self-signed') return selfSigned(boundHost);
+/** @throws CONFIG_INVALID when a file of the operator cannot be read */
+export async function loadCertificate(tls: TlsOptions, boundHost: string, log: Logger): Promise<Certificate> {
+  if (tls.kind === 'self-signed') {
+    return tls.file === undefined ? makeSelfSigned(boundHost) : keptSelfSigned(tls.file, boundHost, log);
+  }
   const cert = await readPem(tls.certFile, '--tls-cert');
   const key = await readPem(tls.keyFile, '--tls-key');
   return { cert, key };
 }
 
-/** Addresses of this machine that others may reach, without loopback and link-local ones. */
-export function lanAddresses(): string[] {
-  return Object.values(networkInterfaces())
-    .flatMap((addresses) => addresses ?? [])
-    .filter(({ internal, address }) => !internal && !address.startsWith('fe80:'))
-    .map(({ address }) => address);
-}
-
-/** For this machine's names and addresses; made anew at every start, so that no key lies on the disk. */
-async function selfSigned(boundHost: string): Promise<Certificate> {
-  const names = new Set(['localhost', hostname()]);
-  const addresses = new Set(['127.0.0.1', '::1', ...lanAddresses()]);
-  if (boundHost !== '0.0.0.0' && boundHost !== '::') (isIP(boundHost) ? addresses : names).add(boundHost);
-  const { cert, private: key } = await generate([{ name: 'commonName', value: 'shoal' }], {
-    keyType: 'ec',
-    curve: 'P-256',
-    algorithm: 'sha256',
-    notAfterDate: new Date(Date.now() + VALID_DAYS * 86_400_000),
-    extensions: [
-      { name: 'basicConstraints', cA: false },
-      { name: 'keyUsage', digitalSignature: true },
-      { name: 'extKeyUsage', serverAuth: true },
-      {
-        name: 'subjectAltName',
-        altNames: [
-          ...[...names].map((value) => ({ type: DNS_NAME, value }) as const),
-          ...[...addresses].map((ip) => ({ type: IP_ADDRESS, ip }) as const),
-        ],
-      },
-    ],
-  });
-  return { cert, key };
-}
+/** As browsers show it of a certificate, in one word: `sha256:` and 64 hex digits. */
+export const fingerprintOf = (certificate: X509Certificate | string): string =>
+  `sha256:${(typeof certificate === 'string' ? new X509Certificate(certificate) : certificate).fingerprint256
+    .replaceAll(':', '')
+    .toLowerCase()}`;
 
 async function readPem(file: string, option: string): Promise<string> {
   try {

@@ -5,7 +5,7 @@ import { connect as connectTls } from 'node:tls';
 import { promisify } from 'node:util';
 import { afterEach, describe, expect, it } from 'vitest';
 import { createHttpServer, listen } from '../../../src/server/http/http-server.ts';
-import { loadCertificate } from '../../../src/server/http/tls.ts';
+import { makeSelfSigned } from '../../../src/server/http/self-signed.ts';
 import { refuseUpgrade } from '../../../src/server/http/web-sockets.ts';
 import { until } from '../socket-timers.ts';
 
@@ -29,7 +29,7 @@ afterEach(async () => {
 
 /** Answers with what it was asked, and takes no WebSocket. */
 async function start(isTls = false): Promise<number> {
-  const certificate = isTls ? await loadCertificate({ kind: 'self-signed' }, '127.0.0.1') : null;
+  const certificate = isTls ? await makeSelfSigned('127.0.0.1') : null;
   server = createHttpServer(
     {
       fetch: async (request) => {
