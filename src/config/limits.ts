@@ -322,6 +322,11 @@ export const CAPACITY_RETRY_MS = 1_000;
 export const MAX_STRIKES = 2;
 /** Left out on suspicion (one end of a link that does not open, a stage of a pipeline that is silent), unless the rest cannot serve: longer than four link attempts or MAX_STRIKES token deadlines, so that the rest can prove itself. */
 export const SUSPICION_MS = 240_000;
+/**
+ * Losses of workers that an answer, and the status, name: the newest. A long answer that outlives so many is told their number
+ * all the same. Revisit when a mesh has more volunteers than a line of text has room for.
+ */
+export const MAX_LOSSES_TOLD = 16;
 /** Pause before a sequence is started again on the pipeline that failed it, times the restarts so far. */
 export const RESTART_PAUSE_MS = 100;
 /** All files of the built page, which the server keeps in memory; the build has 1 MB. */

@@ -28,11 +28,26 @@ export interface PlacedStage {
   readonly bytes: number;
 }
 
+/** Why a worker holds nothing of a placement that others make. */
+export type SpareReason =
+  /** Less memory than the smallest share needs, or a share that is left once the others have what fits them. */
+  | { readonly why: 'small-memory'; readonly neededBytes: number }
+  | { readonly why: 'small-buffers'; readonly neededBytes: number }
+  /** There are as many stages as there may be. */
+  | { readonly why: 'full'; readonly stages: number }
+  /** It would hold the others up. */
+  | { readonly why: 'slow' };
+
+export interface Spare {
+  readonly worker: string;
+  readonly reason: SpareReason;
+}
+
 export interface Placed {
   readonly kind: 'placed';
   readonly stages: readonly PlacedStage[];
-  /** Workers that hold nothing: more than layers, too small, or so slow that they would hold the others up. */
-  readonly spares: readonly string[];
+  /** Workers that hold nothing, in the order they were given. */
+  readonly spares: readonly Spare[];
   /** The slowest stage's time: one over the pipeline's tokens per second, hops apart. */
   readonly bottleneckSeconds: number;
 }
@@ -76,24 +91,22 @@ export function place(
   options: PlacementOptions = {},
 ): Placement {
   const size = Math.min(options.pipelineSize ?? costs.layers.length, costs.layers.length);
-  const able = workers.filter((worker) => {
-    const { layers, scratchBytes, largestBufferBytes } = costsOn(costs, worker);
-    const smallestLayer = Math.min(...layers.map(({ bytes }) => bytes));
-    return worker.memoryBytes >= smallestLayer + scratchBytes && worker.maxBufferBytes >= largestBufferBytes;
-  });
+  const able = workers.filter((worker) => whyUnable(costs, worker) === null);
   // Slowest first out; software adapters before all others; of equals the one that came last.
   const leaving = [...able.keys()].sort((a, b) => {
     const [left, right] = [able[a]!, able[b]!];
     if (left.isFallback !== right.isFallback) return left.isFallback ? -1 : 1;
     return left.gemvMacsPerSecond - right.gemvMacsPerSecond || b - a;
   });
-  const candidates: { stages: PlacedStage[]; slowest: number; tolerance: number }[] = [];
-  for (let out = Math.max(0, able.length - size); out < able.length; out++) {
+  const candidates: { out: number; stages: PlacedStage[]; slowest: number; tolerance: number }[] = [];
+  const tooMany = Math.max(0, able.length - size);
+  for (let out = tooMany; out < able.length; out++) {
     const gone = new Set(leaving.slice(0, out));
     const members = able.filter((_, index) => !gone.has(index));
     const stages = bestOrder(costs, members);
     if (stages === null) continue;
     candidates.push({
+      out,
       stages,
       slowest: slowestStage(stages),
       tolerance: SLOW_WORKER_TOLERANCE[kindOf(members)],
@@ -103,12 +116,39 @@ export function place(
   const chosen = candidates.find(({ slowest, tolerance }) => slowest <= best * tolerance);
   if (chosen === undefined) return doesNotFit(costs, workers, size);
   const used = new Set(chosen.stages.map(({ worker }) => worker));
+  const whySpare = (worker: PlacementWorker): SpareReason => {
+    const unable = whyUnable(costs, worker);
+    if (unable !== null) return unable;
+    const place = leaving.indexOf(able.indexOf(worker));
+    if (place < tooMany) return { why: 'full', stages: chosen.stages.length };
+    // With it and all that left after it there was either no cut, or a slower one.
+    const withIt = candidates.some(({ out }) => out === place);
+    return withIt ? { why: 'slow' } : { why: 'small-memory', neededBytes: smallestShare(costs, worker) };
+  };
   return {
     kind: 'placed',
     stages: chosen.stages,
-    spares: workers.filter(({ id }) => !used.has(id)).map(({ id }) => id),
+    spares: workers
+      .filter(({ id }) => !used.has(id))
+      .map((worker) => ({ worker: worker.id, reason: whySpare(worker) })),
     bottleneckSeconds: chosen.slowest,
   };
+}
+
+/** Why a worker can hold no layer at all. */
+function whyUnable(costs: ModelCosts, worker: PlacementWorker): SpareReason | null {
+  const neededBytes = smallestShare(costs, worker);
+  if (worker.memoryBytes < neededBytes) return { why: 'small-memory', neededBytes };
+  const { largestBufferBytes } = costsOn(costs, worker);
+  return worker.maxBufferBytes < largestBufferBytes
+    ? { why: 'small-buffers', neededBytes: largestBufferBytes }
+    : null;
+}
+
+/** One layer of the middle. */
+function smallestShare(costs: ModelCosts, worker: PlacementWorker): number {
+  const { layers, scratchBytes } = costsOn(costs, worker);
+  return Math.min(...layers.map(({ bytes }) => bytes)) + scratchBytes;
 }
 
 /** A move costs loading and memory: it must make the slowest stage at least a tenth faster. */

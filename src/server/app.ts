@@ -72,9 +72,12 @@ export function createApp({ serving, requests, page, guard, access, metrics, nod
             id: served.model,
             layers: served.spec.layers,
             contextLength: served.spec.contextLength,
+            share: mesh?.share ?? null,
           }
         : null,
       pipeline: live && { epoch: live.epoch, stages: live.infos() },
+      loading: mesh?.loading() ?? null,
+      recovery: mesh?.recovery() ?? null,
       workers: mesh?.workers() ?? [],
       nodes: nodes(),
       requestsInFlight: requests.count,

@@ -13,6 +13,7 @@ import { modelCosts } from '../schedule/costs.ts';
 import type { HostGuard } from './http/host-guard.ts';
 import { defaultWire } from './mesh/default-wire.ts';
 import { Mesh } from './mesh/mesh.ts';
+import { modelShare } from './mesh/model-share.ts';
 import { type IceServers, Signaling } from './mesh/signaling.ts';
 
 /** The native engine: workers join, and the model runs on them. */
@@ -70,9 +71,11 @@ export async function openNode(node: ServedNode, context: NodeContext): Promise<
   const { pipelineSize, expectWorkers, iceServers = [] } = node;
   const { timers, log } = context;
   const served = await loadServedModel(model);
+  const costs = modelCosts(model.spec, model.dtype, quantization);
   const mesh = new Mesh({
     model: model.model,
-    costs: modelCosts(model.spec, model.dtype, quantization),
+    costs,
+    share: modelShare(model.spec, model.dtype, costs, pipelineSize),
     quantization,
     wire,
     ...(pipelineSize !== undefined && { pipelineSize }),

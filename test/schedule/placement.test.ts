@@ -23,6 +23,7 @@ function placed(placement: Placement) {
   return placement;
 }
 
+const namesOf = (spares: readonly { readonly worker: string }[]) => spares.map(({ worker }) => worker);
 const sizes = (placement: Placement) => placed(placement).stages.map(({ shard }) => shard.end - shard.start);
 
 /** Every order, every cut: the best slowest stage that any placement of all of `workers` can have. */
@@ -109,16 +110,19 @@ describe('place', () => {
 
   it('leaves more workers than layers, and more than asked for, as spares', () => {
     const many = Array.from({ length: 11 }, (_, i) => worker(`w${i}`));
-    expect(placed(place(model(8), many)).spares).toEqual(['w8', 'w9', 'w10']);
+    expect(namesOf(placed(place(model(8), many)).spares)).toEqual(['w8', 'w9', 'w10']);
     const three = placed(place(model(8), many, { pipelineSize: 3 }));
     expect(three.stages).toHaveLength(3);
     expect(three.spares).toHaveLength(8);
+    for (const { reason } of three.spares) expect(reason).toEqual({ why: 'full', stages: 3 });
   });
 
   it('gives a software adapter nothing beside a real GPU, and everything when alone', () => {
     const gpu = worker('gpu', 100_000);
     const software = worker('software', 1_000, { isFallback: true });
-    expect(placed(place(model(8), [software, gpu])).spares).toEqual(['software']);
+    expect(placed(place(model(8), [software, gpu])).spares).toEqual([
+      { worker: 'software', reason: { why: 'slow' } },
+    ]);
     expect(sizes(place(model(8), [software]))).toEqual([8]);
   });
 
@@ -158,7 +162,10 @@ describe('place', () => {
     const narrow = worker('narrow', 1e6, { maxBufferBytes: 39 });
     const { stages, spares } = placed(place(model(8), [tiny, narrow, worker('good')]));
     expect(stages.map((stage) => stage.worker)).toEqual(['good']);
-    expect(spares).toEqual(['tiny', 'narrow']);
+    expect(spares).toEqual([
+      { worker: 'tiny', reason: { why: 'small-memory', neededBytes: 110 } },
+      { worker: 'narrow', reason: { why: 'small-buffers', neededBytes: 40 } },
+    ]);
   });
 
   it('counts a tied embedding once where one worker holds both ends', () => {

@@ -49,6 +49,7 @@ export class AnswerTally {
       ...this.usage(),
       stages: first.stages,
       restarts: reports.reduce((sum, report) => sum + report.restarts, 0),
+      losses: reports.flatMap((report) => report.losses),
       timeToFirstTokenMs: waits.length === 0 ? null : Math.min(...waits),
       tokensPerSecond: speeds.length === 0 ? null : speeds.reduce((sum, speed) => sum + speed, 0),
     };

@@ -3,7 +3,7 @@
 import type { StopStrings } from '../../model/stop-strings.ts';
 import type { StreamDecoder } from '../../model/stream-decoder.ts';
 import type { Clock } from '../clock.ts';
-import type { GenerateRequest, ServingStage, TokenGenerator } from './generator.ts';
+import type { GenerateRequest, ServingLoss, ServingStage, TokenGenerator } from './generator.ts';
 import { type TokenBytes, textOf } from './openai-logprobs.ts';
 import { type TextToken, TokenAlignment } from './token-alignment.ts';
 
@@ -17,6 +17,8 @@ export interface GenerationReport {
   /** The pipeline that finished the sequence. */
   readonly stages: readonly ServingStage[];
   readonly restarts: number;
+  /** What the newest of them were for. */
+  readonly losses: readonly ServingLoss[];
   readonly timeToFirstTokenMs: number | null;
   /** Decode speed, the first token's wait left out; null below two tokens. */
   readonly tokensPerSecond: number | null;
@@ -62,6 +64,7 @@ export async function* generateText(
   const aligned = request.topLogprobs === undefined ? null : alignmentBy(parts.tokenBytes);
   let stages: readonly ServingStage[] = [];
   let restarts = 0;
+  let losses: readonly ServingLoss[] = [];
   let reason: FinishReason | undefined;
   let started = false;
 
@@ -73,7 +76,7 @@ export async function* generateText(
     }
     if (event.type === 'pipeline') {
       counts.restarts += event.restarts - restarts;
-      ({ stages, restarts } = event);
+      ({ stages, restarts, losses = [] } = event);
     } else if (event.type === 'token') {
       times.token();
       counts.tokens++;
@@ -99,7 +102,7 @@ export async function* generateText(
     }
   }
   if (reason === undefined) throw new Error('the generator ended without saying why');
-  const report = { promptTokens: request.prompt.length, stages, restarts, ...times.report() };
+  const report = { promptTokens: request.prompt.length, stages, restarts, losses, ...times.report() };
   yield { type: 'finished', reason, report };
 }
 

@@ -30,9 +30,22 @@ export interface ServingStage {
   readonly layers: readonly [number, number];
 }
 
+/** What an answer had to start again for. */
+export interface ServingLoss {
+  /** The worker's name; null where no single one is to blame. */
+  readonly worker: string | null;
+  /** `precision`: values left the range of f16. `stalled`: no token came in time. */
+  readonly how: 'left' | 'failed' | 'precision' | 'stalled';
+}
+
 export type GenerateEvent =
-  /** Once at the start, and again when the sequence was restarted on another pipeline. */
-  | { readonly type: 'pipeline'; readonly stages: readonly ServingStage[]; readonly restarts: number }
+  /** Once at the start, and again when the sequence was restarted; `losses` says what each of the newest restarts was for. */
+  | {
+      readonly type: 'pipeline';
+      readonly stages: readonly ServingStage[];
+      readonly restarts: number;
+      readonly losses?: readonly ServingLoss[];
+    }
   /** An end-of-sequence id is delivered too, just before `finished` with reason `stop`. */
   | { readonly type: 'token'; readonly id: number; readonly logprobs?: TokenLogprobs }
   | { readonly type: 'finished'; readonly reason: 'stop' | 'length' };

@@ -94,6 +94,7 @@ export function shoalOf(report: GenerationReport) {
   return {
     stages: report.stages,
     restarts: report.restarts,
+    losses: report.losses,
     time_to_first_token_ms: rounded(report.timeToFirstTokenMs),
     tokens_per_second: rounded(report.tokensPerSecond),
   };

@@ -11,6 +11,9 @@ const usage = z.object({ prompt_tokens: count, completion_tokens: count, total_t
 const shoal = z.object({
   stages: z.array(z.object({ peer: z.string(), name: z.string(), layers: z.tuple([count, count]) })),
   restarts: count,
+  losses: z.array(
+    z.object({ worker: z.string().nullable(), how: z.enum(['left', 'failed', 'precision', 'stalled']) }),
+  ),
   time_to_first_token_ms: z.number().nullable(),
   tokens_per_second: z.number().nullable(),
 });

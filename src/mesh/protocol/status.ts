@@ -3,6 +3,37 @@ import { z } from 'zod';
 import { PROVIDERS } from '../../config/backend-config.ts';
 import { capabilitySchema, hopSchema, stageInfoSchema } from './control.ts';
 
+/** Why a worker holds no layers, where it is not out for a failure (`problem`); what would change it follows from it. */
+export const spareReasonSchema = z.discriminatedUnion('why', [
+  /** Layers are about to be handed out. */
+  z.object({ why: z.literal('placing') }),
+  /** The first placement waits for so many workers. */
+  z.object({ why: z.literal('expecting'), joined: z.number(), expected: z.number() }),
+  /** The workers together lend too little; null where it is not the sum that is missing (`detail` says what). */
+  z.object({ why: z.literal('missing'), missingBytes: z.number().nullable() }),
+  /** Others load, or an older pipeline finishes its answers; what exists by then is looked at anew. */
+  z.object({ why: z.literal('later') }),
+  /** A pipeline with this worker is better, and waits until the present one is idle, whose memory it needs. */
+  z.object({ why: z.literal('answers-first') }),
+  /** As many stages as the layers, or the operator, allow. */
+  z.object({ why: z.literal('full'), stages: z.number() }),
+  /** The pipeline is complete, and not a tenth faster with this worker. */
+  z.object({ why: z.literal('no-gain') }),
+  z.object({ why: z.literal('slow') }),
+  z.object({ why: z.literal('small-memory'), neededBytes: z.number(), lentBytes: z.number() }),
+  z.object({ why: z.literal('small-buffers'), neededBytes: z.number(), lentBytes: z.number() }),
+  /** It failed, and is left out for so long. */
+  z.object({ why: z.literal('left-out'), seconds: z.number() }),
+]);
+
+/** How a pipeline lost a worker, or an answer the pipeline that it ran on. */
+export const lossSchema = z.object({
+  /** Its name; null where no single worker is to blame. */
+  worker: z.string().nullable(),
+  /** `precision`: values left the range of f16, the answer goes on with f32. `stalled`: no token came in time. */
+  how: z.enum(['left', 'failed', 'precision', 'stalled']),
+});
+
 export const workerStatusSchema = z.object({
   peer: z.string(),
   name: z.string(),
@@ -18,6 +49,8 @@ export const workerStatusSchema = z.object({
   hop: hopSchema.nullable(),
   /** Why the worker holds nothing, for people. */
   problem: z.string().nullable(),
+  /** Null for who holds layers, or loads some. */
+  spare: spareReasonSchema.nullish(),
 });
 
 /** As `NodeStatus` in src/backend/pool/node-pool.ts. */
@@ -45,14 +78,57 @@ export const statusSchema = z.object({
   ready: z.boolean(),
   /** One sentence: what is served, or what is missing. */
   detail: z.string(),
-  model: z.object({ id: z.string(), layers: z.number(), contextLength: z.number() }).nullable(),
+  model: z
+    .object({
+      id: z.string(),
+      layers: z.number(),
+      contextLength: z.number(),
+      /** What a worker's share is made of, in bytes: each layer, and what the first and last stage and every stage need beside. */
+      share: z
+        .object({
+          layerGpuBytes: z.number(),
+          layerFileBytes: z.number(),
+          endsGpuBytes: z.number(),
+          endsFileBytes: z.number(),
+          scratchGpuBytes: z.number(),
+          /** Stages at most, where the operator has set it. */
+          maxStages: z.number().nullable(),
+        })
+        .nullish(),
+    })
+    .nullable(),
   /** The live pipeline in order, or null. */
   pipeline: z.object({ epoch: z.number(), stages: z.array(stageInfoSchema) }).nullable(),
+  /** The pipeline that loads, beside the live one or while there is none. Bytes are those that were reported so far. */
+  loading: z
+    .object({
+      stages: z.array(stageInfoSchema),
+      ready: z.number(),
+      bytesDone: z.number(),
+      bytesTotal: z.number(),
+    })
+    .nullish(),
+  /**
+   * While the mesh, or an answer on it, gets over the loss of workers. `waiting`: too little is left, somebody has to join.
+   * `resuming`: the next pipeline is there, and computes again what the lost one held of the answers.
+   */
+  recovery: z
+    .object({
+      /** Rises with every loss. */
+      id: z.number(),
+      lost: z.array(lossSchema),
+      step: z.enum(['placing', 'loading', 'resuming', 'waiting']),
+      /** Names of those it goes on with. */
+      with: z.array(z.string()),
+    })
+    .nullish(),
   workers: z.array(workerStatusSchema),
   /** What requests are routed to: the mesh, the servers of the configuration, providers that joined. */
   nodes: z.array(nodeStatusSchema).readonly(),
   requestsInFlight: z.number(),
 });
 
+export type SpareReason = z.infer<typeof spareReasonSchema>;
+export type Loss = z.infer<typeof lossSchema>;
 export type WorkerStatus = z.infer<typeof workerStatusSchema>;
 export type Status = z.infer<typeof statusSchema>;

@@ -14,6 +14,7 @@ import { linkedSignal } from '../../backend/linked-signal.ts';
 import { ShoalError } from '../../config/errors.ts';
 import {
   MAX_CONCURRENT_REQUESTS,
+  MAX_LOSSES_TOLD,
   MAX_RESTARTS,
   PIPELINE_WAIT_MS,
   RESTART_PAUSE_MS,
@@ -21,6 +22,7 @@ import {
 } from '../../config/limits.ts';
 import type { WireDtype } from '../../gpu/stage-engine.ts';
 import type { PeerMessage } from '../../mesh/protocol/control.ts';
+import type { Loss } from '../../mesh/protocol/status.ts';
 import type { Timers } from '../../mesh/timers.ts';
 import type { Turn } from '../../schedule/turns.ts';
 import type { Pipeline } from './pipeline.ts';
@@ -49,20 +51,23 @@ export class Coordinator implements TokenGenerator {
   readonly #closing = new AbortController();
   #lastSequence = 0;
   #lastTicket = 0;
+  #lastGeneration = 0;
   #inFlight = 0;
   /** Of them, each client's. */
   readonly #places = new Map<string, number>();
+  /** Of them, those that have lost their pipeline and had no token since. */
+  readonly #resuming = new Set<number>();
 
   constructor(options: CoordinatorOptions) {
     const { pipelines } = options;
     this.#options = options;
     this.#slots = new Slots(() => pipelines.live, options.timers);
     pipelines.onLive(() => this.#slots.pump());
-    pipelines.onBroken((pipeline) => {
+    pipelines.onBroken((pipeline, loss) => {
       for (const sequence of [...this.#sequences.values()]) {
         // Why is in the log; it may be the words of a worker, which are not for clients.
         if (sequence.pipeline === pipeline)
-          sequence.fail(new ShoalError('PIPELINE_LOST', 'a worker left or failed'));
+          sequence.fail(new ShoalError('PIPELINE_LOST', 'a worker left or failed'), null, loss);
       }
     });
   }
@@ -70,6 +75,11 @@ export class Coordinator implements TokenGenerator {
   /** Generations that run or wait. */
   get inFlight(): number {
     return this.#inFlight;
+  }
+
+  /** Generations that have lost their pipeline and had no token since. */
+  get resuming(): number {
+    return this.#resuming.size;
   }
 
   async *generate(
@@ -82,9 +92,11 @@ export class Coordinator implements TokenGenerator {
     }
     this.#count(client, 1);
     const ended = linkedSignal(signal, this.#closing.signal);
+    const id = ++this.#lastGeneration;
     try {
-      yield* this.#run(request, client, ended.signal);
+      yield* this.#run(id, request, client, ended.signal);
     } finally {
+      this.#resuming.delete(id);
       ended.unlink();
       this.#count(client, -1);
     }
@@ -136,6 +148,7 @@ export class Coordinator implements TokenGenerator {
   }
 
   async *#run(
+    id: number,
     request: GenerateRequest,
     client: string,
     signal: AbortSignal,
@@ -146,6 +159,8 @@ export class Coordinator implements TokenGenerator {
     let ticket = ++this.#lastTicket;
     let round = this.#slots.roundFor(client);
     let restarts = 0;
+    /** Why they were; the newest of them. */
+    let losses: readonly Loss[] = [];
     /** Of them, since the last token. */
     let failures = 0;
     let waitingSince: number | null = null;
@@ -168,8 +183,9 @@ export class Coordinator implements TokenGenerator {
         for (;;) {
           const token = await sequence.next(signal);
           failures = 0;
+          this.#resuming.delete(id);
           if (!announced) {
-            yield { type: 'pipeline', stages: servingStages(pipeline), restarts };
+            yield { type: 'pipeline', stages: servingStages(pipeline), restarts, losses };
             announced = true;
           }
           ids.push(token.id);
@@ -207,6 +223,8 @@ export class Coordinator implements TokenGenerator {
           nonFinite = { by, pipeline };
         }
         restarts++;
+        losses = [...losses, sequence.lossBy(error)].slice(-MAX_LOSSES_TOLD);
+        this.#resuming.add(id);
         if (++failures > MAX_RESTARTS) {
           throw new ShoalError(
             'PIPELINE_LOST',

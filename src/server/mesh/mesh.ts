@@ -4,17 +4,21 @@ import type { Readiness } from '../../backend/backend.ts';
 import { ShoalError } from '../../config/errors.ts';
 import type { WireDtype } from '../../gpu/stage-engine.ts';
 import type { PeerMessage } from '../../mesh/protocol/control.ts';
-import type { WorkerStatus } from '../../mesh/protocol/status.ts';
+import type { Status, WorkerStatus } from '../../mesh/protocol/status.ts';
 import type { Timers } from '../../mesh/timers.ts';
 import type { Quantization } from '../../model/shard.ts';
 import type { ModelCosts } from '../../schedule/costs.ts';
 import { Coordinator } from './coordinator.ts';
+import type { ModelShare } from './model-share.ts';
 import { Pipelines } from './pipelines.ts';
+import { recoveryOf } from './recovery.ts';
 import { type Peer, type PeerConnection, Registry } from './registry.ts';
 
 export interface MeshOptions {
   readonly model: string;
   readonly costs: ModelCosts;
+  /** Told to who wonders whether to join. */
+  readonly share?: ModelShare;
   readonly quantization?: Quantization;
   readonly wire: WireDtype;
   readonly pipelineSize?: number;
@@ -27,9 +31,11 @@ export class Mesh {
   readonly registry = new Registry();
   readonly pipelines: Pipelines;
   readonly coordinator: Coordinator;
+  readonly share: ModelShare | null;
   readonly #log: Logger;
 
   constructor({ quantization = 'native', ...options }: MeshOptions) {
+    this.share = options.share ?? null;
     this.#log = options.log;
     this.pipelines = new Pipelines({ ...options, quantization, registry: this.registry });
     this.coordinator = new Coordinator({ ...options, pipelines: this.pipelines });
@@ -116,8 +122,20 @@ export class Mesh {
         downloadedBytes: peer.downloadedBytes,
         hop: peer.stats?.hop ?? null,
         problem: peer.problem,
+        spare: this.pipelines.spareReason(peer),
       };
     });
+  }
+
+  loading(): Status['loading'] {
+    const { loading } = this.pipelines;
+    return loading && { stages: loading.infos(), ...loading.loaded() };
+  }
+
+  recovery(): Status['recovery'] {
+    const { losses, live, loading, isPlacing } = this.pipelines;
+    const left = this.registry.workers().map(({ name }) => name);
+    return recoveryOf({ losses, live, loading, isPlacing, resuming: this.coordinator.resuming, left });
   }
 
   close(): void {

@@ -135,13 +135,23 @@ export class Pipeline {
     return this.stages.map(({ peer, shard }) => `${peer.name} [${shard.start}, ${shard.end})`).join(', ');
   }
 
-  /** For people: `2 of 3 workers ready, 10.1 of 15.0 MB`. */
-  loadText(): string {
+  /** What has been loaded of what the stages have reported so far. */
+  loaded(): { readonly ready: number; readonly bytesDone: number; readonly bytesTotal: number } {
     const loads = [...this.#loads.values()];
     const sum = (of: (load: StageLoad) => number) => loads.reduce((total, load) => total + of(load), 0);
+    return {
+      ready: sum((load) => (load.gpuBytes === null ? 0 : 1)),
+      bytesDone: sum((load) => load.bytesDone),
+      bytesTotal: sum((load) => load.bytesTotal),
+    };
+  }
+
+  /** For people: `2 of 3 workers ready, 10.1 of 15.0 MB`. */
+  loadText(): string {
+    const { ready, bytesDone, bytesTotal } = this.loaded();
     const megabytes = (bytes: number) => (bytes / 1e6).toFixed(1);
-    const ready = sum((load) => (load.gpuBytes === null ? 0 : 1));
-    const bytes = `${megabytes(sum((load) => load.bytesDone))} of ${megabytes(sum((load) => load.bytesTotal))} MB`;
-    return `${ready} of ${loads.length} workers ready, ${bytes}`;
+    const workers = `${ready} of ${this.stages.length} workers ready`;
+    // Nobody has said yet how much there is to load.
+    return bytesTotal === 0 ? workers : `${workers}, ${megabytes(bytesDone)} of ${megabytes(bytesTotal)} MB`;
   }
 }

@@ -13,6 +13,7 @@ import {
   SUSPICION_MS,
 } from '../../config/limits.ts';
 import type { PeerMessage } from '../../mesh/protocol/control.ts';
+import type { Loss, SpareReason } from '../../mesh/protocol/status.ts';
 import type { Timers } from '../../mesh/timers.ts';
 import type { Quantization } from '../../model/shard.ts';
 import type { ModelCosts } from '../../schedule/costs.ts';
@@ -20,14 +21,17 @@ import {
   type DoesNotFit,
   isWorthMoving,
   type Placed,
+  type Placement,
   place,
   slowestStage,
 } from '../../schedule/placement.ts';
 import { TimerGroup } from '../timer-group.ts';
 import { assignStages } from './assign-stages.ts';
+import { Losses } from './losses.ts';
 import { Pipeline } from './pipeline.ts';
 import { placementWorkers } from './placement-workers.ts';
 import type { Peer, Registry } from './registry.ts';
+import { Judgements, whySpare } from './why-spare.ts';
 
 export interface PipelinesOptions {
   readonly model: string;
@@ -50,7 +54,9 @@ export class Pipelines {
   readonly #options: PipelinesOptions;
   readonly #timers: TimerGroup;
   readonly #liveListeners: ((pipeline: Pipeline) => void)[] = [];
-  readonly #endListeners: ((pipeline: Pipeline, reason: ShoalError) => void)[] = [];
+  readonly #endListeners: ((pipeline: Pipeline, loss: Loss | null) => void)[] = [];
+  readonly #losses = new Losses();
+  readonly #judged = new Judgements();
   #live: Pipeline | null = null;
   #loading: Pipeline | null = null;
   /** At most one: while it drains nothing new is loaded. */
@@ -63,7 +69,7 @@ export class Pipelines {
   #lastOrder: readonly string[] = [];
   /** Why there is no pipeline, when none is live or loading. */
   #lack = 'no worker has joined; open the page and press Join';
-  #shortage: Shortage | null = null;
+  #shortage: DoesNotFit | null = null;
   #closed = false;
   /** A better placement has no memory beside the live pipeline. */
   #waitsForIdle = false;
@@ -95,7 +101,32 @@ export class Pipelines {
 
   /** Whether a pipeline may be expected without anyone joining: it loads, or is about to be placed. */
   get isComing(): boolean {
-    return this.#loading !== null || this.#placeAt !== Number.POSITIVE_INFINITY;
+    return this.#loading !== null || this.isPlacing;
+  }
+
+  /** A placement is due. */
+  get isPlacing(): boolean {
+    return this.#placeAt !== Number.POSITIVE_INFINITY;
+  }
+
+  /** Whom the pipeline that served last has lost, and those after it that did not come to serve. */
+  get losses(): Losses['told'] {
+    return this.#losses.told;
+  }
+
+  /** Why a worker holds nothing; null for one that does, or loads. */
+  spareReason(peer: Peer): SpareReason | null {
+    if (this.#all().some((pipeline) => pipeline.stageOf(peer) !== undefined)) return null;
+    const expected = this.#options.expectWorkers ?? 0;
+    return whySpare(peer, {
+      nowMs: this.#timers.now(),
+      expecting: this.#expecting ? { joined: this.#options.registry.workers().length, expected } : null,
+      isPlacing: this.isPlacing,
+      judged: this.#judged.of(peer.id),
+      hasLive: this.#live !== null,
+      hasLoading: this.#loading !== null,
+      missingBytes: this.#shortage === null ? 0 : this.#shortage.neededBytes - this.#shortage.availableBytes,
+    });
   }
 
   onLive(listener: (pipeline: Pipeline) => void): void {
@@ -103,7 +134,7 @@ export class Pipelines {
   }
 
   /** A pipeline ended with sequences on it or before it was ready: departure, failure, shutdown. */
-  onBroken(listener: (pipeline: Pipeline, reason: ShoalError) => void): void {
+  onBroken(listener: (pipeline: Pipeline, loss: Loss | null) => void): void {
     this.#endListeners.push(listener);
   }
 
@@ -128,13 +159,15 @@ export class Pipelines {
   }
 
   workerJoined(peer: Peer): void {
-    this.#endAllWith(peer, `${peer.name} offered its device anew`);
+    this.#judged.forget(peer.id);
+    this.#endAllWith(peer, `${peer.name} offered its device anew`, 'left');
     this.#schedule(PLACEMENT_DEBOUNCE_MS);
   }
 
   /** After the registry knows that the peer is no worker any more. */
   workerGone(peer: Peer, reason: string): void {
-    this.#endAllWith(peer, `${peer.name} left (${reason})`);
+    this.#judged.forget(peer.id);
+    this.#endAllWith(peer, `${peer.name} left (${reason})`, 'left');
     this.#schedule(DEPARTURE_DEBOUNCE_MS);
   }
 
@@ -205,10 +238,13 @@ export class Pipelines {
         peer.suspectedUntil = this.#timers.now() + suspicionMs;
         this.#timers.after(suspicionMs, () => this.#schedule(0));
       }
-      if (!wasLoading) this.#endAllWith(peer, problem);
+      if (!wasLoading) this.#endAllWith(peer, problem, 'failed');
     }
-    if (wasLoading)
-      this.#break(pipeline, new ShoalError('PIPELINE_LOST', peers[0]?.problem ?? error.message));
+    if (wasLoading) {
+      const first = peers[0];
+      const loss = first === undefined ? null : ({ worker: first.name, how: 'failed' } as const);
+      this.#break(pipeline, new ShoalError('PIPELINE_LOST', first?.problem ?? error.message), loss);
+    }
     this.#schedule(DEPARTURE_DEBOUNCE_MS);
   }
 
@@ -228,7 +264,7 @@ export class Pipelines {
     this.#placeAt = Number.POSITIVE_INFINITY;
     this.#lack = 'the server is shutting down';
     const reason = new ShoalError('PIPELINE_LOST', 'the server is shutting down');
-    for (const pipeline of this.#all()) this.#break(pipeline, reason);
+    for (const pipeline of this.#all()) this.#break(pipeline, reason, null);
   }
 
   #all(): Pipeline[] {
@@ -279,6 +315,7 @@ export class Pipelines {
     if (workers.length > 0 && workers.length === registry.workers().length) this.#shortage = placement;
     const problems = registry.workers().flatMap(({ problem }) => (problem === null ? [] : [problem]));
     this.#lack = [placement.detail, ...problems].join('; ');
+    this.#judged.clear();
     if (workers.length > 0) log.warn({ workers: workers.length }, this.detail);
   }
 
@@ -289,17 +326,19 @@ export class Pipelines {
   #improve(live: Pipeline, workers: readonly Peer[]): void {
     const { costs } = this.#options;
     this.#waitsForIdle = false;
-    const better = (holding: readonly Pipeline[]) => {
-      const placement = place(costs, placementWorkers(workers, this.#lastOrder, holding), this.#options);
-      const isBetter = placement.kind === 'placed' && isWorthMoving(slowestStage(live.stages), placement);
-      return isBetter ? placement : null;
-    };
-    const beside = better(this.#all());
-    const instead = beside ?? better([]);
+    const placed = (holding: readonly Pipeline[]) =>
+      place(costs, placementWorkers(workers, this.#lastOrder, holding), this.#options);
+    const better = (placement: Placement) =>
+      placement.kind === 'placed' && isWorthMoving(slowestStage(live.stages), placement) ? placement : null;
+    const beside = better(placed(this.#all()));
+    const alone = placed([]);
+    const instead = beside ?? better(alone);
+    this.#judged.note(alone, 'no-gain');
     if (instead === null) return;
     if (beside === null) {
       if (live.sequences > 0) {
         this.#waitsForIdle = true;
+        this.#judged.note(alone, 'answers-first');
         return;
       }
       this.#options.log.info({ epoch: live.epoch }, 'pipeline ends: its memory is needed for a better one');
@@ -315,6 +354,7 @@ export class Pipelines {
       placement.stages.map(({ worker, ...stage }) => ({ ...stage, peer: registry.get(worker)! })),
     );
     this.#loading = pipeline;
+    this.#judged.note(placement, 'no-gain');
     log.info({ epoch: pipeline.epoch, spares: placement.spares.length }, `pipeline loads: ${pipeline}`);
     assignStages(pipeline, model, quantization);
     this.#watchStall(pipeline);
@@ -352,20 +392,25 @@ export class Pipelines {
     });
   }
 
-  #endAllWith(peer: Peer, why: string): void {
+  #endAllWith(peer: Peer, why: string, how: 'left' | 'failed'): void {
     for (const pipeline of this.#all()) {
-      if (pipeline.stageOf(peer) !== undefined) this.#break(pipeline, new ShoalError('PIPELINE_LOST', why));
+      if (pipeline.stageOf(peer) === undefined) continue;
+      this.#break(pipeline, new ShoalError('PIPELINE_LOST', why), { worker: peer.name, how });
     }
   }
 
-  #break(pipeline: Pipeline, reason: ShoalError): void {
+  #break(pipeline: Pipeline, reason: ShoalError, loss: Loss | null): void {
     this.#options.log[this.#closed ? 'debug' : 'warn'](
       { epoch: pipeline.epoch, sequences: pipeline.sequences },
       `pipeline lost: ${reason.message}`,
     );
     this.#lack = reason.message;
+    const wasServing = pipeline === this.#live;
+    // What was judged of the others was judged beside this one.
+    if (this.#live === null || wasServing) this.#judged.clear();
+    if (loss !== null && (this.#live === null || wasServing)) this.#losses.add(loss, wasServing);
     this.#end(pipeline);
-    for (const listener of this.#endListeners) listener(pipeline, reason);
+    for (const listener of this.#endListeners) listener(pipeline, loss);
   }
 
   #end(pipeline: Pipeline): void {

@@ -9,6 +9,7 @@ import {
 } from '../../config/limits.ts';
 import type { WireDtype } from '../../gpu/stage-engine.ts';
 import type { PeerMessage, ServerMessage } from '../../mesh/protocol/control.ts';
+import type { Loss } from '../../mesh/protocol/status.ts';
 import type { Timers } from '../../mesh/timers.ts';
 import { hasPenalties, type TokenLogprobs } from '../../model/sampling.ts';
 import { TimerGroup } from '../timer-group.ts';
@@ -66,6 +67,7 @@ export class Sequence {
   #isQueued = false;
   #failure: ShoalError | null = null;
   #failedBy: Peer | null = null;
+  #loss: Loss | null = null;
   #isClosed = false;
   #wake: () => void = () => {};
   #cancelDeadline: () => void = () => {};
@@ -176,10 +178,11 @@ export class Sequence {
   }
 
   /** Tokens that came before stay to be read. @returns whether it had not ended before */
-  fail(error: ShoalError, by: Peer | null = null): boolean {
+  fail(error: ShoalError, by: Peer | null = null, loss: Loss | null = null): boolean {
     if (this.#failure !== null || this.#isClosed) return false;
     this.#failure = error;
     this.#failedBy = by;
+    this.#loss = loss;
     this.#timers.clear();
     this.#leaveQueue();
     this.#wake();
@@ -189,6 +192,14 @@ export class Sequence {
   /** The stage that reported the failure, if one did. */
   get failedBy(): Peer | null {
     return this.#failedBy;
+  }
+
+  /** Whom or what it was lost to, in the words that a client is told. */
+  lossBy({ code }: ShoalError): Loss {
+    if (this.#loss !== null) return this.#loss;
+    if (code === 'F16_RANGE') return { worker: null, how: 'precision' };
+    if (code === 'DEADLINE_EXCEEDED') return { worker: null, how: 'stalled' };
+    return { worker: this.#failedBy?.name ?? null, how: 'failed' };
   }
 
   /** @throws what the sequence failed with, once all tokens before it were read; the signal's reason as ABORTED */

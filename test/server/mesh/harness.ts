@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { pino } from 'pino';
-import type { GenerateEvent, GenerateRequest } from '../../../src/backend/fxn/generator.ts';
+import type { GenerateEvent, GenerateRequest, ServingLoss } from '../../../src/backend/fxn/generator.ts';
 import { GREEDY, type TokenLogprobs } from '../../../src/model/sampling.ts';
 import type { ModelCosts } from '../../../src/schedule/costs.ts';
 import { createHostGuard } from '../../../src/server/http/host-guard.ts';
@@ -109,6 +109,8 @@ export interface Collected {
   /** Of every `pipeline` event. */
   readonly restarts: number[];
   readonly served: string[][];
+  /** What each `pipeline` event says that the answer was started again for. */
+  readonly losses: (readonly ServingLoss[])[];
   finish: string | null;
 }
 
@@ -117,11 +119,12 @@ export async function collect(
   events: AsyncIterable<GenerateEvent>,
   onToken: (count: number) => void | Promise<void> = () => {},
 ): Promise<Collected> {
-  const collected: Collected = { ids: [], logprobs: [], restarts: [], served: [], finish: null };
+  const collected: Collected = { ids: [], logprobs: [], restarts: [], served: [], losses: [], finish: null };
   for await (const event of events) {
     if (event.type === 'pipeline') {
       collected.restarts.push(event.restarts);
       collected.served.push(event.stages.map(({ name }) => name));
+      collected.losses.push(event.losses ?? []);
     } else if (event.type === 'token') {
       collected.ids.push(event.id);
       if (event.logprobs !== undefined) collected.logprobs.push(event.logprobs);

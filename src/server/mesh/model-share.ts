@@ -1,0 +1,30 @@
+import type { Status } from '../../mesh/protocol/status.ts';
+import type { FileDtype } from '../../model/manifest.ts';
+import type { ModelSpec } from '../../model/spec.ts';
+import { shardWeightBytes } from '../../model/weight-layout.ts';
+import type { ModelCosts } from '../../schedule/costs.ts';
+
+export type ModelShare = NonNullable<NonNullable<Status['model']>['share']>;
+
+/** What a worker's share of the model will be made of: for who wonders whether to join. */
+export function modelShare(
+  spec: ModelSpec,
+  dtype: FileDtype,
+  costs: ModelCosts,
+  maxStages: number | undefined,
+): ModelShare {
+  const fileBytes = (ends: boolean) =>
+    shardWeightBytes(
+      spec,
+      { start: 0, end: 1, embedding: ends, head: ends },
+      { dtype, quantization: 'native', expandF16: false },
+    );
+  return {
+    layerGpuBytes: costs.layers[0]!.bytes,
+    layerFileBytes: fileBytes(false),
+    endsGpuBytes: costs.embedding.bytes + costs.head.bytes,
+    endsFileBytes: fileBytes(true) - fileBytes(false),
+    scratchGpuBytes: costs.scratchBytes,
+    maxStages: maxStages ?? null,
+  };
+}
