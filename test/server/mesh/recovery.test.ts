@@ -58,7 +58,7 @@ describe('a lost worker', () => {
     const held: (() => void)[] = [];
     const members = left.map((name) => harness.byName(name));
     for (const worker of members) {
-      worker.misbehaviour = { onToken: (_worker, _token, send) => held.push(send) };
+      worker.misbehaviour = { load: 'silent', onToken: (_worker, _token, send) => held.push(send) };
       worker.send({ type: 'load-progress', epoch, phase: 'download', bytesDone: 1e6, bytesTotal: 3e6 });
     }
     await until(() => harness.mesh.loading()?.bytesDone === 2e6);
