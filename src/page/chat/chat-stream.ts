@@ -20,13 +20,17 @@ const chunk = z.object({
   choices: z
     .array(
       z.object({
-        delta: z.object({ content: z.string().nullish() }).optional(),
+        delta: z.object({ content: z.string().nullish() }).nullish(),
         finish_reason: z.string().nullish(),
       }),
     )
     .default([]),
   shoal: served.optional(),
-  error: z.object({ message: z.string() }).optional(),
+  // Backends write an empty one beside their choices, in any form.
+  error: z
+    .object({ message: z.string().min(1) })
+    .nullish()
+    .catch(null),
 });
 
 export type ChatEvent =

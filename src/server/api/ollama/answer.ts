@@ -2,6 +2,7 @@
 import { createParser } from 'eventsource-parser';
 import { z } from 'zod';
 import type { Clock } from '../../../backend/clock.ts';
+import { readError } from '../../../backend/proxy/their-error.ts';
 import { ShoalError } from '../../../config/errors.ts';
 import { MAX_UPSTREAM_EVENT_BYTES } from '../../../config/limits.ts';
 
@@ -37,7 +38,7 @@ const choice = z.object({
 const answerSchema = z.object({
   choices: z.array(choice).default([]),
   usage: z.object({ prompt_tokens: z.number(), completion_tokens: z.number() }).nullish(),
-  error: z.object({ message: z.string() }).nullish(),
+  error: z.unknown().optional(),
 });
 
 type Choice = z.infer<typeof choice>;
@@ -101,12 +102,13 @@ export class OllamaAnswer {
 
   #take(json: string): { text: string; thinking: string; logprobs: readonly object[] } {
     const { choices, usage, error } = readAnswer(json);
-    if (error) throw new ShoalError('BACKEND_FAILED', error.message);
+    const failure = readError({ error });
+    if (failure !== null) throw new ShoalError('BACKEND_FAILED', failure.message);
     this.#usage = usage ?? this.#usage;
     const first = choices[0];
     if (first === undefined) return { text: '', thinking: '', logprobs: [] };
     this.#firstMs ??= this.#clock.now();
-    this.#reason = first.finish_reason ?? this.#reason;
+    this.#reason = first.finish_reason || this.#reason;
     const message = first.message ?? first.delta;
     for (const [at, call] of (message?.tool_calls ?? []).entries()) {
       const known = this.#calls.get(call.index ?? at) ?? { id: undefined, name: '', arguments: '' };
