@@ -4,10 +4,12 @@ import { join } from 'node:path';
 
 /**
  * @param {string} root a checkout's
+ * @param {NodeJS.ProcessEnv} env SHOAL_COMMIT says it where the files came without their repository (a container's build)
  * @returns {string | null} its commit, twelve digits, with `+` where files differ from it; null without git or a
  *   repository of its own (a copy inside another's repository is not of that one's commit)
  */
-export function readCommit(root) {
+export function readCommit(root, env = process.env) {
+  if (env.SHOAL_COMMIT) return env.SHOAL_COMMIT;
   if (!existsSync(join(root, '.git'))) return null;
   const git = (/** @type {string[]} */ ...args) =>
     execFileSync('git', args, { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
