@@ -43,7 +43,7 @@ const servedSchema = z.object({
   tokens_per_second: z.number().nullish(),
 });
 
-const errorSchema = z.object({ message: z.string(), code: z.union([z.string(), z.number()]).nullish() });
+const errorSchema = z.object({ message: z.string(), code: z.string().nullish() });
 
 const chunkSchema = z.object({
   choices: z
@@ -56,8 +56,7 @@ const chunkSchema = z.object({
     )
     .default([]),
   shoal: servedSchema.nullish(),
-  // Backends write an empty one beside their choices, in any form.
-  error: errorSchema.nullish().catch(null),
+  error: errorSchema.nullish(),
 });
 
 const modelsSchema = z.object({ data: z.array(z.object({ id: z.string() })) });
@@ -113,15 +112,14 @@ export async function ask(
   for await (const data of serverSentData(response)) {
     if (data === '[DONE]') break;
     const chunk = chunkSchema.parse(JSON.parse(data));
-    if (chunk.error?.message) throw fromApiError(chunk.error);
+    if (chunk.error) throw fromApiError(chunk.error);
     const choice = chunk.choices[0];
     const piece = choice?.delta?.content ?? choice?.text ?? '';
     if (piece !== '') {
       text += piece;
       onText(piece);
     }
-    // An empty one is not given.
-    finishReason = choice?.finish_reason || finishReason;
+    finishReason = choice?.finish_reason ?? finishReason;
     served = chunk.shoal ?? served;
   }
   if (finishReason === null)
@@ -176,7 +174,7 @@ async function hintAt(server: string, cause: unknown): Promise<string> {
 
 /** The API spells codes in lower case (OpenAI's custom). */
 function fromApiError({ message, code }: z.infer<typeof errorSchema>): ShoalError {
-  return new ShoalError(errorCodeOf(String(code ?? '')) ?? 'BACKEND_FAILED', message);
+  return new ShoalError(errorCodeOf(code ?? '') ?? 'BACKEND_FAILED', message);
 }
 
 async function* serverSentData(response: Response): AsyncGenerator<string> {

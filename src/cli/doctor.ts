@@ -75,10 +75,9 @@ function modelCheck(id: string): Check {
     name: 'model',
     async run() {
       const { model, quantization } = await openModel(id);
-      const { hasChatTemplate, prompts } = await loadServedModel(model);
-      await prompts.close();
+      const served = await loadServedModel(model);
       const detail = `${model.model}: ${model.spec.layers} layers, context ${model.spec.contextLength}, weights ${quantization}`;
-      return !hasChatTemplate
+      return served.chatTemplate === null
         ? warning(
             `${detail}, no chat template`,
             'it completes text, but answers no chat; a template can be named in config/models.yaml',

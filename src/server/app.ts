@@ -118,12 +118,12 @@ export function createApp({ serving, requests, page, guard, access, metrics, nod
   );
   const hasProxies = () => nodes().some(({ provider }) => provider !== 'fxn');
   const answering = createAnswering(backend, requests, hasProxies);
-  // Only the API, and only for sites that the operator listed; it takes no credentials of the browser's. The headers
+  // Only the API, and the files of workers, and only for sites that the operator listed; it takes no credentials of the browser's. The headers
   // asked for are granted as they are: OpenAI's client sends a dozen of its own.
   const grant = cors({
     origin: (origin) => (guard.isListedOrigin(origin) ? origin : null),
     allowMethods: ['GET', 'POST'],
-    exposeHeaders: ['retry-after', 'x-request-id', SERVED_BY_HEADER],
+    exposeHeaders: ['retry-after', 'x-request-id', SERVED_BY_HEADER, 'content-range', 'etag'],
     maxAge: CORS_MAX_AGE_SECONDS,
   });
   // Headers that are set before there is an answer make it be copied; programs, which send no Origin, need none.
@@ -132,7 +132,7 @@ export function createApp({ serving, requests, page, guard, access, metrics, nod
     await next();
     c.header('vary', 'Origin', { append: true });
   };
-  for (const path of API_PATHS) app.use(path, shared);
+  for (const path of [...API_PATHS, '/models/*']) app.use(path, shared);
   for (const path of API_PATHS)
     app.use(path, (c, next) => {
       metrics.watch(c.get('exchange'), c.req.path);

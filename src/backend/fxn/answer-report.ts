@@ -67,15 +67,11 @@ export class AnswerTally {
 export async function* reported(
   pieces: AsyncGenerator<ChoicePiece<GenerationPiece>>,
   tally: AnswerTally,
-  about: {
-    readonly model: string;
-    readonly clock: Clock;
-    /** When the request came. */
-    readonly startMs: number;
-    readonly onAnswered: RequestContext['onAnswered'];
-  },
+  model: string,
+  clock: Clock,
+  onAnswered: RequestContext['onAnswered'],
 ): AsyncGenerator<ChoicePiece<GenerationPiece>> {
-  const { model, clock, startMs, onAnswered } = about;
+  const startMs = clock.now();
   let outcome: AnswerReport['outcome'] = 'aborted';
   let firstMs: number | null = null;
   let hadNoRoom = false;

@@ -19,7 +19,7 @@ import { type GenerationCounts, type GenerationParts, generateText } from './gen
 import type { TokenGenerator } from './generator.ts';
 import { modelDetails } from './model-details.ts';
 import { type AnswerShape, chatAnswer, completionAnswer } from './openai-answer.ts';
-import { checkIds } from './prompt-length.ts';
+import { chatPrompt, completionPrompt } from './prompt.ts';
 import { choiceSeed, requestSampling } from './request-sampling.ts';
 import type { ServedModel } from './served-model.ts';
 
@@ -33,7 +33,6 @@ export interface FxnOptions {
 }
 
 interface Job {
-  readonly startMs: number;
   readonly request: ChatRequest | CompletionRequest;
   /** Each gets `n` choices. */
   readonly prompts: readonly (readonly number[])[];
@@ -58,26 +57,24 @@ export function createFxnBackend({
   const details = modelDetails(model);
   const closing = new AbortController();
   // As vLLM: a fine-tune often keeps the base model's config, and only its tokenizer names what ends a turn.
-  const { eosTokenId, tokens, prompts } = model;
+  const { eosTokenId } = model.tokenizer;
   const chatEos = [...new Set([...model.spec.eosTokenIds, ...(eosTokenId === null ? [] : [eosTokenId])])];
-  const tokenBytes = (id: number) => tokens.tokenBytes(id);
+  const tokenBytes = (id: number) => model.tokenizer.tokenBytes(id);
 
   async function answer(job: Job, { signal, client, onAnswered }: RequestContext): Promise<Response> {
-    const { request, shape } = job;
+    const { request, prompts, shape } = job;
     const ended = linkedSignal(signal, closing.signal);
     const hangUp = () => ended.abort();
     const tally = new AnswerTally(
-      job.prompts.length * request.n,
-      job.prompts.reduce((sum, prompt) => sum + prompt.length, 0),
+      prompts.length * request.n,
+      prompts.reduce((sum, prompt) => sum + prompt.length, 0),
     );
-    const choices = job.prompts.flatMap((prompt) =>
-      generations(job, prompt, tally.counts, ended.signal, client),
-    );
+    const choices = prompts.flatMap((prompt) => generations(job, prompt, tally.counts, ended.signal, client));
     const merged = mergedChoices(choices, () => {
       ended.unlink();
       hangUp();
     });
-    const pieces = reported(merged, tally, { model: model.id, clock, startMs: job.startMs, onAnswered });
+    const pieces = reported(merged, tally, model.id, clock, onAnswered);
     if (!request.stream) {
       const withLogprobs = job.topLogprobs !== undefined;
       return wholeAnswer(pieces, shape, tally, { choices: choices.length, withLogprobs });
@@ -127,19 +124,6 @@ export function createFxnBackend({
     });
   }
 
-  /** One after the other: together they would take other clients' turns. */
-  async function promptsOf(given: CompletionRequest['prompt'], context: RequestContext): Promise<number[][]> {
-    const all: number[][] = [];
-    for (const prompt of given) {
-      all.push(
-        typeof prompt === 'string'
-          ? await prompts.completion(prompt, context)
-          : checkIds(model, [...prompt], 'prompt'),
-      );
-    }
-    return all;
-  }
-
   const head = () => ({
     id: crypto.randomUUID().replaceAll('-', ''),
     created: unixSeconds(clock),
@@ -154,16 +138,14 @@ export function createFxnBackend({
     async chatCompletions(body, context) {
       const request = parseChatRequest(body);
       checkModel(request.model);
-      const startMs = clock.now();
       const job: Job = {
-        startMs,
         request,
-        prompts: [await prompts.chat(request.messages, context)],
+        prompts: [chatPrompt(model, request.messages)],
         maxTokens: request.max_completion_tokens ?? request.max_tokens,
         eosTokenIds: chatEos,
         topLogprobs: request.logprobs ? (request.top_logprobs ?? 0) : undefined,
         shape: chatAnswer(head(), tokenBytes),
-        decoder: () => tokens.createDecoder(),
+        decoder: () => model.tokenizer.createDecoder(),
       };
       return answer(job, context);
     },
@@ -171,23 +153,20 @@ export function createFxnBackend({
     async completions(body, context) {
       const request = parseCompletionRequest(body);
       checkModel(request.model);
-      const startMs = clock.now();
       const job: Job = {
-        startMs,
         request,
-        prompts: await promptsOf(request.prompt, context),
+        prompts: request.prompt.map((prompt) => completionPrompt(model, prompt)),
         maxTokens: request.max_tokens ?? DEFAULT_COMPLETION_TOKENS,
         eosTokenIds: model.spec.eosTokenIds,
         topLogprobs: request.logprobs,
         shape: completionAnswer(head(), tokenBytes),
-        decoder: (prompt) => continuationDecoder(tokens, prompt),
+        decoder: (prompt) => continuationDecoder(model.tokenizer, prompt),
       };
       return answer(job, context);
     },
 
     async close() {
       closing.abort(new ShoalError('ABORTED', 'the server is shutting down; send the request again'));
-      await prompts.close();
     },
   };
 }

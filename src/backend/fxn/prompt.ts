@@ -1,29 +1,12 @@
 /** From a request to the ids that the model sees. */
 import { ShoalError } from '../../config/errors.ts';
-import type { ChatTemplate } from '../../model/chat-template.ts';
-import type { ModelSpec } from '../../model/spec.ts';
-import type { Tokenizer } from '../../model/tokenizer.ts';
-import type { ChatMessage } from '../openai/request-schema.ts';
-import { checkIds, checkTextBytes } from './prompt-length.ts';
-
-/** What turns a request into ids. It is large and slow: the server has it in threads of its own (`ThreadedPrompts`). */
-export interface PromptModel {
-  readonly id: string;
-  readonly spec: Pick<ModelSpec, 'contextLength' | 'vocab'>;
-  readonly tokenizer: PromptTokenizer;
-  /** Null: the model came without one; chats are then refused, completions work. */
-  readonly chatTemplate: Pick<ChatTemplate, 'render'> | null;
-}
-
-export type PromptTokenizer = Pick<
-  Tokenizer,
-  'encode' | 'encodeOrdinary' | 'turnTokens' | 'idsForRawPrompt' | 'mostBytesPerToken'
->;
+import type { ChatMessage, CompletionRequest } from '../openai/request-schema.ts';
+import type { PromptTokenizer, ServedModel } from './served-model.ts';
 
 /**
  * @throws CHAT_TEMPLATE_MISSING, CONTEXT_LENGTH_EXCEEDED, INVALID_REQUEST (a conversation the template refuses)
  */
-export function chatPrompt(model: PromptModel, messages: readonly ChatMessage[]): number[] {
+export function chatPrompt(model: ServedModel, messages: readonly ChatMessage[]): number[] {
   if (model.chatTemplate === null) {
     throw new ShoalError(
       'CHAT_TEMPLATE_MISSING',
@@ -38,20 +21,43 @@ export function chatPrompt(model: PromptModel, messages: readonly ChatMessage[])
     ...(message.name !== undefined && { name: guard(message.name) }),
     ...(message.role === 'tool' && { tool_call_id: guard(message.tool_call_id) }),
   }));
-  const parts = model.chatTemplate.render(guarded).split(PARTS);
-  const bytes = parts.reduce((sum, part = '') => sum + Buffer.byteLength(withoutMark(part)), 0);
-  checkTextBytes(model, model.tokenizer.mostBytesPerToken, bytes, 'messages');
-  return checkIds(model, encodeGuarded(parts, model.tokenizer), 'messages');
+  return checked(model, encodeGuarded(model.chatTemplate.render(guarded), model.tokenizer), 'messages');
 }
 
 /**
- * Raw text, special tokens in it included (whoever sends raw text writes the template). An empty text is the BOS token alone.
+ * Raw text, special tokens in it included (whoever sends raw text writes the template), or ids as they are.
+ * An empty text is the BOS token alone.
  *
  * @throws CONTEXT_LENGTH_EXCEEDED, INVALID_REQUEST
  */
-export function completionPrompt(model: PromptModel, prompt: string): number[] {
-  checkTextBytes(model, model.tokenizer.mostBytesPerToken, Buffer.byteLength(prompt), 'prompt');
-  return checkIds(model, model.tokenizer.idsForRawPrompt(prompt), 'prompt');
+export function completionPrompt(model: ServedModel, prompt: CompletionRequest['prompt'][number]): number[] {
+  if (typeof prompt !== 'string') return checked(model, [...prompt], 'prompt');
+  return checked(model, model.tokenizer.idsForRawPrompt(prompt), 'prompt');
+}
+
+function checked(model: ServedModel, ids: number[], param: string): number[] {
+  const { contextLength, vocab } = model.spec;
+  if (ids.length === 0) {
+    throw new ShoalError('INVALID_REQUEST', `${param} gives no tokens for ${model.id}; send some text`, {
+      param,
+    });
+  }
+  if (ids.length >= contextLength) {
+    throw new ShoalError(
+      'CONTEXT_LENGTH_EXCEEDED',
+      `${param} is ${ids.length} tokens long, and ${model.id} takes ${contextLength} with at least one for the answer; shorten it by ${ids.length - contextLength + 1} tokens or more`,
+      { param },
+    );
+  }
+  const outside = ids.find((id) => id >= vocab);
+  if (outside !== undefined) {
+    throw new ShoalError(
+      'INVALID_REQUEST',
+      `${param} has the token id ${outside}, and the vocabulary of ${model.id} ends at ${vocab - 1}`,
+      { param },
+    );
+  }
+  return ids;
 }
 
 /** Unicode noncharacters: "intended for process-internal use", never in text that is exchanged. */
@@ -78,15 +84,14 @@ export function guardSpecials(text: string, turnTokens: readonly string[]): stri
   return guarded;
 }
 
-const withoutMark = (part: string) => (part.startsWith(ORDINARY) ? part.slice(ORDINARY.length) : part);
-
-/** @param parts what lies between cuts */
-function encodeGuarded(parts: readonly (string | undefined)[], tokenizer: PromptTokenizer): number[] {
-  return parts.flatMap((part) =>
-    part === undefined || part === ''
-      ? []
-      : part.startsWith(ORDINARY)
-        ? tokenizer.encodeOrdinary(withoutMark(part))
-        : tokenizer.encode(part, { addSpecialTokens: false }),
-  );
+function encodeGuarded(text: string, tokenizer: PromptTokenizer): number[] {
+  return text
+    .split(PARTS)
+    .flatMap((part) =>
+      part === undefined || part === ''
+        ? []
+        : part.startsWith(ORDINARY)
+          ? tokenizer.encodeOrdinary(part.slice(ORDINARY.length))
+          : tokenizer.encode(part, { addSpecialTokens: false }),
+    );
 }

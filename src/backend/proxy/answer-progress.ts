@@ -111,8 +111,7 @@ export class AnswerProgress {
     const { hasText, hasTokens } = saidBy(choice);
     if (hasText) this.#withText.add(index);
     if (hasTokens) this.#firstTokenAt ??= this.#clock.now();
-    // Some write an empty one in every chunk.
-    if (!isText(choice.finish_reason)) return;
+    if (typeof choice.finish_reason !== 'string') return;
     this.#finished.add(index);
     this.#reason = choice.finish_reason;
     if (this.#asked.logprobs && this.#withText.has(index) && !this.#withLogprobs.has(index)) {
@@ -141,7 +140,7 @@ function saidBy(choice: Json): { hasText: boolean; hasTokens: boolean } {
 
 const unsupported = (param: string, message: string) =>
   new ShoalError('UNSUPPORTED_PARAMETER', message, { param });
-const isText = (value: unknown): value is string => typeof value === 'string' && value !== '';
+const isText = (value: unknown) => typeof value === 'string' && value !== '';
 const count = (value: unknown) =>
   typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : null;
 

@@ -20,17 +20,13 @@ const chunk = z.object({
   choices: z
     .array(
       z.object({
-        delta: z.object({ content: z.string().nullish() }).nullish(),
+        delta: z.object({ content: z.string().nullish() }).optional(),
         finish_reason: z.string().nullish(),
       }),
     )
     .default([]),
   shoal: served.optional(),
-  // Backends write an empty one beside their choices, in any form.
-  error: z
-    .object({ message: z.string().min(1) })
-    .nullish()
-    .catch(null),
+  error: z.object({ message: z.string() }).optional(),
 });
 
 export type ChatEvent =

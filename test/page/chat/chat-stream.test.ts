@@ -78,15 +78,3 @@ it('sends a key where it has one, and tells that one is needed', async () => {
   expect(sent).toEqual([null, 'Bearer good']);
   expect(onKeyNeeded).toHaveBeenCalledOnce();
 });
-
-it.each(['', null, false, {}, []])('takes an error that is none for none: %j', async (error) => {
-  answerWith(
-    data({ choices: [{ delta: { content: 'Hi' }, finish_reason: '' }], error }) +
-      data({ choices: [{ delta: null, finish_reason: 'stop' }], error }) +
-      data('[DONE]'),
-  );
-  expect(await collect()).toEqual([
-    { type: 'text', text: 'Hi' },
-    { type: 'finish', reason: 'stop' },
-  ]);
-});

@@ -2,7 +2,6 @@
 import { createParser } from 'eventsource-parser';
 import { z } from 'zod';
 import type { Clock } from '../../../backend/clock.ts';
-import { readError } from '../../../backend/proxy/their-error.ts';
 import { ShoalError } from '../../../config/errors.ts';
 import { MAX_UPSTREAM_EVENT_BYTES } from '../../../config/limits.ts';
 
@@ -38,7 +37,7 @@ const choice = z.object({
 const answerSchema = z.object({
   choices: z.array(choice).default([]),
   usage: z.object({ prompt_tokens: z.number(), completion_tokens: z.number() }).nullish(),
-  error: z.unknown().optional(),
+  error: z.object({ message: z.string() }).nullish(),
 });
 
 type Choice = z.infer<typeof choice>;
@@ -102,13 +101,12 @@ export class OllamaAnswer {
 
   #take(json: string): { text: string; thinking: string; logprobs: readonly object[] } {
     const { choices, usage, error } = readAnswer(json);
-    const failure = readError({ error });
-    if (failure !== null) throw new ShoalError('BACKEND_FAILED', failure.message);
+    if (error) throw new ShoalError('BACKEND_FAILED', error.message);
     this.#usage = usage ?? this.#usage;
     const first = choices[0];
     if (first === undefined) return { text: '', thinking: '', logprobs: [] };
     this.#firstMs ??= this.#clock.now();
-    this.#reason = first.finish_reason || this.#reason;
+    this.#reason = first.finish_reason ?? this.#reason;
     const message = first.message ?? first.delta;
     for (const [at, call] of (message?.tool_calls ?? []).entries()) {
       const known = this.#calls.get(call.index ?? at) ?? { id: undefined, name: '', arguments: '' };
