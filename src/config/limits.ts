@@ -289,6 +289,8 @@ export const NODE_SPEED_HALF_LIFE_MS = 30_000;
 // — configuration ——————————————————————————————————————————————————————————————————————————————
 /** model_backend.yaml; the template with all its comments is 1 KB. */
 export const MAX_CONFIG_BYTES = 64 * KIB;
+/** Values read of one file, those behind an alias each time: what MAX_CONFIG_BYTES hold without aliases fits, and a few lines with them could stand for millions. */
+export const MAX_CONFIG_VALUES = 32 * 1024;
 /** Nodes of one model_backend.yaml; each is probed. Revisit when someone has more. */
 export const MAX_NODES = 64;
 /** Requests at once that a proxied node gets where the file says nothing: its own queue knows better than a guess made here. */
