@@ -2,6 +2,8 @@ import { signal } from '@preact/signals';
 import { type Status, statusSchema } from '../mesh/protocol/status.ts';
 
 const POLL_MS = 1_000;
+/** While something loads, or an answer waits for it: people watch. */
+const WATCH_MS = 250;
 
 /** The newest answer of `/api/status`, null before the first, and whether the last poll failed. */
 export const status = signal<Status | null>(null);
@@ -22,7 +24,8 @@ export function pollStatus(abort: AbortSignal): void {
         serverReachable.value = false;
       }
     }
-    if (!abort.aborted) setTimeout(poll, POLL_MS);
+    const isMoving = status.value?.loading != null || status.value?.recovery != null;
+    if (!abort.aborted) setTimeout(poll, isMoving && serverReachable.value ? WATCH_MS : POLL_MS);
   };
   void poll();
 }

@@ -1,5 +1,6 @@
 import { EventSourceParserStream } from 'eventsource-parser/stream';
 import { z } from 'zod';
+import { lossSchema } from '../../mesh/protocol/status.ts';
 
 export interface ChatMessage {
   readonly role: 'user' | 'assistant';
@@ -11,6 +12,7 @@ const served = z.object({
     z.object({ peer: z.string(), name: z.string(), layers: z.tuple([z.number(), z.number()]) }),
   ),
   restarts: z.number(),
+  losses: z.array(lossSchema).nullish(),
   time_to_first_token_ms: z.number().nullish(),
   tokens_per_second: z.number().nullish(),
 });

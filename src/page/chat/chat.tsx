@@ -1,6 +1,8 @@
 import { useSignal } from '@preact/signals';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
+import { movedText } from '../../mesh/protocol/loss-text.ts';
 import { layersText } from '../../model/shard.ts';
+import { RecoveryNotice } from '../recovery-notice.tsx';
 import { status } from '../status.ts';
 import { type Served, streamChat } from './chat-stream.ts';
 import { Conversation, type Turn } from './conversation.ts';
@@ -173,6 +175,7 @@ function TurnView({ turn, busy }: { turn: Turn; busy: boolean }) {
         // renderMarkdown sanitizes.
         <div class="markdown" dangerouslySetInnerHTML={{ __html: renderMarkdown(turn.content) }} />
       )}
+      {busy && <RecoveryNotice answered={turn.content.length} />}
       {turn.error && (
         <div class="notice error" role="alert">
           {turn.error}
@@ -185,12 +188,12 @@ function TurnView({ turn, busy }: { turn: Turn; busy: boolean }) {
 }
 
 function ServedBy({ served }: { served: Served }) {
-  const { stages, tokens_per_second: speed, restarts } = served;
+  const { stages, tokens_per_second: speed } = served;
   // An answer of a proxied backend has no stages.
   const parts = [
     stages.map((stage) => `${stage.name} (${layersText(...stage.layers)})`).join(' → '),
     speed == null ? '' : `${speed.toFixed(1)} tok/s`,
-    restarts > 0 ? `moved ${restarts}×` : '',
+    movedText(served.restarts, served.losses ?? []),
   ];
   return <p class="muted small served">{parts.filter(Boolean).join(' · ')}</p>;
 }
