@@ -44,6 +44,7 @@ export interface ServerFlags {
   readonly maxConcurrent?: number;
   readonly trustProxy?: number;
   readonly providers: boolean;
+  readonly strict?: boolean;
   /** Seconds. */
   readonly drainTimeout: number;
   /** Absent: what the catalogue says of the model, else native. */
@@ -259,6 +260,10 @@ function withServer(command: Command): Command {
       wholeNumber(1, MAX_CONCURRENT_PER_CLIENT),
     )
     .option('--no-providers', 'take no backend that others lend (shoal worker --config, the page)')
+    .option(
+      '--strict',
+      'refuse parameters that nobody here knows; without it they are ignored and the client told',
+    )
     .option(
       '--trust-proxy <hops>',
       'reverse proxies before this server, whose X-Forwarded-For tells the client’s address',

@@ -180,6 +180,10 @@ export const MAX_CHAT_MESSAGES = 1_024;
 export const MAX_CONTENT_PARTS = 64;
 /** A model's name in a request, an alias or an answer. */
 export const MAX_MODEL_NAME_CHARS = 256;
+/** Of a parameter's name or value in an error, a warning or a log: real names have 30. Revisit when an API has longer ones. */
+export const MAX_SHOWN_PARAMETER_CHARS = 64;
+/** Unknown parameters that one warning names: it is a header, and 16 of 64 characters are 1 KB of the 8 that proxies take. */
+export const MAX_TOLD_PARAMETERS = 16;
 /** A comment on a silent event stream this often: common proxies drop a connection that is idle for 30–60 s. */
 export const SSE_KEEPALIVE_MS = 10_000;
 /** A stream that fails within this still gets a real HTTP status; after it the answer is 200 and carries an error event. */

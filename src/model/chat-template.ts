@@ -11,6 +11,8 @@ export interface TemplateMessage {
 export interface RenderOptions {
   /** Ends where the assistant's answer begins. Default true. */
   readonly addGenerationPrompt?: boolean;
+  /** Further names that the template may read (`enable_thinking`); those that it always has come first. */
+  readonly variables?: Readonly<Record<string, string | number | boolean | null>>;
 }
 
 export interface ChatTemplate {
@@ -52,11 +54,12 @@ export function loadChatTemplate(options: ChatTemplateOptions): ChatTemplate {
   }
   const template = compile(source);
   return {
-    render(messages, { addGenerationPrompt = true } = {}) {
+    render(messages, { addGenerationPrompt = true, variables = {} } = {}) {
       let text: string;
       try {
         const environment = new Environment();
         for (const [name, value] of Object.entries({
+          ...variables,
           ...CONSTANTS,
           messages,
           // `transformers` always passes both: a template that asks `is not none` must see none, not an undefined name.

@@ -6,21 +6,17 @@ import type { Backend, Readiness, RequestContext } from '../backend.ts';
 import { mergedChoices } from '../choices.ts';
 import { type Clock, systemClock } from '../clock.ts';
 import { linkedSignal } from '../linked-signal.ts';
-import {
-  type ChatRequest,
-  type CompletionRequest,
-  parseChatRequest,
-  parseCompletionRequest,
-} from '../openai/request-schema.ts';
+import { exactSeed } from '../openai/exact-seed.ts';
+import { parseChatRequest, parseCompletionRequest } from '../openai/request-schema.ts';
 import { AnswerTally, reported } from './answer-report.ts';
-import { streamedAnswer, wholeAnswer } from './answer-stream.ts';
+import { streamedAnswer, usageWanted, wholeAnswer } from './answer-stream.ts';
 import { continuationDecoder } from './continuation-decoder.ts';
 import { type GenerationCounts, type GenerationParts, generateText } from './generation.ts';
 import type { TokenGenerator } from './generator.ts';
 import { modelDetails } from './model-details.ts';
 import { type AnswerShape, chatAnswer, completionAnswer } from './openai-answer.ts';
 import { chatPrompt, completionPrompt } from './prompt.ts';
-import { choiceSeed, requestSampling } from './request-sampling.ts';
+import { choiceSeed, requestSampling, type SeededRequest } from './request-sampling.ts';
 import type { ServedModel } from './served-model.ts';
 
 export interface FxnOptions {
@@ -33,7 +29,7 @@ export interface FxnOptions {
 }
 
 interface Job {
-  readonly request: ChatRequest | CompletionRequest;
+  readonly request: SeededRequest;
   /** Each gets `n` choices. */
   readonly prompts: readonly (readonly number[])[];
   /** Absent: what the context leaves. */
@@ -79,8 +75,8 @@ export function createFxnBackend({
       const withLogprobs = job.topLogprobs !== undefined;
       return wholeAnswer(pieces, shape, tally, { choices: choices.length, withLogprobs });
     }
-    const includeUsage = request.stream_options?.include_usage ?? false;
-    return streamedAnswer(pieces, shape, tally, { includeUsage, clock, hangUp });
+    const usage = usageWanted(request.stream_options);
+    return streamedAnswer(pieces, shape, tally, { usage, clock, hangUp });
   }
 
   function generations(
@@ -136,11 +132,11 @@ export function createFxnBackend({
     readiness: async (signal) => readiness(signal),
 
     async chatCompletions(body, context) {
-      const request = parseChatRequest(body);
+      const request = parseChatRequest(body, context.onUnknown);
       checkModel(request.model);
       const job: Job = {
-        request,
-        prompts: [chatPrompt(model, request.messages)],
+        request: { ...request, seed: exactSeed(request.seed, context.text) },
+        prompts: [chatPrompt(model, request.messages, request.chat_template_kwargs)],
         maxTokens: request.max_completion_tokens ?? request.max_tokens,
         eosTokenIds: chatEos,
         topLogprobs: request.logprobs ? (request.top_logprobs ?? 0) : undefined,
@@ -151,10 +147,10 @@ export function createFxnBackend({
     },
 
     async completions(body, context) {
-      const request = parseCompletionRequest(body);
+      const request = parseCompletionRequest(body, context.onUnknown);
       checkModel(request.model);
       const job: Job = {
-        request,
+        request: { ...request, seed: exactSeed(request.seed, context.text) },
         prompts: request.prompt.map((prompt) => completionPrompt(model, prompt)),
         maxTokens: request.max_tokens ?? DEFAULT_COMPLETION_TOKENS,
         eosTokenIds: model.spec.eosTokenIds,

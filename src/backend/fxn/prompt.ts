@@ -1,12 +1,16 @@
 /** From a request to the ids that the model sees. */
 import { ShoalError } from '../../config/errors.ts';
-import type { ChatMessage, CompletionRequest } from '../openai/request-schema.ts';
+import type { ChatMessage, ChatRequest, CompletionRequest } from '../openai/request-schema.ts';
 import type { PromptTokenizer, ServedModel } from './served-model.ts';
 
 /**
  * @throws CHAT_TEMPLATE_MISSING, CONTEXT_LENGTH_EXCEEDED, INVALID_REQUEST (a conversation the template refuses)
  */
-export function chatPrompt(model: ServedModel, messages: readonly ChatMessage[]): number[] {
+export function chatPrompt(
+  model: ServedModel,
+  messages: readonly ChatMessage[],
+  variables: ChatRequest['chat_template_kwargs'] = {},
+): number[] {
   if (model.chatTemplate === null) {
     throw new ShoalError(
       'CHAT_TEMPLATE_MISSING',
@@ -21,7 +25,15 @@ export function chatPrompt(model: ServedModel, messages: readonly ChatMessage[])
     ...(message.name !== undefined && { name: guard(message.name) }),
     ...(message.role === 'tool' && { tool_call_id: guard(message.tool_call_id) }),
   }));
-  return checked(model, encodeGuarded(model.chatTemplate.render(guarded), model.tokenizer), 'messages');
+  // Also a variable's text must not forge a turn.
+  const guardedVariables = Object.fromEntries(
+    Object.entries(variables).map(([name, value]) => [
+      name,
+      typeof value === 'string' ? guard(value) : value,
+    ]),
+  );
+  const text = model.chatTemplate.render(guarded, { variables: guardedVariables });
+  return checked(model, encodeGuarded(text, model.tokenizer), 'messages');
 }
 
 /**
