@@ -402,6 +402,12 @@ export const MAX_MODEL_LABELS = 64;
 /** The backend is asked for its model names this often at most, when a scrape or an unknown name asks for them. */
 export const MODEL_LABELS_REFRESH_MS = 10_000;
 
+// — chat of the page ———————————————————————————————————————————————————————————————————————————
+/** A chat that a reload brings back, the oldest turns first left out. Browsers give an origin 5 MB, 2 bytes a character. */
+export const MAX_STORED_CHAT_CHARS = 1_000_000;
+/** What a screen reader is told of an answer at once; the rest stands in the log. A minute of speech. */
+export const MAX_SPOKEN_CHARS = 1_000;
+
 // — command line ———————————————————————————————————————————————————————————————————————————————
 /** Log lines that a full disk does not take are kept for when it does again: the last few thousand. */
 export const MAX_UNWRITTEN_LOG_BYTES = MIB;
