@@ -6,6 +6,9 @@ import { type Chosen, chooseOffer, modelState, type Offer, offers } from './chos
 import { Conversation, type Refusal, type Turn } from './conversation.ts';
 import { DrawPace } from './draw-pace.ts';
 
+/** A browser breaks the page's requests off before it tells the page that it goes. */
+const LEAVING_MS = 3_000;
+
 /** The chat of this tab: the conversation, what is typed, whom it is asked, and what of it outlives a reload. */
 export class ChatSession {
   readonly turns = signal<readonly Turn[]>([]);
@@ -93,6 +96,14 @@ export class ChatSession {
     const state = this.model.value;
     if (this.chosen.value.model === '' && state.type === 'offered' && text !== '')
       this.chosen.value = { ...this.chosen.value, model: state.model };
+  }
+
+  /** The page may be about to go; somebody may yet stay. */
+  mayLeave(): void {
+    this.#conversation.isLeaving = true;
+    setTimeout(() => {
+      this.#conversation.isLeaving = false;
+    }, LEAVING_MS);
   }
 
   /** Before the page goes, and after each answer. */

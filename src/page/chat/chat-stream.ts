@@ -109,7 +109,7 @@ export async function* streamChat(request: ChatRequest, signal: AbortSignal): As
       ...(wantsUsage && { stream_options: { include_usage: true } }),
     }),
     signal,
-  });
+  }).catch(lost);
   if (!response.ok || response.body === null) {
     const body = z.object({ error: errorSchema }).safeParse(await response.json().catch(() => null));
     if (body.success) throw chatError(body.data.error, response.status);
@@ -124,7 +124,7 @@ export async function* streamChat(request: ChatRequest, signal: AbortSignal): As
   let isFinished = false;
   // Not `for await`: Safari has no async iteration of streams before 26.
   while (true) {
-    const { done, value: event } = await events.read();
+    const { done, value: event } = await events.read().catch(lost);
     if (done && !isFinished) throw new ChatError('The answer broke off. Ask again.', 'other');
     if (done || event.data === '[DONE]') return;
     const parsed = chunk.parse(JSON.parse(event.data));
@@ -143,6 +143,12 @@ export async function* streamChat(request: ChatRequest, signal: AbortSignal): As
       yield { type: 'usage', promptTokens, completionTokens };
     }
   }
+}
+
+/** What fetch says of a connection differs by browser, and tells nobody anything. */
+function lost(thrown: unknown): never {
+  if (!(thrown instanceof TypeError)) throw thrown;
+  throw new ChatError('The connection to the server was lost.', 'other');
 }
 
 /** Other servers tell of a conversation that is too long in their own words: llama.cpp by `type`, vLLM by its sentence. */

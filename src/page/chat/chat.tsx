@@ -31,9 +31,10 @@ export function Chat() {
   }, []);
 
   useEffect(() => {
-    const store = () => session.store();
-    addEventListener('pagehide', store);
-    return () => removeEventListener('pagehide', store);
+    const ended = new AbortController();
+    addEventListener('beforeunload', () => session.mayLeave(), ended);
+    addEventListener('pagehide', () => session.store(), ended);
+    return () => ended.abort();
   }, []);
 
   const last = turns.value.length - 1;

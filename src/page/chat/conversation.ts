@@ -45,6 +45,8 @@ export class Conversation {
   readonly #onChange: (isText: boolean) => void;
   #turns: readonly Turn[];
   #answering: AbortController | null = null;
+  /** The page is going: what breaks off now does so for that. */
+  isLeaving = false;
 
   /**
    * @param onChange called after every change of `turns` or `answering`; `isText`: an answer has grown, and nothing else
@@ -118,7 +120,7 @@ export class Conversation {
         }
       }
     } catch (thrown) {
-      if (abort.signal.aborted) {
+      if (abort.signal.aborted || (this.isLeaving && !isEmpty(answer))) {
         show({ stopped: true });
         return null;
       }

@@ -71,6 +71,13 @@ describe('throws', () => {
     await expect(collect()).rejects.toThrow('pipeline lost');
   });
 
+  it('that the connection was lost, in no browser’s words', async () => {
+    vi.stubGlobal('fetch', async () => {
+      throw new TypeError('Failed to fetch');
+    });
+    await expect(collect()).rejects.toThrow('The connection to the server was lost.');
+  });
+
   it('where a stream ends before the answer does', async () => {
     answerWith(data(delta({ content: 'To' })));
     await expect(collect()).rejects.toThrow('The answer broke off');

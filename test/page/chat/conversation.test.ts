@@ -120,6 +120,17 @@ describe('a question that is refused', () => {
   });
 });
 
+it('an answer that breaks off because the page goes is a stopped one', async () => {
+  const conversation = new Conversation(() => {});
+  const breaks: AskModel = async function* () {
+    yield { type: 'text', text: 'To' };
+    conversation.isLeaving = true;
+    throw new Error('network error');
+  };
+  await conversation.ask(asking('One?'), breaks);
+  expect(conversation.turns[1]).toEqual({ ...answered('To'), stopped: true });
+});
+
 describe('an answer that ends for its length', () => {
   const length: ChatEvent = { type: 'finish', reason: 'length' };
   const ask = async (contextLength: number | null, ...pieces: (string | ChatEvent)[]) => {
