@@ -114,3 +114,15 @@ it('sends a key where it has one, the lenders that may read it, and asks for usa
   ]);
   expect(sent.map(({ body }) => body.stream_options)).toEqual([undefined, { include_usage: true }]);
 });
+
+it.each(['', null, false, {}, []])('takes an error that is none for none: %j', async (error) => {
+  answerWith(
+    data({ choices: [{ delta: { content: 'Hi' }, finish_reason: '' }], error }) +
+      data({ choices: [{ delta: null, finish_reason: 'stop' }], error }) +
+      data('[DONE]'),
+  );
+  expect(await collect()).toEqual([
+    { type: 'text', text: 'Hi' },
+    { type: 'finish', reason: 'stop' },
+  ]);
+});
