@@ -81,6 +81,9 @@ export interface WorkerFlags extends BrowserFlags, TrustFlags {
 
 export interface ChatFlags extends TrustFlags {
   readonly server: string;
+  /** Absent: the first that the server lists. */
+  readonly model?: string;
+  readonly history: boolean;
   readonly temperature: number;
   readonly maxTokens?: number;
   readonly seed?: number;
@@ -163,9 +166,11 @@ export function createProgram(actions: Actions): Command {
 
   withTrust(withSampling(program.command('chat').argument('[question]')))
     .description(
-      'ask a running server; without a question, a conversation; SHOAL_API_KEY is the key, where it asks for one',
+      'ask a running server; without a question, a conversation (/help in it); SHOAL_API_KEY is the key, where it asks for one',
     )
     .option('--server <url>', 'the server to ask', serverAddress, DEFAULT_SERVER)
+    .option('--model <id>', 'the model to ask (default: the first that the server lists)')
+    .option('--no-history', 'keep nothing of what is typed for the arrow keys of later chats')
     .action((question: string | undefined, flags: ChatFlags) => actions.chat(question, flags));
 
   withTrust(program.command('status'))

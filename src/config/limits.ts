@@ -411,6 +411,10 @@ export const MAX_SPOKEN_CHARS = 1_000;
 // — command line ———————————————————————————————————————————————————————————————————————————————
 /** Log lines that a full disk does not take are kept for when it does again: the last few thousand. */
 export const MAX_UNWRITTEN_LOG_BYTES = MIB;
+/** Lines of earlier chats that the arrow keys bring back: what shells keep by default. */
+export const MAX_CHAT_HISTORY_LINES = 1_000;
+/** The same in characters, so that pasted pages do not make it large. */
+export const MAX_CHAT_HISTORY_CHARS = 256 * KIB;
 /** A worker whose server stays away says so again after this long: often enough for who looks, rare enough for a log. */
 export const REMIND_MS = 30_000;
 
