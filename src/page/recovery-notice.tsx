@@ -1,6 +1,6 @@
-import { useRef } from 'preact/hooks';
+import { useEffect, useRef } from 'preact/hooks';
 import { recoveryText } from '../mesh/protocol/loss-text.ts';
-import { status } from './status.ts';
+import { status, watchStatus } from './status.ts';
 
 /**
  * Below an answer that comes in: whom its pipeline has lost and what is being done about it. An answer that has grown since
@@ -9,6 +9,7 @@ import { status } from './status.ts';
  * @param answered characters of the answer so far
  */
 export function RecoveryNotice({ answered }: { readonly answered: number }) {
+  useEffect(watchStatus, []);
   const recovery = status.value?.recovery ?? null;
   const seen = useRef({ id: 0, answered: 0 });
   if (recovery !== null && seen.current.id !== recovery.id) seen.current = { id: recovery.id, answered };
