@@ -113,6 +113,19 @@ describe('imports in src', () => {
     ]);
   });
 
+  it('keep what reads prompts off the server’s own thread, which must stay awake', () => {
+    const reachable = (entry: string): Set<string> => {
+      const seen = new Set([entry]);
+      for (const file of seen) for (const to of loadedBy(file)) if (imports.has(to)) seen.add(to);
+      return seen;
+    };
+    const readers = ['model/tokenizer.ts', 'model/chat-template.ts'];
+    for (const entry of ['cli/main.ts', 'server/server.ts']) {
+      expect(readers.filter((file) => reachable(entry).has(file))).toEqual([]);
+    }
+    expect(readers.filter((file) => reachable('threads/prompts.ts').has(file))).toEqual(readers);
+  });
+
   it('never go in a circle when the code runs', () => {
     const done = new Set<string>();
     const circles: string[] = [];

@@ -75,9 +75,10 @@ function modelCheck(id: string): Check {
     name: 'model',
     async run() {
       const { model, quantization } = await openModel(id);
-      const served = await loadServedModel(model);
+      const { hasChatTemplate, prompts } = await loadServedModel(model);
+      await prompts.close();
       const detail = `${model.model}: ${model.spec.layers} layers, context ${model.spec.contextLength}, weights ${quantization}`;
-      return served.chatTemplate === null
+      return !hasChatTemplate
         ? warning(
             `${detail}, no chat template`,
             'it completes text, but answers no chat; a template can be named in config/models.yaml',

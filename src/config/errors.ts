@@ -8,6 +8,8 @@ export const ERROR_CODES = {
   UNSUPPORTED_PARAMETER: [400, 'invalid_request_error'],
   CONTEXT_LENGTH_EXCEEDED: [400, 'invalid_request_error'],
   CHAT_TEMPLATE_MISSING: [400, 'invalid_request_error'],
+  /** Reading it took longer than a prompt may take: of the request, and not of the server's health. */
+  PROMPT_TOO_COSTLY: [400, 'invalid_request_error'],
   UNAUTHORIZED: [401, 'authentication_error'],
   FORBIDDEN: [403, 'permission_error'],
   MODEL_NOT_FOUND: [404, 'invalid_request_error'],

@@ -159,6 +159,16 @@ export const MAX_JSON_VALUES = 2_000_000;
 export const MAX_CONCURRENT_REQUESTS = 64;
 /** Requests at the mesh at once, those included that are about to be refused: many more than it takes, so that their clients' turns decide and not who came first. */
 export const MAX_MESH_REQUESTS = 1_024;
+/** A prompt becomes ids within this, template and all, once a thread has it: sixty times what a full context takes. */
+export const PROMPT_JOB_MS = 5_000;
+/** Threads that read prompts, each with the tokenizer's tables (~200 MB for 150,000 tokens): one for what comes, one so that small prompts need not wait for large ones. More would take cores from the engine. */
+export const PROMPT_THREADS = 2;
+/** Prompts up to so many characters are small: twice the text that fills MAX_CONTEXT_POSITIONS, read in some 50 ms. */
+export const MAX_SMALL_PROMPT_CHARS = 64 * KIB;
+/** Prompts that wait for a thread, MAX_RENDERED_CHARS each at most. */
+export const MAX_WAITING_JOBS = 64;
+/** A worker thread has read its files by then: the largest tokenizer.json takes some seconds. */
+export const THREAD_START_MS = 120_000;
 /** Stop strings of one request, and the length of each: what may be the start of one is held back from the stream. */
 export const MAX_STOP_STRINGS = 16;
 export const MAX_STOP_CHARS = 256;

@@ -1,9 +1,9 @@
 /** A model in Hugging Face layout on a disk. Node only: browser code never imports this. */
 import { basename, join, resolve } from 'node:path';
 import { ShoalError } from '../config/errors.ts';
-import { MAX_MODEL_ID_CHARS, MAX_MODEL_JSON_BYTES, MAX_TOKENIZER_BYTES } from '../config/limits.ts';
+import { MAX_MODEL_ID_CHARS, MAX_MODEL_JSON_BYTES } from '../config/limits.ts';
 import { chatTemplateFrom } from './chat-template-source.ts';
-import { checkDirectory, missingFile, readJsonFile, readTextFile } from './directory-files.ts';
+import { checkDirectory, fileBytesOf, missingFile, readJsonFile, readTextFile } from './directory-files.ts';
 import { defaultEosTokenId, modelFamily, specFromHfConfig } from './hf-config.ts';
 import type { FileDtype, TensorEntry, WeightManifest } from './manifest.ts';
 import type { Shard } from './shard.ts';
@@ -30,10 +30,6 @@ export interface ModelDirectory {
   readonly defaultEosTokenId: number | null;
   /** The widest format among the matrices: what placement counts with. */
   readonly dtype: FileDtype;
-  /** Parsed tokenizer.json, for `loadTokenizer`. */
-  readonly tokenizerJson: unknown;
-  /** Parsed tokenizer_config.json; {} when there is none. */
-  readonly tokenizerConfig: unknown;
   /** The default chat template's source; undefined when the model has none. */
   readonly chatTemplate: string | undefined;
   /** Names of the weight files. */
@@ -70,8 +66,8 @@ export async function openModelDirectory(
     await readJsonFile(directory, 'generation_config.json', MAX_MODEL_JSON_BYTES),
   );
   const spec = { ...ownSpec, contextLength: servedContext(ownSpec, options.contextLength) };
-  const tokenizerJson = await readJsonFile(directory, 'tokenizer.json', MAX_TOKENIZER_BYTES);
-  if (tokenizerJson === undefined) {
+  // Only whether it is there: it is read where it is needed (`readModelText`), which takes a large one seconds.
+  if ((await fileBytesOf(directory, 'tokenizer.json')) === undefined) {
     throw missingFile(
       directory,
       'tokenizer.json',
@@ -91,8 +87,6 @@ export async function openModelDirectory(
     defaultEosTokenId: defaultEosTokenId(config),
     family: modelFamily(config),
     dtype: weights.dtype,
-    tokenizerJson,
-    tokenizerConfig,
     chatTemplate: options.chatTemplate ?? templateFile ?? chatTemplateFrom(tokenizerConfig),
     files,
     async manifest(shard) {

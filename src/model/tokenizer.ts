@@ -1,23 +1,20 @@
 import { ShoalError } from '../config/errors.ts';
 import { MAX_VOCAB } from '../config/limits.ts';
-import { StreamDecoder } from './stream-decoder.ts';
 import { createTextEncoder, type TextEncoder } from './text/encoder.ts';
-import { createTokenBytes } from './token-bytes.ts';
+import { mostBytesPerToken } from './text-per-token.ts';
 import { createDecodeStep } from './token-decoder.ts';
+import { createTokenReader, type DecodeOptions, type TokenReader, type TokenSource } from './token-reader.ts';
 
 export interface EncodeOptions {
   /** Also those that the tokenizer itself puts around a text, such as BOS. Special tokens written out in the text count always. */
   readonly addSpecialTokens: boolean;
 }
 
-export interface DecodeOptions {
-  /** Default true. */
-  readonly skipSpecialTokens?: boolean;
-}
-
-export interface Tokenizer {
+export interface Tokenizer extends TokenSource, TokenReader {
   /** Tokens that have a written form; models often pad their vocabulary beyond them. */
   readonly vocabSize: number;
+  /** UTF-8 bytes of text that one token may stand for at most; Infinity where there is no bound. */
+  readonly mostBytesPerToken: number;
   /** From tokenizer_config.json; null where it names none. */
   readonly bosTokenId: number | null;
   readonly eosTokenId: number | null;
@@ -28,17 +25,12 @@ export interface Tokenizer {
   encodeOrdinary(text: string): number[];
   /** The text of all ids at once, as `tokenizers` gives it (no clean-up of spaces, as transformers 5 does for BPE). */
   decode(ids: Iterable<number>, options?: DecodeOptions): string;
-  createDecoder(options?: DecodeOptions): StreamDecoder;
   /**
    * Ids of a raw text as transformers' tokenizer(text) gives them: with what the post-processor adds, and with BOS where
    * `add_bos_token` asks for it. An empty text is BOS alone.
    * @throws INVALID_REQUEST for an empty text when the model has no BOS
    */
   idsForRawPrompt(text: string): number[];
-  /** The written form of an id; undefined when there is none. */
-  token(id: number): string | undefined;
-  /** What the id stands for, wherever it stands; a special token its written form. Null when there is nothing. */
-  tokenBytes(id: number): Uint8Array | null;
 }
 
 export interface TokenizerFiles {
@@ -71,7 +63,6 @@ export function loadTokenizer(files: TokenizerFiles): Tokenizer {
   checkVocabulary(json);
   // Once now, so that a decoder that cannot be read is told before the first generation.
   createDecodeStep(json.decoder);
-  const bytesOfToken = createTokenBytes(json.decoder);
   const encoder = createTextEncoder(json);
 
   const specials = markedSpecials(encoder);
@@ -86,25 +77,29 @@ export function loadTokenizer(files: TokenizerFiles): Tokenizer {
   const bosTokenId = idOf('bos_token', files.bosTokenId);
   const eosTokenId = idOf('eos_token', files.eosTokenId);
 
-  const createDecoder = (options: DecodeOptions = {}): StreamDecoder => {
-    const skipSpecials = options.skipSpecialTokens ?? true;
-    return new StreamDecoder(createDecodeStep(json.decoder), (id) => {
+  const source: TokenSource = {
+    token: (id) => encoder.tokenOf(id),
+    isSpecial(id) {
       const token = encoder.tokenOf(id);
-      return token !== undefined && skipSpecials && specials.has(token) ? undefined : token;
-    });
+      return token !== undefined && specials.has(token);
+    },
+    decoder: json.decoder,
   };
+  const reader = createTokenReader(source);
   const encode = (text: string, options: EncodeOptions): number[] => encoder.encode(text, options);
 
   return {
     vocabSize: encoder.size,
+    mostBytesPerToken: mostBytesPerToken(json),
     bosTokenId,
     eosTokenId,
     turnTokens: turnTokens(specials, encoder, json, config),
     encode,
     encodeOrdinary: (text) => encoder.encode(text, { addSpecialTokens: false, asOrdinaryText: true }),
-    createDecoder,
+    ...source,
+    ...reader,
     decode(ids, options) {
-      const decoder = createDecoder(options);
+      const decoder = reader.createDecoder(options);
       let text = '';
       for (const id of ids) text += decoder.push(id);
       return text + decoder.flush();
@@ -122,11 +117,6 @@ export function loadTokenizer(files: TokenizerFiles): Tokenizer {
       return config.add_bos_token === true && bosTokenId !== null && ids[0] !== bosTokenId
         ? [bosTokenId, ...ids]
         : ids;
-    },
-    token: (id) => encoder.tokenOf(id),
-    tokenBytes(id) {
-      const token = encoder.tokenOf(id);
-      return token === undefined ? null : bytesOfToken(token);
     },
   };
 }

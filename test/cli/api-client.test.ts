@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { fetchStatus, firstModel } from '../../src/cli/api-client.ts';
+import { ask, fetchStatus, firstModel } from '../../src/cli/api-client.ts';
 import { Secret } from '../../src/config/secret.ts';
 
 it('sends the key of its server, and gives a refusal its code', async () => {
@@ -25,4 +25,26 @@ it('says of a server that is no Shoal, and of a name without an address, what to
   await expect(
     fetchStatus({ baseUrl: 'http://gpu.lam', fetch: unknownName }, AbortSignal.timeout(1_000)),
   ).rejects.toThrow('its name has no address');
+});
+
+it('reads a stream whose chunks have an error and a finish reason that are none', async () => {
+  const answer =
+    (...chunks: object[]) =>
+    async () =>
+      new Response(chunks.map((chunk) => `data: ${JSON.stringify(chunk)}\n\n`).join(''));
+  const asked = (fetch: () => Promise<Response>) =>
+    ask(
+      { baseUrl: 'http://there', fetch },
+      'm',
+      { type: 'raw', text: '' },
+      { temperature: 0 },
+      AbortSignal.timeout(1_000),
+    );
+  for (const error of ['', null, false, {}, []]) {
+    const said = { choices: [{ text: 'Hi', finish_reason: '' }], error };
+    const last = { choices: [{ text: '', finish_reason: 'stop' }], error };
+    expect(await asked(answer(said, last))).toMatchObject({ text: 'Hi', finishReason: 'stop' });
+    await expect(asked(answer(said))).rejects.toThrow('without a finish reason');
+  }
+  await expect(asked(answer({ error: { message: 'busy', code: 429 } }))).rejects.toThrow('busy');
 });

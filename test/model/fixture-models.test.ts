@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { checkManifest } from '../../src/model/check-manifest.ts';
 import { openModelDirectory } from '../../src/model/directory.ts';
-import { loadModelText } from '../../src/model/model-text.ts';
+import { readModelText } from '../../src/model/model-text-files.ts';
 import { wholeModel } from '../../src/model/tensors.ts';
 
 interface Reference {
@@ -61,7 +61,7 @@ describe.each(models)('%s', (name) => {
   });
 
   it('tokenizes prompts and writes answers as transformers does', async () => {
-    const { tokenizer } = loadModelText(await openModelDirectory(directoryOf(name)));
+    const { tokenizer } = await readModelText(await openModelDirectory(directoryOf(name)));
     const prompts = [
       ...reference.logits.prompts.map(({ text, add_special_tokens, ids }) => ({
         text,

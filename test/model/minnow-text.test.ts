@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { openModelDirectory } from '../../src/model/directory.ts';
-import { loadModelText } from '../../src/model/model-text.ts';
+import { readModelText } from '../../src/model/model-text-files.ts';
 
 interface Reference {
   tokenizer_sha256: string;
@@ -27,7 +27,7 @@ const reference: Reference = JSON.parse(
   readFileSync(new URL('../fixtures/minnow/tokenizer.json', import.meta.url), 'utf8'),
 );
 const directory = new URL('../../models/minnow/', import.meta.url);
-const { tokenizer, chatTemplate } = loadModelText(await openModelDirectory(fileURLToPath(directory)));
+const { tokenizer, chatTemplate } = await readModelText(await openModelDirectory(fileURLToPath(directory)));
 
 it('has the reference of this very tokenizer', () => {
   const sha256 = createHash('sha256')

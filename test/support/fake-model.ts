@@ -1,7 +1,8 @@
-import type { PromptTokenizer, ServedModel } from '../../src/backend/fxn/served-model.ts';
+import type { ServedModel } from '../../src/backend/fxn/served-model.ts';
 import type { ChatMessage } from '../../src/backend/openai/request-schema.ts';
 import type { ModelSpec } from '../../src/model/spec.ts';
 import { PLAIN_LLAMA } from './plain-llama.ts';
+import { type ModelHere, servedHere } from './served-here.ts';
 
 /** Ids 0–255 are UTF-8 bytes; the specials come behind. */
 export const SPECIALS = {
@@ -22,7 +23,8 @@ function encode(text: string): number[] {
     .flatMap((part) => SPECIALS[part as keyof typeof SPECIALS] ?? bytes(part));
 }
 
-export const byteTokenizer: PromptTokenizer = {
+export const byteTokenizer: ModelHere['tokenizer'] = {
+  mostBytesPerToken: Math.max(...Object.keys(SPECIALS).map(({ length }) => length)),
   turnTokens: Object.keys(SPECIALS),
   eosTokenId: END,
   encode: (text, { addSpecialTokens }) => (addSpecialTokens ? [BOS, ...encode(text)] : encode(text)),
@@ -62,4 +64,5 @@ export const chatTemplate = {
     `<|bos|>${messages.map(({ role, content }) => `<|${role}|>${content}<|end|>`).join('')}<|assistant|>`,
 };
 
-export const fakeModel: ServedModel = { id: 'fake', spec, tokenizer: byteTokenizer, chatTemplate };
+export const modelHere: ModelHere = { id: 'fake', spec, tokenizer: byteTokenizer, chatTemplate };
+export const fakeModel: ServedModel = servedHere(modelHere);

@@ -72,11 +72,15 @@ export class AnswerTally {
 export async function* reported(
   pieces: AsyncGenerator<ChoicePiece<GenerationPiece>>,
   tally: AnswerTally,
-  model: string,
-  clock: Clock,
-  onAnswered: RequestContext['onAnswered'],
+  about: {
+    readonly model: string;
+    readonly clock: Clock;
+    /** When the request came. */
+    readonly startMs: number;
+    readonly onAnswered: RequestContext['onAnswered'];
+  },
 ): AsyncGenerator<ChoicePiece<GenerationPiece>> {
-  const startMs = clock.now();
+  const { model, clock, startMs, onAnswered } = about;
   let outcome: AnswerReport['outcome'] = 'aborted';
   let firstMs: number | null = null;
   let hadNoRoom = false;

@@ -1,15 +1,15 @@
-import type { PromptTokenizer } from './served-model.ts';
+import type { AnswerTokens } from './served-model.ts';
 
 /**
  * A decoder for what follows `prompt`: prompt and completion are one text, because some tokenizers (SentencePiece) drop
  * the space before a text's first word. What the decoder still holds back of the prompt is taken off the completion.
  */
 export function continuationDecoder(
-  tokenizer: PromptTokenizer,
+  tokens: AnswerTokens,
   prompt: readonly number[],
-): ReturnType<PromptTokenizer['createDecoder']> {
-  const decoder = tokenizer.createDecoder();
-  const whole = tokenizer.createDecoder();
+): ReturnType<AnswerTokens['createDecoder']> {
+  const decoder = tokens.createDecoder();
+  const whole = tokens.createDecoder();
   let given = '';
   let text = '';
   for (const id of prompt) {

@@ -15,7 +15,7 @@ import { type GenerationCounts, type GenerationParts, generateText } from './gen
 import type { TokenGenerator } from './generator.ts';
 import { modelDetails } from './model-details.ts';
 import { type AnswerShape, chatAnswer, completionAnswer } from './openai-answer.ts';
-import { chatPrompt, completionPrompt } from './prompt.ts';
+import { checkIds } from './prompt-length.ts';
 import { choiceSeed, requestSampling, type SeededRequest } from './request-sampling.ts';
 import type { ServedModel } from './served-model.ts';
 
@@ -29,6 +29,7 @@ export interface FxnOptions {
 }
 
 interface Job {
+  readonly startMs: number;
   readonly request: SeededRequest;
   /** Each gets `n` choices. */
   readonly prompts: readonly (readonly number[])[];
@@ -53,24 +54,26 @@ export function createFxnBackend({
   const details = modelDetails(model);
   const closing = new AbortController();
   // As vLLM: a fine-tune often keeps the base model's config, and only its tokenizer names what ends a turn.
-  const { eosTokenId } = model.tokenizer;
+  const { eosTokenId, tokens, prompts } = model;
   const chatEos = [...new Set([...model.spec.eosTokenIds, ...(eosTokenId === null ? [] : [eosTokenId])])];
-  const tokenBytes = (id: number) => model.tokenizer.tokenBytes(id);
+  const tokenBytes = (id: number) => tokens.tokenBytes(id);
 
   async function answer(job: Job, { signal, client, onAnswered }: RequestContext): Promise<Response> {
-    const { request, prompts, shape } = job;
+    const { request, shape } = job;
     const ended = linkedSignal(signal, closing.signal);
     const hangUp = () => ended.abort();
     const tally = new AnswerTally(
-      prompts.length * request.n,
-      prompts.reduce((sum, prompt) => sum + prompt.length, 0),
+      job.prompts.length * request.n,
+      job.prompts.reduce((sum, prompt) => sum + prompt.length, 0),
     );
-    const choices = prompts.flatMap((prompt) => generations(job, prompt, tally.counts, ended.signal, client));
+    const choices = job.prompts.flatMap((prompt) =>
+      generations(job, prompt, tally.counts, ended.signal, client),
+    );
     const merged = mergedChoices(choices, () => {
       ended.unlink();
       hangUp();
     });
-    const pieces = reported(merged, tally, model.id, clock, onAnswered);
+    const pieces = reported(merged, tally, { model: model.id, clock, startMs: job.startMs, onAnswered });
     if (!request.stream) {
       const withLogprobs = job.topLogprobs !== undefined;
       return wholeAnswer(pieces, shape, tally, { choices: choices.length, withLogprobs });
@@ -120,6 +123,22 @@ export function createFxnBackend({
     });
   }
 
+  /** One after the other: together they would take other clients' turns. */
+  async function promptsOf(
+    given: readonly (string | readonly number[])[],
+    context: RequestContext,
+  ): Promise<number[][]> {
+    const all: number[][] = [];
+    for (const prompt of given) {
+      all.push(
+        typeof prompt === 'string'
+          ? await prompts.completion(prompt, context)
+          : checkIds(model, [...prompt], 'prompt'),
+      );
+    }
+    return all;
+  }
+
   const head = () => ({
     id: crypto.randomUUID().replaceAll('-', ''),
     created: unixSeconds(clock),
@@ -134,14 +153,16 @@ export function createFxnBackend({
     async chatCompletions(body, context) {
       const request = parseChatRequest(body, context.onUnknown);
       checkModel(request.model);
+      const startMs = clock.now();
       const job: Job = {
+        startMs,
         request: { ...request, seed: exactSeed(request.seed, context.text) },
-        prompts: [chatPrompt(model, request.messages, request.chat_template_kwargs)],
+        prompts: [await prompts.chat(request, context)],
         maxTokens: request.max_completion_tokens ?? request.max_tokens,
         eosTokenIds: chatEos,
         topLogprobs: request.logprobs ? (request.top_logprobs ?? 0) : undefined,
         shape: chatAnswer(head(), tokenBytes),
-        decoder: () => model.tokenizer.createDecoder(),
+        decoder: () => tokens.createDecoder(),
       };
       return answer(job, context);
     },
@@ -149,20 +170,23 @@ export function createFxnBackend({
     async completions(body, context) {
       const request = parseCompletionRequest(body, context.onUnknown);
       checkModel(request.model);
+      const startMs = clock.now();
       const job: Job = {
+        startMs,
         request: { ...request, seed: exactSeed(request.seed, context.text) },
-        prompts: request.prompt.map((prompt) => completionPrompt(model, prompt)),
+        prompts: await promptsOf(request.prompt, context),
         maxTokens: request.max_tokens ?? DEFAULT_COMPLETION_TOKENS,
         eosTokenIds: model.spec.eosTokenIds,
         topLogprobs: request.logprobs,
         shape: completionAnswer(head(), tokenBytes),
-        decoder: (prompt) => continuationDecoder(model.tokenizer, prompt),
+        decoder: (prompt) => continuationDecoder(tokens, prompt),
       };
       return answer(job, context);
     },
 
     async close() {
       closing.abort(new ShoalError('ABORTED', 'the server is shutting down; send the request again'));
+      await prompts.close();
     },
   };
 }

@@ -1,32 +1,42 @@
 import { MAX_MODEL_JSON_BYTES } from '../../config/limits.ts';
 import type { ModelDirectory } from '../../model/directory.ts';
 import { readJsonFile } from '../../model/directory-files.ts';
-import { loadModelText } from '../../model/model-text.ts';
+import { createTokenReader } from '../../model/token-reader.ts';
+import { unpackTokens } from '../../model/token-table.ts';
 import { samplingDefaults } from './sampling-defaults.ts';
 import type { ServedModel } from './served-model.ts';
+import { openThreadedPrompts } from './threaded-prompts.ts';
 
 /**
- * What the gateway needs of a model: no weights. Node only.
+ * What the gateway needs of a model: no weights. Its prompts are to be closed. Node only.
  *
  * @throws TOKENIZER_INVALID, MODEL_CONFIG_INVALID
  */
 export async function loadServedModel(directory: ModelDirectory): Promise<ServedModel> {
-  const { spec, path } = directory;
-  const { tokenizer, chatTemplate } = loadModelText(directory);
+  const { spec, path, model, defaultEosTokenId, chatTemplate } = directory;
+  const defaults = samplingDefaults(await readJsonFile(path, 'generation_config.json', MAX_MODEL_JSON_BYTES));
+  const { prompts, facts } = await openThreadedPrompts({
+    id: model,
+    path,
+    spec,
+    defaultEosTokenId,
+    chatTemplate,
+  });
+  const { eosTokenId, hasChatTemplate, tokens } = facts;
   return {
-    id: directory.model,
+    id: model,
     // Where the configs name no end of sequence, the tokenizer's is meant.
     spec:
-      spec.eosTokenIds.length === 0 && tokenizer.eosTokenId !== null
-        ? { ...spec, eosTokenIds: [tokenizer.eosTokenId] }
-        : spec,
-    tokenizer,
-    chatTemplate,
+      spec.eosTokenIds.length === 0 && eosTokenId !== null ? { ...spec, eosTokenIds: [eosTokenId] } : spec,
+    tokens: createTokenReader(unpackTokens(tokens)),
+    eosTokenId,
+    prompts,
+    hasChatTemplate,
     details: {
       architecture: directory.family,
       quantization: directory.dtype,
       format: 'safetensors',
     },
-    defaults: samplingDefaults(await readJsonFile(path, 'generation_config.json', MAX_MODEL_JSON_BYTES)),
+    defaults,
   };
 }

@@ -1,15 +1,34 @@
 /** From a request to the ids that the model sees. */
 import { ShoalError } from '../../config/errors.ts';
-import type { ChatMessage, ChatRequest, CompletionRequest } from '../openai/request-schema.ts';
-import type { PromptTokenizer, ServedModel } from './served-model.ts';
+import type { ChatTemplate } from '../../model/chat-template.ts';
+import type { ModelSpec } from '../../model/spec.ts';
+import type { Tokenizer } from '../../model/tokenizer.ts';
+import type { ChatRequest } from '../openai/request-schema.ts';
+import { checkIds, checkTextBytes } from './prompt-length.ts';
+
+/** What turns a request into ids. It is large and slow: the server has it in threads of its own (`ThreadedPrompts`). */
+export interface PromptModel {
+  readonly id: string;
+  readonly spec: Pick<ModelSpec, 'contextLength' | 'vocab'>;
+  readonly tokenizer: PromptTokenizer;
+  /** Null: the model came without one; chats are then refused, completions work. */
+  readonly chatTemplate: Pick<ChatTemplate, 'render'> | null;
+}
+
+/** Of a chat request, what its prompt is made of. */
+export type Conversation = Pick<ChatRequest, 'messages' | 'chat_template_kwargs'>;
+
+export type PromptTokenizer = Pick<
+  Tokenizer,
+  'encode' | 'encodeOrdinary' | 'turnTokens' | 'idsForRawPrompt' | 'mostBytesPerToken'
+>;
 
 /**
  * @throws CHAT_TEMPLATE_MISSING, CONTEXT_LENGTH_EXCEEDED, INVALID_REQUEST (a conversation the template refuses)
  */
 export function chatPrompt(
-  model: ServedModel,
-  messages: readonly ChatMessage[],
-  variables: ChatRequest['chat_template_kwargs'] = {},
+  model: PromptModel,
+  { messages, chat_template_kwargs: variables = {} }: Conversation,
 ): number[] {
   if (model.chatTemplate === null) {
     throw new ShoalError(
@@ -32,44 +51,20 @@ export function chatPrompt(
       typeof value === 'string' ? guard(value) : value,
     ]),
   );
-  const text = model.chatTemplate.render(guarded, { variables: guardedVariables });
-  return checked(model, encodeGuarded(text, model.tokenizer), 'messages');
+  const parts = model.chatTemplate.render(guarded, { variables: guardedVariables }).split(PARTS);
+  const bytes = parts.reduce((sum, part = '') => sum + Buffer.byteLength(withoutMark(part)), 0);
+  checkTextBytes(model, model.tokenizer.mostBytesPerToken, bytes, 'messages');
+  return checkIds(model, encodeGuarded(parts, model.tokenizer), 'messages');
 }
 
 /**
- * Raw text, special tokens in it included (whoever sends raw text writes the template), or ids as they are.
- * An empty text is the BOS token alone.
+ * Raw text, special tokens in it included (whoever sends raw text writes the template). An empty text is the BOS token alone.
  *
  * @throws CONTEXT_LENGTH_EXCEEDED, INVALID_REQUEST
  */
-export function completionPrompt(model: ServedModel, prompt: CompletionRequest['prompt'][number]): number[] {
-  if (typeof prompt !== 'string') return checked(model, [...prompt], 'prompt');
-  return checked(model, model.tokenizer.idsForRawPrompt(prompt), 'prompt');
-}
-
-function checked(model: ServedModel, ids: number[], param: string): number[] {
-  const { contextLength, vocab } = model.spec;
-  if (ids.length === 0) {
-    throw new ShoalError('INVALID_REQUEST', `${param} gives no tokens for ${model.id}; send some text`, {
-      param,
-    });
-  }
-  if (ids.length >= contextLength) {
-    throw new ShoalError(
-      'CONTEXT_LENGTH_EXCEEDED',
-      `${param} is ${ids.length} tokens long, and ${model.id} takes ${contextLength} with at least one for the answer; shorten it by ${ids.length - contextLength + 1} tokens or more`,
-      { param },
-    );
-  }
-  const outside = ids.find((id) => id >= vocab);
-  if (outside !== undefined) {
-    throw new ShoalError(
-      'INVALID_REQUEST',
-      `${param} has the token id ${outside}, and the vocabulary of ${model.id} ends at ${vocab - 1}`,
-      { param },
-    );
-  }
-  return ids;
+export function completionPrompt(model: PromptModel, prompt: string): number[] {
+  checkTextBytes(model, model.tokenizer.mostBytesPerToken, Buffer.byteLength(prompt), 'prompt');
+  return checkIds(model, model.tokenizer.idsForRawPrompt(prompt), 'prompt');
 }
 
 /** Unicode noncharacters: "intended for process-internal use", never in text that is exchanged. */
@@ -96,14 +91,15 @@ export function guardSpecials(text: string, turnTokens: readonly string[]): stri
   return guarded;
 }
 
-function encodeGuarded(text: string, tokenizer: PromptTokenizer): number[] {
-  return text
-    .split(PARTS)
-    .flatMap((part) =>
-      part === undefined || part === ''
-        ? []
-        : part.startsWith(ORDINARY)
-          ? tokenizer.encodeOrdinary(part.slice(ORDINARY.length))
-          : tokenizer.encode(part, { addSpecialTokens: false }),
-    );
+const withoutMark = (part: string) => (part.startsWith(ORDINARY) ? part.slice(ORDINARY.length) : part);
+
+/** @param parts what lies between cuts */
+function encodeGuarded(parts: readonly (string | undefined)[], tokenizer: PromptTokenizer): number[] {
+  return parts.flatMap((part) =>
+    part === undefined || part === ''
+      ? []
+      : part.startsWith(ORDINARY)
+        ? tokenizer.encodeOrdinary(withoutMark(part))
+        : tokenizer.encode(part, { addSpecialTokens: false }),
+  );
 }

@@ -4,6 +4,8 @@
  */
 import { z } from 'zod';
 import { MAX_MODEL_NAME_CHARS } from '../../config/limits.ts';
+import { isObject } from '../proxy/answer-progress.ts';
+import { readError } from '../proxy/their-error.ts';
 
 export interface ChatBody extends CommonBody {
   readonly messages: readonly OllamaMessage[];
@@ -119,8 +121,16 @@ export type Piece = z.infer<typeof chatLineSchema>;
 export type PieceEnd = NonNullable<Piece['end']>;
 export type OllamaLogprob = Piece['logprobs'][number];
 
-/** As a status' body, and as a line of a stream that fails after it began. */
-export const errorSchema = z.object({ error: z.string() });
+/**
+ * As a status' body, and as a line of a stream that fails after it began: `{"error": "text"}`. What stands before an Ollama may
+ * write it in other forms, and an empty one is none.
+ *
+ * @returns null where there is none
+ */
+export function saidIn(value: unknown): string | null {
+  if (!isObject(value) || !('error' in value)) return null;
+  return readError({ error: value.error })?.message ?? null;
+}
 
 export const tagsSchema = z.object({
   models: z.array(

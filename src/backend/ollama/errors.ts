@@ -4,7 +4,7 @@ import { MAX_UPSTREAM_EVENT_BYTES, RETRY_AFTER_SECONDS } from '../../config/limi
 import type { Upstream, UpstreamAnswer } from '../proxy/upstream.ts';
 import { bounded, parseJson } from '../proxy/upstream-error.ts';
 import { ToldByBackend } from '../told-by-backend.ts';
-import { errorSchema } from './api.ts';
+import { saidIn } from './api.ts';
 
 /** What of the request an error may be about. */
 export interface Asked {
@@ -25,8 +25,8 @@ export async function refusedBy(
 ): Promise<ShoalError> {
   const { status, response } = answer;
   const text = await answer.text(MAX_UPSTREAM_EVENT_BYTES);
-  const parsed = errorSchema.safeParse(parseJson(text ?? ''));
-  const message = parsed.success ? bounded(upstream, parsed.data.error, asked) : '';
+  const error = saidIn(parseJson(text ?? ''));
+  const message = error === null ? '' : bounded(upstream, error, asked);
   const said = message === '' ? '' : `: ${message}`;
   if (status === 401)
     return upstream.failed(
@@ -47,11 +47,11 @@ export async function refusedBy(
       { code: 'OVERLOADED', retryAfterSeconds: given > 0 ? given : RETRY_AFTER_SECONDS },
     );
   }
-  if (!parsed.success)
+  if (error === null)
     return upstream.failed(
       `answered ${status} without an Ollama error; check that url in model_backend.yaml is an Ollama`,
     );
-  return saidError(upstream, status, parsed.data.error, asked);
+  return saidError(upstream, status, error, asked);
 }
 
 /** @param status of the answer; 500 for an error in the middle of a stream */

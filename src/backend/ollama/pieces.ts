@@ -4,7 +4,7 @@ import { ShoalError } from '../../config/errors.ts';
 import { exactJson, parseExactly } from '../../config/exact-json.ts';
 import { MAX_UPSTREAM_EVENT_BYTES } from '../../config/limits.ts';
 import type { Upstream } from '../proxy/upstream.ts';
-import { errorSchema, type Piece } from './api.ts';
+import { type Piece, saidIn } from './api.ts';
 import { type Asked, refusedBy, saidError } from './errors.ts';
 import { Lines } from './lines.ts';
 
@@ -65,8 +65,8 @@ export async function* piecesOf(
 
 function readPiece(upstream: Upstream, line: string, request: PiecesRequest): Piece {
   const value = readLine(upstream.redact(line));
-  const error = errorSchema.safeParse(value);
-  if (error.success) throw saidError(upstream, 500, error.data.error, request);
+  const error = saidIn(value);
+  if (error !== null) throw saidError(upstream, 500, error, request);
   const piece = request.line.safeParse(value);
   if (!piece.success)
     throw upstream.failed(

@@ -7,9 +7,9 @@ const encoder = new TextEncoder();
 
 /** JSON never holds a raw line break, so one `data:` line carries it whole. */
 export const sseData = (value: unknown): Uint8Array => sseText(JSON.stringify(value));
-/** Text of several lines is several `data:` lines. */
-export const sseText = (data: string): Uint8Array =>
-  encoder.encode(`data: ${data.replaceAll('\n', '\ndata: ')}\n\n`);
+/** Text of several lines is several `data:` lines. @param name of the event, where it has one; one line */
+export const sseText = (data: string, name: string | null = null): Uint8Array =>
+  encoder.encode(`${name === null ? '' : `event: ${name}\n`}data: ${data.replaceAll('\n', '\ndata: ')}\n\n`);
 export const SSE_DONE = encoder.encode('data: [DONE]\n\n');
 /** Clients skip comments; proxies see that the connection lives. */
 const KEEPALIVE = encoder.encode(': waiting\n\n');

@@ -111,7 +111,8 @@ export class AnswerProgress {
     const { hasText, hasTokens } = saidBy(choice);
     if (hasText) this.#withText.add(index);
     if (hasTokens) this.#firstTokenAt ??= this.#clock.now();
-    if (typeof choice.finish_reason !== 'string') return;
+    // Some write an empty one in every chunk.
+    if (!isText(choice.finish_reason)) return;
     this.#finished.add(index);
     this.#reason = choice.finish_reason;
     if (this.#asked.logprobs && this.#withText.has(index) && !this.#withLogprobs.has(index)) {
@@ -140,7 +141,7 @@ function saidBy(choice: Json): { hasText: boolean; hasTokens: boolean } {
 
 const unsupported = (param: string, message: string) =>
   new ShoalError('UNSUPPORTED_PARAMETER', message, { param });
-const isText = (value: unknown) => typeof value === 'string' && value !== '';
+const isText = (value: unknown): value is string => typeof value === 'string' && value !== '';
 const count = (value: unknown) =>
   typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : null;
 

@@ -1,16 +1,22 @@
 /** Cuts an event stream into its blocks (an event or comments, up to the blank line), whose bytes can go on as they came. */
 import { ShoalError } from '../../config/errors.ts';
 import { MAX_UPSTREAM_EVENT_BYTES } from '../../config/limits.ts';
+import { withoutMark } from './upstream-error.ts';
 
 export interface EventBlock {
   /** As they came, with the blank line behind them. */
   readonly bytes: Uint8Array;
+  /** Null where the block gives none: clients then read `message`. */
+  readonly name: string | null;
   /** Without the field name; null where the block has no data (a comment). Broken UTF-8 has become U+FFFD. */
   readonly data: string | null;
   /** The form that every client reads: one `data: ` line with LF, in UTF-8. What is in another form is written anew. */
   readonly isPlain: boolean;
 }
 
+/** The byte order mark, and the first of its three bytes in UTF-8. */
+const MARK = '\uFEFF';
+const MARK_BYTE = 0xef;
 const LF = 10;
 const CR = 13;
 const NOTHING = new Uint8Array();
@@ -64,22 +70,27 @@ export class EventBlocks {
     const bytes = joined(this.#held, tail);
     this.#held = NOTHING;
     const text = this.#decoder.decode(bytes);
-    if (isPlain(text)) return { bytes, data: text.slice(6, -2), isPlain: !text.includes('\uFFFD') };
-    return { bytes, data: dataOf(text), isPlain: false };
+    if (isPlain(text) && text[6] !== MARK) {
+      // The decoder takes one mark away, and where a block is plain without it, its bytes are not.
+      const isAsDecoded = bytes[0] !== MARK_BYTE && !text.includes('\uFFFD');
+      return { bytes, name: null, data: text.slice(6, -2), isPlain: isAsDecoded };
+    }
+    return { bytes, ...fieldsOf(withoutMark(text)), isPlain: false };
   }
 }
 
 const isPlain = (text: string) =>
   text.startsWith('data: ') && text.indexOf('\n') === text.length - 2 && !text.includes('\r');
 
-function dataOf(text: string): string | null {
+function fieldsOf(text: string): Pick<EventBlock, 'name' | 'data'> {
   let data: string | null = null;
+  let name: string | null = null;
   for (const line of text.split(/\r\n|\n|\r/)) {
-    if (!line.startsWith('data:') && line !== 'data') continue;
-    const value = line.slice(line[5] === ' ' ? 6 : 5);
-    data = data === null ? value : `${data}\n${value}`;
+    const [, field, value = ''] = /^(data|event)(?:$|: ?(.*)$)/s.exec(line) ?? [];
+    if (field === 'data') data = data === null ? value : `${data}\n${value}`;
+    else if (field === 'event') name = value;
   }
-  return data;
+  return { name: name || null, data: data === null ? null : withoutMark(data) };
 }
 
 function joined(a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBuffer> {

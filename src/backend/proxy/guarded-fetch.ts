@@ -4,11 +4,12 @@
  * differently the second time (DNS rebinding) gains nothing.
  */
 import { type LookupAddress, type LookupOptions, lookup as systemLookup } from 'node:dns';
-import { Agent } from 'undici';
+import { Agent, buildConnector } from 'undici';
 import { type AddressClass, classifyAddress, literalAddress, matchesCidr } from '../../config/addresses.ts';
 import { ShoalError } from '../../config/errors.ts';
 import { MAX_UPSTREAM_CONNECTIONS } from '../../config/limits.ts';
 import { createDispatchedFetch } from './dispatched-fetch.ts';
+import { skippingContinue } from './interim-answers.ts';
 import type { UpstreamFetch } from './upstream-fetch.ts';
 
 export interface GuardedFetchOptions {
@@ -63,7 +64,7 @@ export function createGuardedFetch({
   };
 
   const agent = new Agent({
-    connect: { lookup: lookup as never, timeout: connectMs },
+    connect: skippingContinue(buildConnector({ lookup: lookup as never, timeout: connectMs })),
     connections: MAX_UPSTREAM_CONNECTIONS,
     pipelining: 1,
     // The caller has deadlines of its own, which know a first event from a header.

@@ -17,8 +17,9 @@ import { AnswerProgress, askedOf, isObject } from './answer-progress.ts';
 import { readModelList } from './model-list.ts';
 import { renameModel } from './model-name.ts';
 import { ErrorEvent, relayEvents, toldToTheEnd } from './relay-stream.ts';
+import { readError, statusOf } from './their-error.ts';
 import { Upstream, type UpstreamAnswer } from './upstream.ts';
-import { asError, type Names, parseJson, readError, refusal, refused, statusOf } from './upstream-error.ts';
+import { asError, type Names, parseJson, refusal, refused, withoutMark } from './upstream-error.ts';
 import type { UpstreamFetch } from './upstream-fetch.ts';
 
 export type OpenAiProxyConfig = Omit<NodeConfig, 'maxConcurrent'> & {
@@ -156,12 +157,13 @@ export function createOpenAiProxy(
     names: Names,
     isStream: boolean,
   ): Promise<Response> {
-    const text = await answer.text(MAX_UPSTREAM_BODY_BYTES);
-    if (text === undefined)
+    const sent = await answer.text(MAX_UPSTREAM_BODY_BYTES);
+    if (sent === undefined)
       throw upstream.failed(`sent an answer of more than ${MAX_UPSTREAM_BODY_BYTES} bytes`);
+    const text = withoutMark(sent);
     const value = parseJson(text);
-    const isError = isObject(value) && !Array.isArray(value.choices);
-    const error = isError ? readError(parseJson(upstream.redact(text))) : null;
+    const isAnswer = isObject(value) && Array.isArray(value.choices) && !('error' in value);
+    const error = isAnswer ? null : readError(parseJson(upstream.redact(text)));
     if (error !== null) return failedInAnswer(error, answer, progress, names);
     if (isStream) {
       throw upstream.failed(
@@ -192,7 +194,7 @@ export function createOpenAiProxy(
     names: Names,
   ): Response {
     const status = statusOf(error);
-    if (status >= 500) throw asError(upstream, error, names);
+    if (status === 500) throw asError(upstream, error, names);
     const response = refusal(upstream, status, error, error.message, names, kept(upstream, answer));
     progress.report('error');
     return response;

@@ -4,9 +4,11 @@ import { openAiErrorBody } from '../openai/error.ts';
 import { SSE_DONE, sseData, sseText } from '../openai/sse.ts';
 import { type AnswerProgress, isObject } from './answer-progress.ts';
 import { type EventBlock, EventBlocks } from './event-blocks.ts';
+import { exchangeMember } from './json-member.ts';
 import { renameModel } from './model-name.ts';
+import { readError, type TheirError } from './their-error.ts';
 import type { Upstream, UpstreamAnswer } from './upstream.ts';
-import { bounded, type Names, parseJson, readError, type TheirError } from './upstream-error.ts';
+import { bounded, type Names, parseJson } from './upstream-error.ts';
 
 const DONE = '[DONE]';
 
@@ -74,7 +76,10 @@ export async function* relayEvents(
   yield SSE_DONE;
 }
 
-/** @returns null for what is no event for the client: comments, data without content, which some fail to parse, hidden usage */
+/**
+ * @returns null for what is no event for the client: comments, data without content, which some fail to parse, hidden usage,
+ *   and what is no part of an answer (`event: ping`), which most read as a chunk without choices
+ */
 function passedOn(
   upstream: Upstream,
   block: EventBlock,
@@ -84,22 +89,33 @@ function passedOn(
 ): Uint8Array | null {
   const { data, bytes } = block;
   if (data === null || data.trim() === '') return null;
+  // Written out, it is what an event without a name is.
+  const name = block.name === 'message' ? null : block.name;
   const value = parseJson(data);
   if (!isObject(value)) {
+    if (name === 'error') throw new ErrorEvent(saidIn(upstream.redact(data)));
+    if (name !== null) return null;
     throw upstream.failed('sent an event that is not a JSON object; look at its log');
   }
-  if (!Array.isArray(value.choices) || 'error' in value) {
-    const error = value.error === null ? null : readError(parseJson(upstream.redact(data)));
+  const hasChoices = Array.isArray(value.choices);
+  if (!hasChoices || 'error' in value || name === 'error') {
+    const error = readError(parseJson(upstream.redact(data)));
     if (error !== null) throw new ErrorEvent(error);
+    if (name === 'error') throw new ErrorEvent(saidIn(''));
   }
+  if (!hasChoices && (name !== null || !isObject(value.usage))) return null;
   progress.take(value);
-  if (hidesUsage && isObject(value.usage) && Array.isArray(value.choices) && value.choices.length === 0)
+  if (hidesUsage && isObject(value.usage) && hasChoices && (value.choices as unknown[]).length === 0)
     return null;
-  const mapped = names.theirs === names.ours ? data : renameModel(data, names.ours);
-  const redacted = upstream.redact(mapped);
-  if (redacted !== data) return sseText(redacted);
-  return block.isPlain ? bytes : sseText(data);
+  const mapped = upstream.redact(names.theirs === names.ours ? data : renameModel(data, names.ours));
+  // To clients in JavaScript `{}` is an error, though the backend means none.
+  const mended = value.error ? exchangeMember(mapped, 'error', () => 'null') : mapped;
+  if (mended !== data || !block.isPlain) return sseText(mended, name);
+  return bytes;
 }
+
+/** An event that is an error by its name, in whatever words. */
+const saidIn = (text: string): TheirError => ({ message: text.trim(), type: null, param: null, code: null });
 
 /**
  * The rest of a stream whose first event has come: from now on, what goes wrong is an event.

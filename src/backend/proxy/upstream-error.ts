@@ -2,65 +2,14 @@
 import type { ShoalError } from '../../config/errors.ts';
 import { MAX_UPSTREAM_ERROR_CHARS, MAX_UPSTREAM_EVENT_BYTES } from '../../config/limits.ts';
 import { ToldByBackend } from '../told-by-backend.ts';
-import { isObject } from './answer-progress.ts';
 import { renameInMessage } from './model-name.ts';
+import { readError, statusMeant, statusOf, type TheirError } from './their-error.ts';
 import type { Upstream, UpstreamAnswer } from './upstream.ts';
-
-/** What a backend said went wrong; OpenAI's fields. */
-export interface TheirError {
-  readonly message: string;
-  readonly type: string | null;
-  readonly param: string | null;
-  readonly code: string | number | null;
-}
 
 /** The names under which the model is known there and here; without an alias they do not differ. */
 export interface Names {
   readonly theirs: string;
   readonly ours: string;
-}
-
-/**
- * OpenAI's `{error: {message}}`, also llama.cpp's and vLLM's of today; `{error: "text"}` (vLLM on a wrong key, TGI);
- * `{object: "error", message}` (vLLM before 0.10); `{detail}` (FastAPI, with a list of faults on 422); `{message}` (gateways).
- *
- * @returns null where `value` is none of them
- */
-export function readError(value: unknown): TheirError | null {
-  if (!isObject(value)) return null;
-  const { error, detail, message } = value;
-  if (isObject(error) && typeof error.message === 'string') return fields(error, error.message);
-  if (typeof error === 'string') return fields(value, error);
-  if (typeof detail === 'string') return fields(value, detail);
-  if (Array.isArray(detail)) return readFaults(detail);
-  if (typeof message === 'string' && !('choices' in value)) return fields(value, message);
-  return null;
-}
-
-function fields(from: Record<string, unknown>, message: string): TheirError {
-  const text = (value: unknown) => (typeof value === 'string' ? value.slice(0, 256) : null);
-  return {
-    message,
-    type: text(from.type),
-    param: text(from.param),
-    code: typeof from.code === 'number' ? from.code : text(from.code),
-  };
-}
-
-/** FastAPI's list: `[{loc: ["body", "n"], msg: "Input should be a valid integer"}]`. */
-function readFaults(faults: readonly unknown[]): TheirError | null {
-  const told = faults.flatMap((fault) => {
-    if (!isObject(fault) || typeof fault.msg !== 'string') return [];
-    const path = Array.isArray(fault.loc) ? fault.loc.filter((part) => part !== 'body').join('.') : '';
-    return [{ path, text: path === '' ? fault.msg : `${path}: ${fault.msg}` }];
-  });
-  if (told[0] === undefined) return null;
-  return {
-    message: told.map(({ text }) => text).join('; '),
-    type: null,
-    param: told[0].path === '' ? null : told[0].path.slice(0, 256),
-    code: null,
-  };
 }
 
 /** An answer with an error's status: the client's to read where the fault is the client's, else thrown. */
@@ -74,7 +23,7 @@ export async function refused(
   const text = upstream.redact((await answer.text(MAX_UPSTREAM_EVENT_BYTES)) ?? '');
   const error = readError(parseJson(text));
   const said = error === null ? pageTitle(text) : error.message;
-  return refusal(upstream, answer.status, error, said, names, headers);
+  return refusal(upstream, statusMeant(answer.status, error), error, said, names, headers);
 }
 
 /**
@@ -173,21 +122,19 @@ function seconds(header: string | undefined): number | undefined {
   return header !== undefined && Number.isFinite(value) && value >= 0 ? value : undefined;
 }
 
-/** A failure that an event or an answer with status 200 tells of: llama.cpp puts the status that it means into `code`. */
-export function statusOf({ code }: TheirError): number {
-  const status = Number(code);
-  return Number.isInteger(status) && status >= 400 && status <= 599 ? status : 500;
-}
-
 export function asError(upstream: Upstream, error: TheirError, names: Names): ShoalError {
   const said = bounded(upstream, error.message, names);
-  return upstream.failed(`failed: ${said}`, { cause: new ToldByBackend(statusOf(error)), said });
+  const what = said === '' ? 'failed, and gave no reason; look at its log' : `failed: ${said}`;
+  return upstream.failed(what, { cause: new ToldByBackend(statusOf(error)), said });
 }
 
 export function parseJson(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return JSON.parse(withoutMark(text));
   } catch {
     return undefined;
   }
 }
+
+/** Byte order marks belong to no text, and no client expects them. A decoder takes one away; joined texts have more. */
+export const withoutMark = (text: string) => text.replace(/^\uFEFF+/, '');

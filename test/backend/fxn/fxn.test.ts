@@ -5,7 +5,17 @@ import { createFxnBackend } from '../../../src/backend/fxn/fxn.ts';
 import { ShoalError } from '../../../src/config/errors.ts';
 import { type ApiServer, serveApi } from '../../support/api-server.ts';
 import { FakeGenerator, fails, STAGES, says, stallsAfter } from '../../support/fake-generator.ts';
-import { BOS, bytes, byteTokenizer, CONTEXT, END, fakeModel, SPECIALS } from '../../support/fake-model.ts';
+import {
+  BOS,
+  bytes,
+  byteTokenizer,
+  CONTEXT,
+  END,
+  fakeModel,
+  modelHere,
+  SPECIALS,
+} from '../../support/fake-model.ts';
+import { servedHere } from '../../support/served-here.ts';
 
 const SHOAL = {
   stages: [
@@ -117,7 +127,7 @@ describe('chat', () => {
   });
 
   it('ends at the tokenizer’s end of turn as well as at the config’s, a raw completion at the config’s alone', async () => {
-    const model = { ...fakeModel, tokenizer: { ...byteTokenizer, eosTokenId: SPECIALS['<|user|>'] } };
+    const model = { ...fakeModel, eosTokenId: SPECIALS['<|user|>'] };
     backend = createFxnBackend({ generator, model, readiness: ready });
     await chat();
     await complete({ prompt: 'Hi' });
@@ -453,7 +463,11 @@ describe('completions', () => {
 
   it('refuses a text that gives no tokens', async () => {
     const mute = { ...byteTokenizer, idsForRawPrompt: () => [] };
-    backend = createFxnBackend({ generator, model: { ...fakeModel, tokenizer: mute }, readiness: ready });
+    backend = createFxnBackend({
+      generator,
+      model: servedHere({ ...modelHere, tokenizer: mute }),
+      readiness: ready,
+    });
     await expect(complete({ prompt: 'x' })).rejects.toMatchObject({
       status: 400,
       param: 'prompt',
@@ -497,7 +511,11 @@ describe('refusals', () => {
   });
 
   it('refuses a chat without a template, and still completes', async () => {
-    backend = createFxnBackend({ generator, model: { ...fakeModel, chatTemplate: null }, readiness: ready });
+    backend = createFxnBackend({
+      generator,
+      model: servedHere({ ...modelHere, chatTemplate: null }),
+      readiness: ready,
+    });
     await expect(chat()).rejects.toMatchObject({ status: 400, code: 'chat_template_missing' });
     await complete({ prompt: 'Once' });
   });

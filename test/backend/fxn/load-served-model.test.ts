@@ -1,5 +1,5 @@
 /** What ends an answer, by what the files of a model name. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
@@ -36,12 +36,13 @@ async function ends(config: object, tokenizerConfig: object) {
     model: 'm',
     spec: specFromHfConfig({ ...llama, ...config }),
     defaultEosTokenId: defaultEosTokenId({ ...llama, ...config }),
-    tokenizerJson,
-    tokenizerConfig,
     chatTemplate: undefined,
   };
-  const { spec, tokenizer } = await loadServedModel(directory as ModelDirectory);
-  return { config: spec.eosTokenIds, tokenizer: tokenizer.eosTokenId };
+  writeFileSync(join(path, 'tokenizer.json'), JSON.stringify(tokenizerJson));
+  writeFileSync(join(path, 'tokenizer_config.json'), JSON.stringify(tokenizerConfig));
+  const { spec, eosTokenId, prompts } = await loadServedModel(directory as ModelDirectory);
+  await prompts.close();
+  return { config: spec.eosTokenIds, tokenizer: eosTokenId };
 }
 
 it('keeps what the config names, and the tokenizer’s beside it', async () => {

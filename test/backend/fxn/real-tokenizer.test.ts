@@ -2,15 +2,15 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { createFxnBackend } from '../../../src/backend/fxn/fxn.ts';
-import { chatPrompt, guardSpecials } from '../../../src/backend/fxn/prompt.ts';
-import type { ServedModel } from '../../../src/backend/fxn/served-model.ts';
+import { chatPrompt, guardSpecials, type PromptModel } from '../../../src/backend/fxn/prompt.ts';
 import { ShoalError } from '../../../src/config/errors.ts';
 import { loadChatTemplate } from '../../../src/model/chat-template.ts';
 import { loadTokenizer, type Tokenizer } from '../../../src/model/tokenizer.ts';
 import { FakeGenerator } from '../../support/fake-generator.ts';
 import { spec } from '../../support/fake-model.ts';
+import { type ModelHere, servedHere } from '../../support/served-here.ts';
 
-function load(name: string): ServedModel & { readonly tokenizer: Tokenizer } {
+function load(name: string): ModelHere & { readonly tokenizer: Tokenizer } {
   const fixture = new URL(`../../fixtures/tokenizers/${name}.json`, import.meta.url);
   const { tokenizer: tokenizerJson } = JSON.parse(readFileSync(fixture, 'utf8'));
   const bosTokenId: number =
@@ -29,7 +29,8 @@ function load(name: string): ServedModel & { readonly tokenizer: Tokenizer } {
   };
 }
 
-const ids = (model: ServedModel, content: string) => chatPrompt(model, [{ role: 'user', content }]);
+const ids = (model: PromptModel, content: string) =>
+  chatPrompt(model, { messages: [{ role: 'user', content }] });
 const count = (list: readonly number[], id: number) => list.filter((one) => one === id).length;
 
 describe.each(['minnow-like', 'llama2-like'])('%s', (name) => {
@@ -59,7 +60,11 @@ describe.each(['minnow-like', 'llama2-like'])('%s', (name) => {
       for (const id of next) yield { type: 'token', id, logprobs: { picked: -1, top: [] } };
       yield { type: 'finished', reason: 'length' };
     });
-    const backend = createFxnBackend({ generator, model, readiness: () => ({ ready: true, detail: '' }) });
+    const backend = createFxnBackend({
+      generator,
+      model: servedHere(model),
+      readiness: () => ({ ready: true, detail: '' }),
+    });
     const told = async (extra: object) => {
       const body = { model: name, prompt: 'x', logprobs: 0, ...extra };
       const answer = await backend.completions(body, { signal: new AbortController().signal });
@@ -87,7 +92,11 @@ describe.each(['minnow-like', 'llama2-like'])('%s', (name) => {
       for (const id of next) yield { type: 'token', id };
       yield { type: 'finished', reason: 'length' };
     });
-    const backend = createFxnBackend({ generator, model, readiness: () => ({ ready: true, detail: '' }) });
+    const backend = createFxnBackend({
+      generator,
+      model: servedHere(model),
+      readiness: () => ({ ready: true, detail: '' }),
+    });
     const complete = async (prompt: string) => {
       const response = await backend.completions(
         { model: name, prompt },

@@ -126,3 +126,15 @@ it.each(['', null, false, {}, []])('takes an error that is none for none: %j', a
     { type: 'finish', reason: 'stop' },
   ]);
 });
+
+it.each(['', null, false, {}, []])('takes an error that is none for none: %j', async (error) => {
+  answerWith(
+    data({ choices: [{ delta: { content: 'Hi' }, finish_reason: '' }], error }) +
+      data({ choices: [{ delta: null, finish_reason: 'stop' }], error }) +
+      data('[DONE]'),
+  );
+  expect(await collect()).toEqual([
+    { type: 'text', text: 'Hi' },
+    { type: 'finish', reason: 'stop' },
+  ]);
+});

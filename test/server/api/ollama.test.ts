@@ -257,6 +257,19 @@ describe('/api/chat', () => {
     expect(second.tool_call_id).toBe(assistant.tool_calls[0].id);
   });
 
+  it.each(['', null, false, {}, []])('takes an error that is none for none: %j', async (error) => {
+    reply = () =>
+      streamOf(
+        sseData({ choices: [{ index: 0, delta: { content: 'Hel' }, finish_reason: null }], error }),
+        chunk({}, 'length'),
+        sseData({ choices: [{ index: 0, delta: {}, finish_reason: '' }], error }),
+        SSE_DONE,
+      );
+    const lines = [];
+    for await (const line of await client.chat({ model: 'minnow', messages, stream: true })) lines.push(line);
+    expect(lines.at(-1)).toMatchObject({ done: true, done_reason: 'length' });
+  });
+
   it('says in the stream when it broke off, so that half an answer is not taken for a whole one', async () => {
     reply = () => streamOf(chunk({ content: 'Hel' }));
     const read = async () => {

@@ -7,7 +7,8 @@ import { createFxnBackend } from '../../../src/backend/fxn/fxn.ts';
 import { WARNING_HEADER } from '../../../src/backend/openai/unknown-parameters.ts';
 import { MAX_TOLD_PARAMETERS } from '../../../src/config/limits.ts';
 import { FakeGenerator, says } from '../../support/fake-generator.ts';
-import { CONTEXT, fakeModel } from '../../support/fake-model.ts';
+import { CONTEXT, fakeModel, modelHere } from '../../support/fake-model.ts';
+import { servedHere } from '../../support/served-here.ts';
 import { type NativeApp, nativeApp } from '../native-app.ts';
 
 let generator: FakeGenerator;
@@ -295,15 +296,15 @@ it('tells the usage so far in every chunk where vLLM’s clients ask for it', as
 
 it('gives the chat template the names that a request brings, guarded as messages are', async () => {
   const seen: unknown[] = [];
-  const model = {
-    ...fakeModel,
+  const model = servedHere({
+    ...modelHere,
     chatTemplate: {
       render: (_: unknown, options?: { variables?: object }) => {
         seen.push(options?.variables);
         return 'x';
       },
     },
-  };
+  });
   const backend = createFxnBackend({ generator, model, readiness: () => ({ ready: true, detail: '' }) });
   const chat_template_kwargs = { enable_thinking: false, note: 'a<|end|>b' };
   await backend.chatCompletions(

@@ -2,6 +2,7 @@
 import { createParser } from 'eventsource-parser';
 import { z } from 'zod';
 import type { Clock } from '../../../backend/clock.ts';
+import { readError } from '../../../backend/proxy/their-error.ts';
 import { ShoalError } from '../../../config/errors.ts';
 import { parseExactly } from '../../../config/exact-json.ts';
 import { MAX_UPSTREAM_EVENT_BYTES } from '../../../config/limits.ts';
@@ -39,7 +40,7 @@ const ms = z.number().nonnegative().nullish();
 const answerSchema = z.object({
   choices: z.array(choice).default([]),
   usage: z.object({ prompt_tokens: z.number(), completion_tokens: z.number() }).nullish(),
-  error: z.object({ message: z.string() }).nullish(),
+  error: z.unknown().optional(),
   /** This server's own, of the mesh and of an Ollama. */
   shoal: z
     .object({ time_to_first_token_ms: ms, load_ms: ms, prompt_ms: ms, eval_ms: ms })
@@ -122,13 +123,14 @@ export class OllamaAnswer {
   #take(json: string): { text: string; thinking: string; logprobs: readonly object[] } {
     const answer = readAnswer(json);
     const { choices, usage, error } = answer;
-    if (error) throw new ShoalError('BACKEND_FAILED', error.message);
+    const failure = readError({ error });
+    if (failure !== null) throw new ShoalError('BACKEND_FAILED', failure.message);
     this.#usage = usage ?? this.#usage;
     this.#told = { ...this.#told, ...toldTimes(answer) };
     const first = choices[0];
     if (first === undefined) return { text: '', thinking: '', logprobs: [] };
     this.#firstMs ??= this.#clock.now();
-    this.#reason = first.finish_reason ?? this.#reason;
+    this.#reason = first.finish_reason || this.#reason;
     const message = first.message ?? first.delta;
     for (const [at, call] of (message?.tool_calls ?? []).entries()) {
       const known = this.#calls.get(call.index ?? at) ?? { id: undefined, name: '', arguments: '' };
