@@ -301,7 +301,7 @@ function withBrowser(command: Command): Command {
     )
     .option('--memory <gb>', 'what each tab lends, in GB of 10⁹ bytes (default: 2)', decimalNumber(0.1, 1024))
     .option('--headful', 'show the browser')
-    .option('--no-sandbox', 'start Chrome without its sandbox (as root it always is)');
+    .option('--no-sandbox', 'start Chrome without its sandbox');
 }
 
 function withTrust(command: Command): Command {

@@ -40,6 +40,7 @@ export async function up(flags: UpFlags, scope: Scope): Promise<void> {
       }),
       sandbox: flags.sandbox,
       ...(flags.memory !== undefined && { memoryGb: flags.memory }),
+      onNotice: (notice) => log.warn(notice),
       onChange: (tab, state) => {
         failures.note(tab, state);
         reportTab(log, tab, state);

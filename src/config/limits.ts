@@ -438,6 +438,8 @@ export const BROWSER_STABLE_MS = 60_000;
 export const MAX_TABS = 32;
 /** A browser that has not started, or a page that has not loaded, by then never will. Slow disks and 2 cores fit. */
 export const BROWSER_START_MS = 60_000;
+/** Chrome's socket is `<TMPDIR>/.org.chromium.Chromium.XXXXXX/SingletonSocket`; such paths end at 103 bytes on macOS, 107 on Linux. */
+export const MAX_TMPDIR_BYTES = 56;
 /** Time for saying goodbye on exit before what is left is killed. */
 export const SHUTDOWN_MS = 5_000;
 /** `npm start` gives its workers this long to serve; downloads of large models report progress meanwhile. */
