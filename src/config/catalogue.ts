@@ -67,7 +67,7 @@ function directoryOf({ id, source }: CatalogueEntry, env: NodeJS.ProcessEnv): st
   if (isDirectory(directory)) return directory;
   throw new ShoalError(
     'MODEL_NOT_FOUND',
-    `the files of ${id} should be in ${source.path} and are not there; get a complete checkout`,
+    `the files of ${id} should be in ${source.path} and are not there; get a complete checkout, or install the package again`,
     { param: 'model' },
   );
 }
