@@ -5,6 +5,7 @@ import { StopStrings } from '../../model/stop-strings.ts';
 import type { Backend, Readiness, RequestContext } from '../backend.ts';
 import { mergedChoices } from '../choices.ts';
 import { type Clock, systemClock } from '../clock.ts';
+import { Ending } from '../ending.ts';
 import { linkedSignal } from '../linked-signal.ts';
 import { exactSeed } from '../openai/exact-seed.ts';
 import { parseChatRequest, parseCompletionRequest } from '../openai/request-schema.ts';
@@ -52,7 +53,7 @@ export function createFxnBackend({
 }: FxnOptions): Backend {
   const created = unixSeconds(clock);
   const details = modelDetails(model);
-  const closing = new AbortController();
+  const closing = new Ending();
   // As vLLM: a fine-tune often keeps the base model's config, and only its tokenizer names what ends a turn.
   const { eosTokenId, tokens, prompts } = model;
   const chatEos = [...new Set([...model.spec.eosTokenIds, ...(eosTokenId === null ? [] : [eosTokenId])])];
@@ -60,15 +61,20 @@ export function createFxnBackend({
 
   async function answer(job: Job, { signal, client, onAnswered }: RequestContext): Promise<Response> {
     const { request, shape } = job;
-    const ended = linkedSignal(signal, closing.signal);
+    const ended = linkedSignal(signal, closing);
     const hangUp = () => ended.abort();
     const tally = new AnswerTally(
       job.prompts.length * request.n,
       job.prompts.reduce((sum, prompt) => sum + prompt.length, 0),
     );
-    const choices = job.prompts.flatMap((prompt) =>
-      generations(job, prompt, tally.counts, ended.signal, client),
-    );
+    let choices: ReturnType<typeof generations>;
+    try {
+      choices = job.prompts.flatMap((prompt) => generations(job, prompt, tally.counts, ended.signal, client));
+    } catch (thrown) {
+      // A refused request would else hang on the server's own end for good.
+      ended.unlink();
+      throw thrown;
+    }
     const merged = mergedChoices(choices, () => {
       ended.unlink();
       hangUp();

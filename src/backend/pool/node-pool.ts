@@ -4,6 +4,8 @@ import { NODE_PROBE_MS } from '../../config/limits.ts';
 import { chooseNode } from '../../schedule/routing.ts';
 import type { Backend, Lender } from '../backend.ts';
 import { type Clock, systemClock } from '../clock.ts';
+import { Ending } from '../ending.ts';
+import { linkedSignal } from '../linked-signal.ts';
 import { PooledNode, type RoutedAttempt } from './pooled-node.ts';
 
 export interface PoolNode {
@@ -53,7 +55,7 @@ export class NodePool {
   readonly #nodes = new Map<string, PooledNode>();
   /** Out of the pool, with requests still in flight. */
   readonly #leaving = new Map<PooledNode, () => void>();
-  readonly #closing = new AbortController();
+  readonly #closing = new Ending();
   #choices = 0;
 
   constructor({ clock = systemClock, random = Math.random }: NodePoolOptions = {}) {
@@ -67,7 +69,7 @@ export class NodePool {
    * @throws INTERNAL for an id that is in the pool already, or when the pool is closed
    */
   add(node: PoolNode): () => Promise<void> {
-    if (this.#closing.signal.aborted) throw new ShoalError('INTERNAL', 'the pool of nodes is closed');
+    if (this.#closing.aborted) throw new ShoalError('INTERNAL', 'the pool of nodes is closed');
     if (this.#nodes.has(node.id)) throw new ShoalError('INTERNAL', `node ${node.id} is in the pool already`);
     const watch = this.#watcher();
     const pooled = new PooledNode(node, this.#clock, this.#random, () => {
@@ -125,7 +127,7 @@ export class NodePool {
 
   async #remove(node: PooledNode): Promise<void> {
     this.#nodes.delete(node.node.id);
-    if (node.inFlight > 0 && !this.#closing.signal.aborted) {
+    if (node.inFlight > 0 && !this.#closing.aborted) {
       await new Promise<void>((ended) => this.#leaving.set(node, ended));
       this.#leaving.delete(node);
     }
@@ -135,17 +137,19 @@ export class NodePool {
   /** Asks a node in the background while it needs it, one loop at a time, and never one that was taken out. */
   #watcher(): (node: PooledNode) => Promise<void> {
     let watching = false;
-    const isHere = (node: PooledNode) => this.has(node) && !this.#closing.signal.aborted;
+    const isHere = (node: PooledNode) => this.has(node) && !this.#closing.aborted;
     return async (node) => {
       if (watching) return;
       watching = true;
+      const closing = linkedSignal(this.#closing);
       try {
         while (isHere(node) && node.needsProbe) {
           await node.probe();
           if (node.models.value === null && node.readiness.value?.ready) await node.models.refresh();
-          if (isHere(node) && node.needsProbe) await this.#clock.sleep(NODE_PROBE_MS, this.#closing.signal);
+          if (isHere(node) && node.needsProbe) await this.#clock.sleep(NODE_PROBE_MS, closing.signal);
         }
       } finally {
+        closing.unlink();
         watching = false;
       }
     };

@@ -1,7 +1,8 @@
+import { setMaxListeners } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Browser, Page } from 'puppeteer-core';
 import { ShoalError } from '../../config/errors.ts';
-import { BROWSER_START_MS, SHUTDOWN_MS } from '../../config/limits.ts';
+import { BROWSER_START_MS, MAX_TABS, SHUTDOWN_MS } from '../../config/limits.ts';
 import { parseProbeLine } from '../../worker/probe-line.ts';
 import { Backoff } from '../backoff.ts';
 import { type BrowserOptions, launchBrowser } from './launch.ts';
@@ -33,6 +34,8 @@ export class TabFleet {
 
   constructor(options: TabFleetOptions) {
     this.#options = options;
+    // Every tab that waits listens; from eleven on Node takes that for a leak.
+    setMaxListeners(MAX_TABS, this.#stop.signal);
   }
 
   /** What each tab said last. */

@@ -4,6 +4,7 @@
  * and everything generated so far. Draws are keyed by (seed, position), so the tokens go on as if nothing had happened.
  */
 import type { Logger } from 'pino';
+import { Ending } from '../../backend/ending.ts';
 import type {
   GenerateEvent,
   GenerateRequest,
@@ -48,7 +49,7 @@ export class Coordinator implements TokenGenerator {
   readonly #slots: Slots;
   readonly #sequences = new Map<number, Sequence>();
   readonly #strikes = new Strikes();
-  readonly #closing = new AbortController();
+  readonly #closing = new Ending();
   #lastSequence = 0;
   #lastTicket = 0;
   #lastGeneration = 0;
@@ -91,7 +92,7 @@ export class Coordinator implements TokenGenerator {
       throw full();
     }
     this.#count(client, 1);
-    const ended = linkedSignal(signal, this.#closing.signal);
+    const ended = linkedSignal(signal, this.#closing);
     const id = ++this.#lastGeneration;
     try {
       yield* this.#run(id, request, client, ended.signal);
