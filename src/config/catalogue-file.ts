@@ -79,18 +79,16 @@ const entrySchema = z.object({
   gated: FIELDS.gated.default(false),
 });
 
-const texts = (fields: object) =>
-  Object.fromEntries(Object.keys(fields).map((key): [string, Shape] => [key, 'text']));
+const scalars = (fields: object) =>
+  Object.fromEntries(Object.keys(fields).map((key): [string, Shape] => [key, 'scalar']));
 
 const SHAPE: MapShape = {
   map: {
     models: {
       list: {
         map: {
-          ...texts(FIELDS),
-          context: 'scalar',
-          gated: 'scalar',
-          source: { map: texts(SOURCE_FIELDS), example: '{ path: … } or { huggingface: org/repo }' },
+          ...scalars(FIELDS),
+          source: { map: scalars(SOURCE_FIELDS), example: '{ path: … } or { huggingface: org/repo }' },
         },
         example: '"key: value" lines, the first of which is "- id: …"',
       },

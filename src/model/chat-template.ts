@@ -1,6 +1,7 @@
-import { Environment, Interpreter, Template } from '@huggingface/jinja';
 import { ShoalError } from '../config/errors.ts';
-import { MAX_RENDERED_CHARS, MAX_TEMPLATE_CHARS, MAX_TEMPLATE_RANGE } from '../config/limits.ts';
+import { MAX_TEMPLATE_CHARS } from '../config/limits.ts';
+import { TemplateError, TemplateRefusal } from './jinja/errors.ts';
+import { Template } from './jinja/template.ts';
 import { strftime } from './strftime.ts';
 
 export interface TemplateMessage {
@@ -11,8 +12,8 @@ export interface TemplateMessage {
 export interface RenderOptions {
   /** Ends where the assistant's answer begins. Default true. */
   readonly addGenerationPrompt?: boolean;
-  /** Further names that the template may read (`enable_thinking`); those that it always has come first. */
-  readonly variables?: Readonly<Record<string, string | number | boolean | null>>;
+  /** More names for the template, values of JSON: `enable_thinking` and its kin. They go before the special tokens. */
+  readonly variables?: Readonly<Record<string, unknown>>;
 }
 
 export interface ChatTemplate {
@@ -28,23 +29,20 @@ export interface ChatTemplateOptions {
   readonly source: string | undefined;
   readonly bosToken?: string | undefined;
   readonly eosToken?: string | undefined;
+  /** Others by the names of tokenizer_config.json, such as `pad_token`. */
+  readonly specialTokens?: Readonly<Record<string, string>>;
   /** The clock behind `strftime_now`; local time. */
   readonly now?: () => Date;
 }
 
-const CONSTANTS = { true: true, false: false, none: null, True: true, False: false, None: null };
-
-/** Thrown by the template itself: its message is meant for whoever wrote the conversation. */
-class TemplateRefusal extends Error {}
-
 /**
- * Reads a Hugging Face chat template. It sees what `transformers` gives it (messages, add_generation_prompt, bos_token, eos_token,
- * raise_exception, strftime_now, range) and nothing else; the interpreter has no way out to the platform.
+ * Reads a Hugging Face chat template. It sees what `transformers` gives it (messages, tools, documents, add_generation_prompt, the special
+ * tokens, raise_exception, strftime_now, range …) and nothing else; the interpreter has no way out to the platform.
  *
- * @throws CHAT_TEMPLATE_MISSING without a source; TOKENIZER_INVALID when it is too long or not a template
+ * @throws CHAT_TEMPLATE_MISSING without a source; TOKENIZER_INVALID when it is too long, not a template, or one that only jinja2 can render
  */
 export function loadChatTemplate(options: ChatTemplateOptions): ChatTemplate {
-  const { source, bosToken = '', eosToken = '', now = () => new Date() } = options;
+  const { source, bosToken, eosToken, specialTokens, now = () => new Date() } = options;
   if (source === undefined) {
     throw new ShoalError(
       'CHAT_TEMPLATE_MISSING',
@@ -55,40 +53,23 @@ export function loadChatTemplate(options: ChatTemplateOptions): ChatTemplate {
   const template = compile(source);
   return {
     render(messages, { addGenerationPrompt = true, variables = {} } = {}) {
-      let text: string;
+      // Named tokens that there are none of are left out: a template asks `bos_token is defined`.
+      const names = {
+        ...specialTokens,
+        bos_token: bosToken,
+        eos_token: eosToken,
+        ...variables,
+        messages: messages.map(asTemplatesSee),
+        // transformers always passes both: a template that asks `is not none` must see none, not an undefined name.
+        tools: null,
+        documents: null,
+        add_generation_prompt: addGenerationPrompt,
+      };
       try {
-        const environment = new Environment();
-        for (const [name, value] of Object.entries({
-          ...variables,
-          ...CONSTANTS,
-          messages,
-          // `transformers` always passes both: a template that asks `is not none` must see none, not an undefined name.
-          tools: null,
-          documents: null,
-          add_generation_prompt: addGenerationPrompt,
-          bos_token: bosToken,
-          eos_token: eosToken,
-          raise_exception: (message: unknown) => {
-            throw new TemplateRefusal(String(message));
-          },
-          strftime_now: (format: unknown) => strftime(now(), String(format)),
-          range: boundedRange,
-        })) {
-          environment.set(name, value);
-        }
-        // Not Template.render: it brings an unbounded range and a clock of its own, and refuses others in their place.
-        text = String(new Interpreter(environment).run(template.parsed).value);
+        return template.render(names, { strftimeNow: (format) => strftime(now(), format) });
       } catch (cause) {
         throw refused(cause);
       }
-      if (text.length > MAX_RENDERED_CHARS) {
-        throw new ShoalError(
-          'INVALID_REQUEST',
-          `the conversation renders to ${text.length} characters, at most ${MAX_RENDERED_CHARS} are taken; send less`,
-          { param: 'messages' },
-        );
-      }
-      return text;
     },
   };
 }
@@ -102,40 +83,38 @@ function compile(source: string): Template {
     );
   }
   try {
-    return new Template(withLineFeeds(source));
+    return new Template(source);
   } catch (cause) {
     throw new ShoalError(
       'TOKENIZER_INVALID',
-      `the model's chat template cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`,
+      `the model's chat template cannot be read: ${reasonOf(cause)}; put another into chat_template.jinja`,
       { cause, param: 'chat_template' },
     );
   }
 }
 
-/** As jinja2 reads a template: its trimming of lines knows `\n` only. */
-function withLineFeeds(source: string): string {
-  return source.replaceAll(/\r\n?/g, '\n');
-}
-
 function refused(cause: unknown): ShoalError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
-  const message =
-    cause instanceof TemplateRefusal
-      ? `the model's chat template refuses these messages: ${reason}`
-      : `the model's chat template cannot render these messages: ${reason}`;
-  return new ShoalError('INVALID_REQUEST', message, { cause, param: 'messages' });
+  const what = cause instanceof TemplateRefusal ? 'refuses these messages' : 'cannot render these messages';
+  return new ShoalError('INVALID_REQUEST', `the model's chat template ${what}: ${reasonOf(cause)}`, {
+    cause,
+    param: 'messages',
+  });
 }
 
-/** Python's range, which the interpreter builds as a list: a template must not ask for one that fills the memory. */
-function boundedRange(first: unknown, second?: unknown, third?: unknown): number[] {
-  const numbers = [first, second, third].filter((value) => value !== undefined && value !== null).map(Number);
-  const [start, stop, step] =
-    numbers.length === 1 ? [0, numbers[0] ?? 0, 1] : [numbers[0] ?? 0, numbers[1] ?? 0, numbers[2] ?? 1];
-  const length = Math.max(0, Math.ceil((stop - start) / step));
-  if (!Number.isInteger(length) || length > MAX_TEMPLATE_RANGE) {
-    throw new Error(
-      `range(${numbers.join(', ')}) has ${length} numbers, at most ${MAX_TEMPLATE_RANGE} are made`,
-    );
-  }
-  return Array.from({ length }, (_, index) => start + index * step);
+function reasonOf(cause: unknown): string {
+  if (cause instanceof TemplateError || cause instanceof Error) return cause.message;
+  return String(cause);
+}
+
+/** The names under which clients send reasoning; templates read the first, some the second. */
+const REASONING_FIELDS = ['reasoning_content', 'thinking', 'reasoning'];
+
+/** As transformers prepares a message: what is none is left out, and reasoning stands under both names that templates read. */
+function asTemplatesSee(message: TemplateMessage): Record<string, unknown> {
+  const given = Object.fromEntries(
+    Object.entries(message).filter(([, value]) => value !== null && value !== undefined),
+  );
+  const reasoning = REASONING_FIELDS.map((field) => given[field]).find((value) => value !== undefined);
+  if (reasoning === undefined) return given;
+  return { thinking: reasoning, ...given, reasoning_content: reasoning };
 }

@@ -184,7 +184,7 @@ function parseEntry(
   if (start > end) throw invalid(`${what} starts at byte ${start} and ends before it, at ${end}`, name);
   if (end > dataBytes) {
     throw invalid(
-      `${what} ends at byte ${end} of the data, which has ${dataBytes}; the file is truncated or damaged: download it again`,
+      `${what} ends at byte ${end} of the data, which has ${dataBytes}; the file is truncated or damaged`,
       name,
     );
   }
@@ -219,9 +219,7 @@ function checkCoverage(
     previous = `"${clip(tensor.name)}"`;
   }
   if (covered !== fileBytes) {
-    throw invalid(
-      `${file}: its tensors end at byte ${covered}, the file at ${fileBytes}; it is damaged: download it again`,
-    );
+    throw invalid(`${file}: its tensors end at byte ${covered}, the file at ${fileBytes}; it is damaged`);
   }
 }
 

@@ -1,12 +1,10 @@
 /** Lends a whole-model backend to a server over `/provide`. Runs in Node (`shoal worker`) and in a page (custom mode). */
 
-import type { AnswerReport, Backend, ModelInfo, RequestContext } from '../backend/backend.ts';
+import type { AnswerReport, Backend, ModelInfo } from '../backend/backend.ts';
 import { plainModels } from '../backend/pool/plain-models.ts';
 import { ShoalError } from '../config/errors.ts';
 import {
   MAX_PROVIDED_MODELS,
-  MAX_SHOWN_PARAMETER_CHARS,
-  MAX_TOLD_PARAMETERS,
   PROVIDE_REFRESH_MS,
   PROVIDE_RETRY_MS,
   RETRY_AFTER_SECONDS,
@@ -67,7 +65,7 @@ export class ProviderHost {
       ...options,
       url: url.href,
       onState: (state) => this.#stateChanged(state),
-      onRequest: (message, bodyText) => this.#received(message, bodyText),
+      onRequest: (message) => this.#received(message),
     });
   }
 
@@ -123,11 +121,11 @@ export class ProviderHost {
     if (state === 'ready') this.#offer();
   }
 
-  #received(message: ServerRequest, bodyText: string | undefined): void {
+  #received(message: ServerRequest): void {
     const running = this.#running.get(message.request);
     switch (message.type) {
       case 'request':
-        void this.#answer(message, bodyText);
+        void this.#answer(message);
         return;
       case 'credit':
         running?.credit.add(message.bytes);
@@ -142,8 +140,7 @@ export class ProviderHost {
 
   // — requests ——————————————————————————————————————————————————————————————————————————————————
 
-  async #answer(message: ProvideRequest, bodyText: string | undefined): Promise<void> {
-    const { request, credit } = message;
+  async #answer({ request, path, body, credit }: ProvideRequest): Promise<void> {
     const lent = this.#lent;
     if (this.#running.size >= lent.maxConcurrent || this.#isDraining) {
       const reason = this.#isDraining
@@ -161,7 +158,7 @@ export class ProviderHost {
     this.#running.set(request, running);
     this.#counted();
     try {
-      await this.#send(message, bodyText, running);
+      await this.#send(request, path, body, running);
     } catch (thrown) {
       if (!abort.signal.aborted) {
         const error = ShoalError.from(thrown, 'BACKEND_FAILED');
@@ -177,21 +174,11 @@ export class ProviderHost {
     }
   }
 
-  async #send(
-    { request, path, body }: ProvideRequest,
-    text: string | undefined,
-    running: Running,
-  ): Promise<void> {
+  async #send(request: number, path: ProvideRequest['path'], body: unknown, running: Running): Promise<void> {
     const { abort, credit, lent } = running;
     let report: AnswerReport | undefined;
-    // The server tells the client, or refuses the request: it is strict or not.
-    const unknown: string[] = [];
-    const context: RequestContext = {
+    const context = {
       signal: abort.signal,
-      ...(text !== undefined && { text }),
-      onUnknown: ({ path: parameter }) => {
-        if (unknown.length < MAX_TOLD_PARAMETERS) unknown.push(onOneLine(parameter));
-      },
       onAnswered: (answered: AnswerReport) => {
         report = answered;
       },
@@ -211,7 +198,6 @@ export class ProviderHost {
       status: response.status,
       contentType: response.headers.get('content-type') ?? 'application/json',
       ...(retryAfter !== null && { retryAfter }),
-      ...(unknown.length > 0 && { unknown }),
     });
     if (response.body !== null) {
       await sendBody(
@@ -317,5 +303,3 @@ function hide(text: string, { hidden }: Lent): string {
 function withoutAddresses(text: string, isOk: boolean, lent: Lent): string {
   return !isOk || /^data: \{"error":/m.test(text) ? hide(text, lent) : text;
 }
-
-const onOneLine = (text: string) => text.slice(0, MAX_SHOWN_PARAMETER_CHARS).replaceAll(/\p{Cc}/gu, '?');

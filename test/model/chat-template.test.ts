@@ -41,8 +41,45 @@ describe('a chat template', () => {
   });
 
   it('sees no tools and no documents as none', () => {
-    expect(rendered('{{ tools is none }} {{ documents is none }} {{ functions is defined }}')).toMatch(
-      /^true true false$/i,
+    expect(rendered('{{ tools is none }} {{ documents is none }} {{ functions is defined }}')).toBe(
+      'True True False',
+    );
+  });
+
+  it.each([
+    ["{{ 'abc'.rstrip('c') }}", 'ab'],
+    ["{{ '  hi  '.rstrip('\\n') }}", '  hi  '],
+    ["{{ ' \\nhi\\n '.strip('\\n') }}", ' \nhi\n '],
+    ["{{ 'hi \\n'.rstrip('\\n') }}|", 'hi |'],
+    ["{{ messages | selectattr('role', 'in', ['user']) | map(attribute='content') | first }}", 'Hi'],
+    ["{{ messages | selectattr('role', '==', 'user') | list | length }}", '1'],
+    [
+      "{{ 'ab' | first }}{{ 'ab' | list }}{{ 'xax' | trim('x') }}{{ ['a'] | map('upper') | join }}",
+      "a['a', 'b']aA",
+    ],
+    [
+      "{% raw %}{{ x }}{% endraw %}{%+ if true %}{% with a = '=' * 5 %}{{ a }}{% endwith %}{% endif %}",
+      '{{ x }}=====',
+    ],
+    ["{{ 'a\\nb'.splitlines() }}{{ 'abc'.find('c') }}", "['a', 'b']2"],
+  ])('%s', (source, text) => {
+    expect(rendered(source)).toBe(text);
+  });
+
+  it('sees what a client adds, but not in place of the conversation', () => {
+    const template = loadChatTemplate({
+      source: "{{ messages[0].content }}{{ ' thinks' if enable_thinking }}{{ bos_token }}{{ pad_token }}",
+      specialTokens: { pad_token: '<pad>' },
+    });
+    expect(template.render([user])).toBe('Hi<pad>');
+    const variables = { enable_thinking: true, messages: [], bos_token: '<b>' };
+    expect(template.render([user], { variables })).toBe('Hi thinks<b><pad>');
+  });
+
+  it('sees a message without what is none in it, and reasoning under both its names', () => {
+    const source = '{% for m in messages %}{{ m }}{% endfor %}';
+    expect(rendered(source, [{ role: 'assistant', content: null, ...{ reasoning: 'So.' } }])).toBe(
+      "{'thinking': 'So.', 'role': 'assistant', 'reasoning': 'So.', 'reasoning_content': 'So.'}",
     );
   });
 

@@ -17,11 +17,10 @@ export function runShoal(
   args: readonly string[],
   command: readonly string[] = ['node', 'bin/shoal.mjs'],
   env: Readonly<Record<string, string>> = {},
-  cwd: string = ROOT,
 ): ShoalRun {
   const [program, ...first] = command as [string, ...string[]];
   const child = spawn(program, [...first, ...args], {
-    cwd,
+    cwd: ROOT,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, NO_COLOR: '1', ...env },
   });

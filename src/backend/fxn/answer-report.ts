@@ -32,11 +32,6 @@ export class AnswerTally {
     return this.#reports.every((report) => report !== undefined);
   }
 
-  /** While it runs: of the tokens that have come. */
-  usageSoFar(): Usage {
-    return { promptTokens: this.#promptTokens, completionTokens: this.counts.tokens };
-  }
-
   usage(): Usage {
     const completionTokens = this.#done().reduce((sum, report) => sum + report.completionTokens, 0);
     return { promptTokens: this.#promptTokens, completionTokens };

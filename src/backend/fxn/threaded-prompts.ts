@@ -31,11 +31,10 @@ export async function openThreadedPrompts(model: PromptThreadData): Promise<Open
   return {
     facts,
     prompts: {
-      async chat({ messages, chat_template_kwargs }, context) {
+      async chat(messages, context) {
         const chars = messages.reduce((sum, { content }) => sum + content.length, 0);
         checkChars(chars, 'messages');
-        const conversation = { messages, ...(chat_template_kwargs && { chat_template_kwargs }) };
-        return run({ kind: 'chat', conversation }, chars, context);
+        return run({ kind: 'chat', messages }, chars, context);
       },
       async completion(prompt, context) {
         checkChars(prompt.length, 'prompt');

@@ -1,11 +1,8 @@
 /** A chat's messages, from OpenAI's form to Ollama's. */
 import { z } from 'zod';
 import { ShoalError } from '../../config/errors.ts';
-import { parseExactly } from '../../config/exact-json.ts';
 import { MAX_CONTENT_PARTS, MAX_MODEL_NAME_CHARS, MAX_TOOLS } from '../../config/limits.ts';
-import { HARMLESS_IN_MESSAGE, HARMLESS_IN_PART } from '../openai/known-parameters.ts';
-import { isEmpty, isObject, withoutNulls } from '../openai/request-schema.ts';
-import { type OnUnknown, reportUnknown } from '../openai/unknown-parameters.ts';
+import { isObject, withoutNulls } from '../openai/request-schema.ts';
 import type { OllamaMessage } from './api.ts';
 
 const textPart = z.object({ type: z.literal('text'), text: z.string() });
@@ -44,26 +41,14 @@ export const messageSchema = z.discriminatedUnion('role', [
 
 type Message = z.infer<typeof messageSchema>;
 
-const NOT_IN_OLLAMA = ['function_call', 'audio', 'images', 'refusal'];
-const MESSAGE_KEYS = new Set([
-  ...HARMLESS_IN_MESSAGE,
-  ...NOT_IN_OLLAMA,
-  'role',
-  'content',
-  'name',
-  'tool_calls',
-  'tool_call_id',
-]);
-const PART_KEYS = new Set([...HARMLESS_IN_PART, 'type', 'text', 'image_url']);
-
-/** Refuses by name what the schema would only call a wrong literal, and reports what it would drop. */
-export function checkedMessage(raw: unknown, index: number, onUnknown: OnUnknown): unknown {
+/** Refuses by name what the schema would only call a wrong literal, or drop. */
+export function checkedMessage(raw: unknown, index: number): unknown {
   if (!isObject(raw)) return raw;
   const given = withoutNulls(raw);
   const path = `messages.${index}`;
-  reportUnknown(given, MESSAGE_KEYS, path, onUnknown);
-  for (const key of NOT_IN_OLLAMA) {
-    if (given[key] !== undefined && !isEmpty(given[key]))
+  for (const key of ['function_call', 'audio', 'images', 'refusal']) {
+    const value = given[key];
+    if (value !== undefined && value !== '' && !(Array.isArray(value) && value.length === 0))
       throw unsupported(
         `${path}.${key}`,
         `${path}.${key} is not supported: Ollama’s messages have no such field`,
@@ -74,14 +59,12 @@ export function checkedMessage(raw: unknown, index: number, onUnknown: OnUnknown
   // OpenAI's newer word for system.
   if (given.role === 'developer') given.role = 'system';
   if (Array.isArray(given.content))
-    for (const [at, part] of given.content.entries())
-      checkPart(part, given.role, `${path}.content.${at}`, onUnknown);
+    for (const [at, part] of given.content.entries()) checkPart(part, given.role, `${path}.content.${at}`);
   return given;
 }
 
-function checkPart(part: unknown, role: unknown, path: string, onUnknown: OnUnknown): void {
+function checkPart(part: unknown, role: unknown, path: string): void {
   if (!isObject(part) || typeof part.type !== 'string') return;
-  reportUnknown(part, PART_KEYS, path, onUnknown);
   if (part.type !== 'text' && !(part.type === 'image_url' && role === 'user'))
     throw unsupported(
       path,
@@ -176,7 +159,7 @@ function imagesOf(content: z.infer<typeof userContent>, path: string): string[] 
 function callArguments(json: string, path: string): Record<string, unknown> {
   let value: unknown;
   try {
-    value = parseExactly(json);
+    value = JSON.parse(json);
   } catch {
     value = undefined;
   }

@@ -9,7 +9,6 @@ import {
   MAX_KEY_FILE_BYTES,
   MAX_REQUESTS_PER_MINUTE,
 } from '../../config/limits.ts';
-import { decodeTextFile } from '../../config/text-file.ts';
 
 /** Goes into logs and onto terminals. */
 export const KEY_NAME = /^[\w.-]{1,64}$/;
@@ -94,7 +93,7 @@ export function parseKeyFile(source: string, file: string): StoredKey[] {
 export function readKeyFile(file: string): StoredKey[] {
   let source: string;
   try {
-    source = decodeTextFile(readFileSync(file), file);
+    source = readFileSync(file, 'utf8');
   } catch (cause) {
     throw unreadable(file, cause);
   }
@@ -140,7 +139,7 @@ export async function changeKeyFile(
 async function existingKeys(file: string): Promise<StoredKey[]> {
   let source: string;
   try {
-    source = decodeTextFile(await readFile(file), file);
+    source = await readFile(file, 'utf8');
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw unreadable(file, cause);
@@ -149,7 +148,6 @@ async function existingKeys(file: string): Promise<StoredKey[]> {
 }
 
 function unreadable(file: string, cause: unknown): ShoalError {
-  if (cause instanceof ShoalError) return cause;
   const { code } = cause as NodeJS.ErrnoException;
   return new ShoalError(
     'CONFIG_INVALID',

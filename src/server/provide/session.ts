@@ -216,7 +216,7 @@ export class ProviderSession {
       name: this.#name,
       offer,
       clock,
-      open: (path, body, bodyText) => this.#open(path, body, bodyText, offer),
+      open: (path, body) => this.#open(path, body, offer),
     });
     const { maxConcurrent, anyModel } = offer;
     const lender = { id, name: this.#name };
@@ -231,12 +231,7 @@ export class ProviderSession {
     this.#removeNode = null;
   }
 
-  #open(
-    path: ProvideRequest['path'],
-    body: unknown,
-    bodyText: string | undefined,
-    offer: Offer,
-  ): RemoteAnswer {
+  #open(path: ProvideRequest['path'], body: unknown, offer: Offer): RemoteAnswer {
     const sender = `the provider "${this.#name}"`;
     if (this.#phase !== 'ready' || !this.#socket.isOpen)
       throw new ShoalError('BACKEND_FAILED', `${sender} has left; send the request again`);
@@ -248,10 +243,13 @@ export class ProviderSession {
     const request = ++this.#lastRequest;
     let text: string;
     try {
-      text = writeProvidingServerMessage(
-        { type: 'request', request, path, body, credit: PROVIDE_WINDOW_BYTES },
-        bodyText,
-      );
+      text = writeProvidingServerMessage({
+        type: 'request',
+        request,
+        path,
+        body,
+        credit: PROVIDE_WINDOW_BYTES,
+      });
     } catch (cause) {
       throw new ShoalError('BODY_TOO_LARGE', `the request does not fit a message to ${sender}; send less`, {
         cause,
