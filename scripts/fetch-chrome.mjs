@@ -48,8 +48,18 @@ export async function fetchChrome(report, { silenceMs = SILENCE_MS } = {}) {
     },
   });
   try {
-    await Promise.race([installed, stuck]);
+    await Promise.race([installed, stuck]).catch((error) => {
+      // Of its list of ways there is but one here.
+      const [, reason = messageOf(error)] =
+        /^All providers failed.*\n\s*- \w+: (.*)/.exec(messageOf(error)) ?? [];
+      throw new Error(reason, { cause: error });
+    });
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** @param {unknown} error */
+function messageOf(error) {
+  return error instanceof Error ? error.message : String(error);
 }

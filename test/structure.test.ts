@@ -14,11 +14,18 @@ const BELOW: Record<string, readonly string[]> = {
   worker: ['mesh', 'gpu', 'backend', 'model', 'config'],
   server: ['mesh', 'gpu', 'backend', 'schedule', 'model', 'config'],
   page: ['worker', 'mesh', 'gpu', 'backend', 'model', 'config'],
+  library: ['page', 'worker', 'mesh', 'gpu', 'model', 'config'],
   cli: ['server', 'page', 'worker', 'mesh', 'backend', 'model', 'config'],
 };
 
-/** What a browser loads: the page, and the Web Worker that it starts. */
-const BROWSER_ENTRIES = ['page/main.tsx', 'worker/worker.ts'];
+/** What a browser loads: the page and the Web Worker that it starts, and what pages of others take from the package. */
+const BROWSER_ENTRIES = [
+  'page/main.tsx',
+  'worker/worker.ts',
+  'library/engine.ts',
+  'library/mesh.ts',
+  'library/worker.ts',
+];
 /** Packages of the dependencies that only Node.js runs. */
 const NODE_PACKAGES =
   /^(node:.*|undici|ws|hono|pino|prom-client|puppeteer-core|commander|selfsigned|vite|@puppeteer\/.*|@hono\/.*)$/;

@@ -1,5 +1,6 @@
 import type { Provider } from '../config/backend-config.ts';
 import type { ModelDetails } from '../model/model-details.ts';
+import type { OnUnknown } from './openai/unknown-parameters.ts';
 
 /** What stands behind the OpenAI API of a node: the native engine, a proxy, or several of them behind a router. */
 export interface Backend {
@@ -31,6 +32,16 @@ export interface RequestContext {
    * never for the client. The router holds the request's place on its node until then, or until `signal` aborts.
    */
   readonly onAnswered?: (report: AnswerReport) => void;
+  /**
+   * The JSON that `body` was parsed from. What is sent on is made of it, so that every digit and every key arrives as the
+   * client sent it; absent where `body` is not a client's own text.
+   */
+  readonly text?: string;
+  /**
+   * Called for each parameter that nobody here knows, which is then ignored, before the call's promise resolves. What it
+   * throws refuses the request.
+   */
+  readonly onUnknown?: OnUnknown;
   /** Of the nodes that strangers lend, those that may read the request (`Lender.id`); undefined: any. */
   readonly lenders?: ReadonlySet<string>;
   /** Called once where one of several nodes answers, before the call's promise resolves. */

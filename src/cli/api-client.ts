@@ -1,6 +1,8 @@
 import { EventSourceParserStream } from 'eventsource-parser/stream';
 import { z } from 'zod';
+import type { AnsweringNode } from '../backend/backend.ts';
 import { errorCodeOf } from '../backend/openai/error.ts';
+import { readServedBy, SERVED_BY_HEADER } from '../backend/served-by.ts';
 import { ShoalError } from '../config/errors.ts';
 import type { Secret } from '../config/secret.ts';
 import { type Status, statusSchema } from '../mesh/protocol/status.ts';
@@ -20,7 +22,7 @@ export type Question =
   | { readonly type: 'raw'; readonly text: string };
 
 export interface ChatMessage {
-  readonly role: 'user' | 'assistant';
+  readonly role: 'system' | 'user' | 'assistant';
   readonly content: string;
 }
 
@@ -35,6 +37,18 @@ export interface Answer {
   readonly finishReason: string | null;
   /** Absent where a proxy backend answered. */
   readonly served: z.infer<typeof servedSchema> | null;
+  /** Which of the server's nodes gave it; null where it does not say. */
+  readonly node: AnsweringNode | null;
+  /** Null where the backend does not count. */
+  readonly usage: { readonly promptTokens: number; readonly completionTokens: number } | null;
+  /** From the first piece of text to the last. */
+  readonly streamMs: number;
+}
+
+export interface ListedModel {
+  readonly id: string;
+  /** Tokens of a conversation, where the server knows. */
+  readonly contextLength?: number;
 }
 
 const servedSchema = z.object({
@@ -56,11 +70,15 @@ const chunkSchema = z.object({
     )
     .default([]),
   shoal: servedSchema.nullish(),
+  // Counted in any form by others; none is none.
+  usage: z.object({ prompt_tokens: z.number(), completion_tokens: z.number() }).nullish().catch(null),
   // Backends write an empty one beside their choices, in any form.
   error: errorSchema.nullish().catch(null),
 });
 
-const modelsSchema = z.object({ data: z.array(z.object({ id: z.string() })) });
+const modelsSchema = z.object({
+  data: z.array(z.object({ id: z.string(), max_model_len: z.number().nullish() })),
+});
 
 /** @throws BACKEND_FAILED where the server cannot be reached or answers something else */
 export async function fetchStatus(client: ApiClient, signal: AbortSignal): Promise<Status> {
@@ -76,9 +94,19 @@ export async function fetchStatus(client: ApiClient, signal: AbortSignal): Promi
   );
 }
 
+/** @throws BACKEND_FAILED */
+export async function listModels(client: ApiClient, signal: AbortSignal): Promise<readonly ListedModel[]> {
+  return modelsSchema
+    .parse(await getJson(client, '/v1/models', signal))
+    .data.map(({ id, max_model_len }) => ({
+      id,
+      ...(max_model_len != null && { contextLength: max_model_len }),
+    }));
+}
+
 /** @throws BACKEND_FAILED; MODEL_NOT_FOUND where the server lists none */
 export async function firstModel(client: ApiClient, signal: AbortSignal): Promise<string> {
-  const [first] = modelsSchema.parse(await getJson(client, '/v1/models', signal)).data;
+  const [first] = await listModels(client, signal);
   if (first === undefined) throw new ShoalError('MODEL_NOT_FOUND', `${client.baseUrl} lists no model`);
   return first.id;
 }
@@ -99,6 +127,7 @@ export async function ask(
   const common = {
     model,
     stream: true,
+    stream_options: { include_usage: true },
     temperature,
     ...(maxTokens !== undefined && { max_tokens: maxTokens }),
     ...(seed !== undefined && { seed }),
@@ -110,6 +139,9 @@ export async function ask(
   let text = '';
   let finishReason: string | null = null;
   let served: Answer['served'] = null;
+  let usage: Answer['usage'] = null;
+  let firstMs: number | null = null;
+  let lastMs = 0;
   for await (const data of serverSentData(response)) {
     if (data === '[DONE]') break;
     const chunk = chunkSchema.parse(JSON.parse(data));
@@ -118,15 +150,20 @@ export async function ask(
     const piece = choice?.delta?.content ?? choice?.text ?? '';
     if (piece !== '') {
       text += piece;
+      lastMs = performance.now();
+      firstMs ??= lastMs;
       onText(piece);
     }
     // An empty one is not given.
     finishReason = choice?.finish_reason || finishReason;
     served = chunk.shoal ?? served;
+    if (chunk.usage != null)
+      usage = { promptTokens: chunk.usage.prompt_tokens, completionTokens: chunk.usage.completion_tokens };
   }
   if (finishReason === null)
     throw new ShoalError('BACKEND_FAILED', 'the answer ended without a finish reason');
-  return { text, finishReason, served };
+  const node = readServedBy(response.headers.get(SERVED_BY_HEADER));
+  return { text, finishReason, served, node, usage, streamMs: lastMs - (firstMs ?? lastMs) };
 }
 
 async function getJson(client: ApiClient, path: string, signal: AbortSignal): Promise<unknown> {

@@ -22,7 +22,7 @@ const program = createProgram({
     await runInScope((scope) => worker(flags, scope));
   },
   async chat(question, flags) {
-    const { chat } = await import('./chat.ts');
+    const { chat } = await import('./chat/chat.ts');
     await runInScope((scope) => chat(question, flags, scope), question === undefined ? 0 : INTERRUPTED);
   },
   async status(flags) {

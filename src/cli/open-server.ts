@@ -49,6 +49,7 @@ export async function openServer(
     allowedOrigins: flags.allowOrigin ?? [],
     access: accessOf(flags),
     takesProviders: flags.providers,
+    isStrict: flags.strict ?? false,
     pageDirectory: PAGE_FOLDER,
     log,
   };

@@ -44,6 +44,7 @@ export interface ServerFlags {
   readonly maxConcurrent?: number;
   readonly trustProxy?: number;
   readonly providers: boolean;
+  readonly strict?: boolean;
   /** Seconds. */
   readonly drainTimeout: number;
   /** Absent: what the catalogue says of the model, else native. */
@@ -80,6 +81,9 @@ export interface WorkerFlags extends BrowserFlags, TrustFlags {
 
 export interface ChatFlags extends TrustFlags {
   readonly server: string;
+  /** Absent: the first that the server lists. */
+  readonly model?: string;
+  readonly history: boolean;
   readonly temperature: number;
   readonly maxTokens?: number;
   readonly seed?: number;
@@ -162,9 +166,11 @@ export function createProgram(actions: Actions): Command {
 
   withTrust(withSampling(program.command('chat').argument('[question]')))
     .description(
-      'ask a running server; without a question, a conversation; SHOAL_API_KEY is the key, where it asks for one',
+      'ask a running server; without a question, a conversation (/help in it); SHOAL_API_KEY is the key, where it asks for one',
     )
     .option('--server <url>', 'the server to ask', serverAddress, DEFAULT_SERVER)
+    .option('--model <id>', 'the model to ask (default: the first that the server lists)')
+    .option('--no-history', 'keep nothing of what is typed for the arrow keys of later chats')
     .action((question: string | undefined, flags: ChatFlags) => actions.chat(question, flags));
 
   withTrust(program.command('status'))
@@ -260,6 +266,10 @@ function withServer(command: Command): Command {
     )
     .option('--no-providers', 'take no backend that others lend (shoal worker --config, the page)')
     .option(
+      '--strict',
+      'refuse parameters that nobody here knows; without it they are ignored and the client told',
+    )
+    .option(
       '--trust-proxy <hops>',
       'reverse proxies before this server, whose X-Forwarded-For tells the client’s address',
       wholeNumber(1, MAX_TRUSTED_PROXIES),
@@ -291,7 +301,7 @@ function withBrowser(command: Command): Command {
     )
     .option('--memory <gb>', 'what each tab lends, in GB of 10⁹ bytes (default: 2)', decimalNumber(0.1, 1024))
     .option('--headful', 'show the browser')
-    .option('--no-sandbox', 'start Chrome without its sandbox (as root it always is)');
+    .option('--no-sandbox', 'start Chrome without its sandbox');
 }
 
 function withTrust(command: Command): Command {

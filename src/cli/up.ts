@@ -1,12 +1,12 @@
 import { X509Certificate } from 'node:crypto';
 import type { Logger } from 'pino';
 import { ShoalError } from '../config/errors.ts';
-import { layersText } from '../model/shard.ts';
 import type { RunningServer } from '../server/server.ts';
 import type { Replaced } from '../server/serving.ts';
-import { type Answer, type ApiClient, ask, fetchStatus, firstModel, type Question } from './api-client.ts';
+import { type ApiClient, ask, fetchStatus, firstModel, type Question } from './api-client.ts';
 import { TabFailures } from './browser/tab-failures.ts';
 import { TabFleet } from './browser/tab-fleet.ts';
+import { servedBy } from './chat/served-line.ts';
 import { createLogger } from './log.ts';
 import { type MeshToWaitFor, untilMeshIsUp } from './mesh-is-up.ts';
 import { openServer } from './open-server.ts';
@@ -40,6 +40,7 @@ export async function up(flags: UpFlags, scope: Scope): Promise<void> {
       }),
       sandbox: flags.sandbox,
       ...(flags.memory !== undefined && { memoryGb: flags.memory }),
+      onNotice: (notice) => log.warn(notice),
       onChange: (tab, state) => {
         failures.note(tab, state);
         reportTab(log, tab, state);
@@ -146,16 +147,9 @@ async function showSample(
   try {
     const answer = await ask(client, model, question, flags, signal);
     log.info(`“${SAMPLE_QUESTION}” → “${answer.text.trim()}”`);
-    log.info(servedBy(answer));
+    log.info(`served by ${servedBy(answer)}`);
   } catch (error) {
     if (!(error instanceof ShoalError) || error.code !== 'CHAT_TEMPLATE_MISSING') throw error;
     log.info('this model has no chat template: use /v1/completions, or --once --raw "text"');
   }
-}
-
-function servedBy({ served }: Answer): string {
-  if (served === null) return 'served by the configured backend';
-  const stages = served.stages.map(({ name, layers: [start, end] }) => `${name} (${layersText(start, end)})`);
-  const speed = served.tokens_per_second == null ? '' : `, ${served.tokens_per_second.toFixed(1)} tokens/s`;
-  return `served by ${stages.join(' → ')}${speed}`;
 }

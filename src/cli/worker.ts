@@ -33,6 +33,7 @@ export async function worker(flags: WorkerFlags, scope: Scope): Promise<void> {
     ...(trustedKey !== undefined && { trustedKey }),
     sandbox: flags.sandbox,
     ...(flags.memory !== undefined && { memoryGb: flags.memory }),
+    onNotice: (notice) => log.warn(notice),
     onChange: (tab, state) => reportTab(log, tab, state),
     onProbe: (tab, line) => log.info(`${tab}: ${line}`),
   });

@@ -53,10 +53,7 @@ export const TOP_FIELDS = {
     error: ({ input }) =>
       `must be one of ${PROVIDERS.join(', ')}${typeof input === 'string' ? didYouMean(input, PROVIDERS) : ''}`,
   }),
-  fxn_id: z.union(
-    [text, z.number().int().nonnegative().transform(String)],
-    'must be a text or a whole number',
-  ),
+  fxn_id: z.string('must be a text or a whole number').min(1, 'must not be empty'),
   ...NODE_FIELDS,
 };
 

@@ -79,16 +79,18 @@ const entrySchema = z.object({
   gated: FIELDS.gated.default(false),
 });
 
-const scalars = (fields: object) =>
-  Object.fromEntries(Object.keys(fields).map((key): [string, Shape] => [key, 'scalar']));
+const texts = (fields: object) =>
+  Object.fromEntries(Object.keys(fields).map((key): [string, Shape] => [key, 'text']));
 
 const SHAPE: MapShape = {
   map: {
     models: {
       list: {
         map: {
-          ...scalars(FIELDS),
-          source: { map: scalars(SOURCE_FIELDS), example: '{ path: … } or { huggingface: org/repo }' },
+          ...texts(FIELDS),
+          context: 'scalar',
+          gated: 'scalar',
+          source: { map: texts(SOURCE_FIELDS), example: '{ path: … } or { huggingface: org/repo }' },
         },
         example: '"key: value" lines, the first of which is "- id: …"',
       },

@@ -7,6 +7,7 @@ import { CATALOGUE_FILE, PACKAGE_ROOT } from './installation.ts';
 import { MAX_MODEL_NAME_CHARS } from './limits.ts';
 import { inHubCache, modelsFolder, readPulled } from './model-folders.ts';
 import { nearestFew } from './nearest.ts';
+import { decodeTextFile } from './text-file.ts';
 
 export const DEFAULT_MODEL_ID = 'minnow';
 
@@ -28,7 +29,7 @@ export interface Catalogue {
 /** The catalogue that comes with Shoal. @throws CONFIG_INVALID */
 export function loadCatalogue(env: NodeJS.ProcessEnv = process.env): Catalogue {
   const file = join(PACKAGE_ROOT, CATALOGUE_FILE);
-  return { entries: parseCatalogue(readFileSync(file, 'utf8'), CATALOGUE_FILE), env };
+  return { entries: parseCatalogue(decodeTextFile(readFileSync(file), CATALOGUE_FILE), CATALOGUE_FILE), env };
 }
 
 /** @throws MODEL_NOT_FOUND naming the nearest ids */
@@ -66,7 +67,7 @@ function directoryOf({ id, source }: CatalogueEntry, env: NodeJS.ProcessEnv): st
   if (isDirectory(directory)) return directory;
   throw new ShoalError(
     'MODEL_NOT_FOUND',
-    `the files of ${id} should be in ${source.path} and are not there; get a complete checkout`,
+    `the files of ${id} should be in ${source.path} and are not there; get a complete checkout, or install the package again`,
     { param: 'model' },
   );
 }

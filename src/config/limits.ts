@@ -197,6 +197,10 @@ export const MAX_CHAT_MESSAGES = 1_024;
 export const MAX_CONTENT_PARTS = 64;
 /** A model's name in a request, an alias or an answer. */
 export const MAX_MODEL_NAME_CHARS = 256;
+/** Of a parameter's name or value in an error, a warning or a log: real names have 30. Revisit when an API has longer ones. */
+export const MAX_SHOWN_PARAMETER_CHARS = 64;
+/** Unknown parameters that one warning names: it is a header, and 16 of 64 characters are 1 KB of the 8 that proxies take. */
+export const MAX_TOLD_PARAMETERS = 16;
 /** A comment on a silent event stream this often: common proxies drop a connection that is idle for 30–60 s. */
 export const SSE_KEEPALIVE_MS = 10_000;
 /** A stream that fails within this still gets a real HTTP status; after it the answer is 200 and carries an error event. */
@@ -306,6 +310,8 @@ export const NODE_SPEED_HALF_LIFE_MS = 30_000;
 // — configuration ——————————————————————————————————————————————————————————————————————————————
 /** model_backend.yaml; the template with all its comments is 1 KB. */
 export const MAX_CONFIG_BYTES = 64 * KIB;
+/** Values read of one file, those behind an alias each time: what MAX_CONFIG_BYTES hold without aliases fits, and a few lines with them could stand for millions. */
+export const MAX_CONFIG_VALUES = 32 * 1024;
 /** Nodes of one model_backend.yaml; each is probed. Revisit when someone has more. */
 export const MAX_NODES = 64;
 /** Requests at once that a proxied node gets where the file says nothing: its own queue knows better than a guess made here. */
@@ -413,9 +419,19 @@ export const MAX_MODEL_LABELS = 64;
 /** The backend is asked for its model names this often at most, when a scrape or an unknown name asks for them. */
 export const MODEL_LABELS_REFRESH_MS = 10_000;
 
+// — chat of the page ———————————————————————————————————————————————————————————————————————————
+/** A chat that a reload brings back, the oldest turns first left out. Browsers give an origin 5 MB, 2 bytes a character. */
+export const MAX_STORED_CHAT_CHARS = 1_000_000;
+/** What a screen reader is told of an answer at once; the rest stands in the log. A minute of speech. */
+export const MAX_SPOKEN_CHARS = 1_000;
+
 // — command line ———————————————————————————————————————————————————————————————————————————————
 /** Log lines that a full disk does not take are kept for when it does again: the last few thousand. */
 export const MAX_UNWRITTEN_LOG_BYTES = MIB;
+/** Lines of earlier chats that the arrow keys bring back: what shells keep by default. */
+export const MAX_CHAT_HISTORY_LINES = 1_000;
+/** The same in characters, so that pasted pages do not make it large. */
+export const MAX_CHAT_HISTORY_CHARS = 256 * KIB;
 /** A worker whose server stays away says so again after this long: often enough for who looks, rare enough for a log. */
 export const REMIND_MS = 30_000;
 
@@ -429,6 +445,8 @@ export const BROWSER_STABLE_MS = 60_000;
 export const MAX_TABS = 32;
 /** A browser that has not started, or a page that has not loaded, by then never will. Slow disks and 2 cores fit. */
 export const BROWSER_START_MS = 60_000;
+/** Chrome's socket is `<TMPDIR>/.org.chromium.Chromium.XXXXXX/SingletonSocket`; such paths end at 103 bytes on macOS, 107 on Linux. */
+export const MAX_TMPDIR_BYTES = 56;
 /** Time for saying goodbye on exit before what is left is killed. */
 export const SHUTDOWN_MS = 5_000;
 /** `npm start` gives its workers this long to serve; downloads of large models report progress meanwhile. */

@@ -4,22 +4,22 @@ import { NODE_FIELDS, TIMEOUT_FIELDS, TOP_FIELDS } from './backend-fields.ts';
 import { readBackendFields } from './backend-reading.ts';
 import { type MapShape, type Shape, YamlReading } from './yaml-reading.ts';
 
-const scalars = (fields: object) =>
-  Object.fromEntries(Object.keys(fields).map((key): [string, Shape] => [key, 'scalar']));
+const texts = (fields: object) =>
+  Object.fromEntries(Object.keys(fields).map((key): [string, Shape] => [key, 'text']));
 
 const SHAPE: MapShape = {
   map: {
-    ...scalars(TOP_FIELDS),
+    ...texts(TOP_FIELDS),
     nodes: {
       list: {
-        map: scalars(NODE_FIELDS),
+        map: texts(NODE_FIELDS),
         example: '"key: value" lines, such as url: "http://127.0.0.1:8082"',
       },
       example: 'a list of nodes, each a line that begins with "- url: "',
     },
-    allow_addresses: { list: 'scalar', example: 'a list, such as ["10.0.0.5", "192.168.0.0/16"]' },
+    allow_addresses: { list: 'text', example: 'a list, such as ["10.0.0.5", "192.168.0.0/16"]' },
     timeout_seconds: {
-      map: scalars(TIMEOUT_FIELDS),
+      map: texts(TIMEOUT_FIELDS),
       example: 'a map, such as { connect: 5, first_byte: 120, idle: 60 }',
     },
   },

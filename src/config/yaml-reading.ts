@@ -1,14 +1,18 @@
 /** A YAML file as plain values of a known shape, with the place of each, so that every fault is told as `file:line:column`. */
-import { isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument, type YAMLMap } from 'yaml';
+import { isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, type Scalar } from 'yaml';
 import { substituteVariables } from './environment.ts';
 import { ShoalError } from './errors.ts';
 import type { FieldNote } from './field-note.ts';
-import { MAX_CONFIG_BYTES } from './limits.ts';
+import { MAX_CONFIG_BYTES, MAX_CONFIG_VALUES } from './limits.ts';
 import { didYouMean } from './nearest.ts';
+import { YamlAliases, type YamlMap } from './yaml-aliases.ts';
 import { yamlReason } from './yaml-reason.ts';
 
-/** What a file may hold. Keys are given in snake_case; the file may write them in camelCase too. */
-export type Shape = 'scalar' | ListShape | MapShape;
+/**
+ * What a file may hold. Keys are given in snake_case; the file may write them in camelCase too. A `text` is taken as it is
+ * written, be it `0123`, `1e3` or `true`; a `scalar` as YAML types it.
+ */
+export type Shape = 'text' | 'scalar' | ListShape | MapShape;
 
 export interface ListShape {
   readonly list: Shape;
@@ -30,12 +34,13 @@ interface Place {
 const camel = (key: string) => key.replaceAll(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
 
 export class YamlReading {
-  /** Plain objects, lists, and scalars as YAML types them; keys in snake_case; `null` where a key has no value. */
+  /** Plain objects, lists, texts and scalars; keys in snake_case; `null` where a key has no value, `~` or `null`. */
   readonly value: unknown;
   readonly #file: string;
   readonly #env: NodeJS.ProcessEnv | undefined;
   readonly #lines = new LineCounter();
   readonly #places = new Map<string, Place>();
+  #aliases: YamlAliases | undefined;
   /** Lines that are not YAML, told as that and nothing else. */
   readonly #brokenLines = new Set<number>();
   readonly #faults: { readonly offset: number; readonly text: string }[] = [];
@@ -66,6 +71,12 @@ export class YamlReading {
       this.#add(pos[0], '', yamlReason(code));
       this.#brokenLines.add(line);
     }
+    this.#aliases = new YamlAliases(document, MAX_CONFIG_VALUES, () => {
+      throw new ShoalError(
+        'CONFIG_INVALID',
+        `${file}: holds more than ${MAX_CONFIG_VALUES} values, those behind aliases counted each time; write less of it with aliases`,
+      );
+    });
     const root = document.contents;
     const isEmpty = root === null || (isScalar(root) && root.value === null);
     this.value = isEmpty ? {} : this.#read(root, shape, '', { offset: root.range?.[0] ?? 0, label: '' });
@@ -95,12 +106,14 @@ export class YamlReading {
     throw new ShoalError('CONFIG_INVALID', inOrder.join('\n'));
   }
 
-  #read(node: Node, shape: Shape, path: string, place: Place): unknown {
+  #read(given: Node, shape: Shape, path: string, place: Place): unknown {
     this.#places.set(path, place);
-    if (isScalar(node) && node.value === null) return null;
-    if (shape === 'scalar') return this.#scalar(node, place);
+    const node = this.#aliases!.follow(given);
+    if (typeof node === 'string') return this.#add(place.offset, place.label, node);
+    if (isScalar(node) && node.value === null) return this.#nothing(node, place);
+    if (shape === 'text' || shape === 'scalar') return this.#scalar(node, shape, place);
     if ('map' in shape) {
-      if (isMap(node)) return this.#map(node as YAMLMap<Node, Node | null>, shape, path, place);
+      if (isMap(node)) return this.#map(node as YamlMap, shape, path, place);
     } else if (isSeq(node)) {
       return node.items.map((item, index) =>
         this.#read(item as Node, shape.list, `${path}.${index}`, {
@@ -113,23 +126,36 @@ export class YamlReading {
     return undefined;
   }
 
-  #scalar(node: Node, { offset, label }: Place): unknown {
+  /** `api_key: &x` has an anchor and no value; whoever writes it may mean a key that begins with &. */
+  #nothing({ anchor, source }: Scalar, { offset, label }: Place): null {
+    if (anchor !== undefined && !source)
+      this.#add(offset, label, 'has an anchor and no value; a text that begins with & must be in quotes');
+    return null;
+  }
+
+  #scalar(node: Node, shape: 'text' | 'scalar', { offset, label }: Place): unknown {
     if (isMap(node)) return {};
     if (!isScalar(node)) return [];
-    if (typeof node.value !== 'string' || this.#env === undefined) return node.value;
-    const { value, problems } = substituteVariables(node.value, this.#env);
+    const isWritten = shape === 'text' && typeof node.value !== 'string';
+    const given = isWritten ? node.source : node.value;
+    if (typeof given !== 'string' || this.#env === undefined) return given;
+    const { value, problems } = substituteVariables(given, this.#env);
     for (const problem of problems) this.#add(offset, label, problem);
     return problems.length === 0 ? value : undefined;
   }
 
-  #map(node: YAMLMap<Node, Node | null>, shape: MapShape, path: string, outer: Place): object {
+  #map(node: YamlMap, shape: MapShape, path: string, outer: Place): object {
     const keys = Object.keys(shape.map);
     const spellings = new Map(keys.flatMap((key) => [[key, key] as const, [camel(key), key] as const]));
     const seen = new Map<string, { readonly name: string; readonly offset: number }>();
     const values: Record<string, unknown> = {};
-    for (const { key: keyNode, value } of node.items as Pair<Node, Node | null>[]) {
+    const pairs = this.#aliases!.pairs(node, (at, message) =>
+      this.#add(at.range?.[0] ?? outer.offset, outer.label === '' ? '<<' : `${outer.label}.<<`, message),
+    );
+    for (const { key: keyNode, value } of pairs) {
       const offset = keyNode.range?.[0] ?? outer.offset;
-      const name = isScalar(keyNode) ? String(keyNode.value) : '';
+      const keyScalar = this.#aliases!.follow(keyNode);
+      const name = isScalar(keyScalar) ? String(keyScalar.value) : '';
       const label = outer.label === '' ? name : `${outer.label}.${name}`;
       const key = spellings.get(name);
       if (key === undefined) {

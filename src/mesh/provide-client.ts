@@ -2,7 +2,11 @@ import { ShoalError } from '../config/errors.ts';
 import { CONTROL_DEAD_MS } from '../config/limits.ts';
 import type { Secret } from '../config/secret.ts';
 import { PROVIDE_VERSION, type ProviderMessage, type ProvidingServerMessage } from './protocol/provide.ts';
-import { parseProvidingServerMessage, writeProviderMessage } from './protocol/provide-codec.ts';
+import {
+  parseProvidingServerMessage,
+  requestBodyText,
+  writeProviderMessage,
+} from './protocol/provide-codec.ts';
 import { ReconnectingSocket } from './reconnecting-socket.ts';
 import { CONNECTION_TRANSITIONS, type ConnectionOptions, type ConnectionState } from './server-connection.ts';
 import { StateMachine } from './state.ts';
@@ -14,7 +18,8 @@ export type ServerRequest = Extract<ProvidingServerMessage, { type: 'request' | 
 export interface ProvideClientOptions extends ConnectionOptions {
   /** An API key of the server, where it wants one. */
   readonly key?: Secret;
-  readonly onRequest: (message: ServerRequest) => void;
+  /** @param bodyText of a request: what its body was parsed from */
+  readonly onRequest: (message: ServerRequest, bodyText?: string) => void;
 }
 
 /** A provider's WebSocket to the server: versioned handshake, parsed messages, liveness, reconnection. */
@@ -105,6 +110,8 @@ export class ProvideClient {
         this.failed(ShoalError.from(message.error));
         return;
       case 'request':
+        this.options.onRequest(message, requestBodyText(data as string));
+        return;
       case 'cancel':
       case 'credit':
         this.options.onRequest(message);

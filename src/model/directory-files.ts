@@ -2,6 +2,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ShoalError } from '../config/errors.ts';
+import { standIn } from './stand-in.ts';
 
 /**
  * @returns the file's size, or undefined when there is none
@@ -33,17 +34,29 @@ export async function readTextFile(
       `${name} in ${directory} has ${bytes} bytes, at most ${maxBytes} are read; check that it is the right file`,
     );
   }
+  let content: Buffer;
   try {
-    return await readFile(join(directory, name), 'utf8');
+    content = await readFile(join(directory, name));
   } catch (error) {
     throw unreadable(directory, name, error);
   }
+  // A template may be empty.
+  if (content.length > 0) checkBeginning(directory, name, content);
+  return content.toString('utf8');
+}
+
+/** @throws MODEL_CONFIG_INVALID when something else lies in the place of the file; see `standIn` */
+export function checkBeginning(directory: string, name: string, beginning: Uint8Array): void {
+  const what = standIn(beginning);
+  if (what === null) return;
+  throw new ShoalError('MODEL_CONFIG_INVALID', `${name} in ${directory} ${what}`, { param: name });
 }
 
 /** @returns undefined when the file does not exist. @throws MODEL_CONFIG_INVALID when it is too large or not JSON */
 export async function readJsonFile(directory: string, name: string, maxBytes: number): Promise<unknown> {
   const text = await readTextFile(directory, name, maxBytes);
   if (text === undefined) return undefined;
+  if (text === '') checkBeginning(directory, name, new Uint8Array());
   try {
     return JSON.parse(text);
   } catch (cause) {

@@ -45,10 +45,23 @@ export class HubClient {
   async stat(repo: string, revision: string, file: string, signal: AbortSignal): Promise<HubFile | null> {
     const url = this.fileUrl(repo, revision, file);
     const inTime = AbortSignal.any([signal, AbortSignal.timeout(DOWNLOAD_STALL_MS)]);
-    let response: Response;
     try {
-      // The headers in question come with the redirect to another host, not after it.
-      response = await this.#request(url, { method: 'HEAD', signal: inTime }, 'stop at other hosts');
+      const told = await this.#told(url, 'HEAD', inTime);
+      // Some hosts sign an address for GET alone, compress what they answer, or do not know its length.
+      const found = told.isThere && told.bytes === null ? await this.#told(url, 'GET', inTime) : told;
+      const { status, headers } = found.response;
+      if (!found.isThere) {
+        if (status === 404 && isMissingFile(headers.get('x-error-code'))) return null;
+        throw this.#refusal(repo, revision, status, headers);
+      }
+      if (found.bytes === null) {
+        throw new ShoalError(
+          'DOWNLOAD_FAILED',
+          `${url} does not say how large the file is; is HF_ENDPOINT a Hugging Face mirror?`,
+        );
+      }
+      const sha256 = found.sha256 ?? told.sha256;
+      return { bytes: found.bytes, sha256, commit: found.commit ?? told.commit };
     } catch (error) {
       if (error instanceof ShoalError) throw error;
       if (signal.aborted) throw new ShoalError('ABORTED', `the download of ${repo} was stopped`);
@@ -58,37 +71,50 @@ export class HubClient {
         { cause: error },
       );
     }
-    const { status, headers } = response;
-    const isThere = response.ok || (status >= 300 && status < 400);
-    if (!isThere) {
-      if (status === 404 && isMissingFile(headers.get('x-error-code'))) return null;
-      throw this.#refusal(repo, revision, status, headers);
-    }
-    const bytes = Number(headers.get('x-linked-size') ?? headers.get('content-length') ?? Number.NaN);
-    if (!Number.isSafeInteger(bytes) || bytes < 0) {
-      throw new ShoalError(
-        'DOWNLOAD_FAILED',
-        `${url} does not say how large the file is; is HF_ENDPOINT a Hugging Face mirror?`,
-      );
-    }
-    const etag = (headers.get('x-linked-etag') ?? '').replace(/^W\//, '').replaceAll('"', '');
-    return {
-      bytes,
-      sha256: /^[0-9a-f]{64}$/.test(etag) ? etag : null,
-      commit: headers.get('x-repo-commit'),
+  }
+
+  /**
+   * What the answers on the way to a file say of it. The hub's own come with its redirect to the host of large files, which is
+   * then not asked; a mirror's redirect says nothing, and has a length of its own.
+   */
+  async #told(url: string, method: 'HEAD' | 'GET', signal: AbortSignal): Promise<Told> {
+    const told = {
+      bytes: null as number | null,
+      sha256: null as string | null,
+      commit: null as string | null,
     };
+    const response = await this.#request(
+      url,
+      { method, signal, ...(method === 'GET' && { headers: { range: 'bytes=0-0' } }) },
+      ({ headers }) => {
+        told.commit ??= headers.get('x-repo-commit');
+        told.bytes ??= sizeIn(headers.get('x-linked-size'));
+        const etag = (headers.get('x-linked-etag') ?? '').replace(/^W\//, '').replaceAll('"', '');
+        told.sha256 ??= /^[0-9a-f]{64}$/.test(etag) ? etag : null;
+        return told.bytes !== null;
+      },
+    );
+    await response.body?.cancel();
+    const { status, ok } = response;
+    if (ok) told.bytes ??= fileSize(response);
+    const isTold = REDIRECTS.has(status) && told.bytes !== null;
+    // The hub itself says why it refuses; a host that it leads to may only refuse to be asked this way.
+    const isElsewhere = new URL(response.url || url).origin !== new URL(this.#endpoint).origin;
+    const isOddMethod = status === 405 || status === 501 || (status === 403 && isElsewhere);
+    return { ...told, response, isThere: ok || isTold || (method === 'HEAD' && isOddMethod) };
   }
 
   /** `fetch` for the files: follows redirects itself, so that the token stays with the endpoint. */
   readonly fetch = async (url: string, init: RequestInit): Promise<Response> =>
-    this.#request(url, init, 'follow');
+    this.#request(url, init, () => false);
 
+  /** @param isEnough told of every answer; true: a redirect to another host is not followed */
   async #request(
     url: string,
     init: RequestInit,
-    redirects: 'follow' | 'stop at other hosts',
+    isEnough: (response: Response) => boolean,
   ): Promise<Response> {
-    const origin = new URL(this.#endpoint).origin;
+    const { origin } = new URL(this.#endpoint);
     let target = new URL(url);
     for (let hops = 0; hops <= MAX_HUB_REDIRECTS; hops++) {
       const headers = new Headers(init.headers);
@@ -99,15 +125,17 @@ export class HubClient {
       }
       const request = this.#fetch;
       const response = await request(target.href, { ...init, headers, redirect: 'manual' });
+      const knows = isEnough(response);
       const location = response.headers.get('location');
-      if (response.status < 300 || response.status >= 400 || location === null) return response;
-      const next = new URL(location, target);
-      if (redirects === 'stop at other hosts' && next.origin !== origin) return response;
+      if (!REDIRECTS.has(response.status) || location === null) return response;
+      const next = URL.canParse(location, target.href) ? new URL(location, target) : null;
+      if (knows && next?.origin !== origin) return response;
       await response.body?.cancel();
-      if (next.protocol !== 'https:' && next.protocol !== target.protocol) {
+      if (next === null || (next.protocol !== 'https:' && next.protocol !== target.protocol)) {
+        const to = next === null ? 'what is no address' : `${next.protocol}//${next.host}`;
         throw new ShoalError(
           'DOWNLOAD_FAILED',
-          `${target.origin} redirects to ${next.protocol}//${next.host}; files are not fetched that way`,
+          `${target.origin} redirects to ${to}; files are not fetched that way`,
         );
       }
       target = next;
@@ -134,6 +162,28 @@ export class HubClient {
                 : `was answered with HTTP ${status}; try again later`;
     return new ShoalError('DOWNLOAD_FAILED', `${repo} ${reason}`);
   }
+}
+
+/** Answers that lead on (RFC 9110 §15.4); the others of 3xx do not, or not for GET. */
+const REDIRECTS = new Set([301, 302, 303, 307, 308]);
+
+interface Told extends Omit<HubFile, 'bytes'> {
+  readonly bytes: number | null;
+  readonly response: Response;
+  /** It is there, or may be: only its size is not known. */
+  readonly isThere: boolean;
+}
+
+/** The length of a body is the file's where it is the whole body, and not compressed; a range names the whole. */
+function fileSize({ status, headers }: Response): number | null {
+  if (status === 206) return sizeIn(/\/(\d+)$/.exec(headers.get('content-range') ?? '')?.[1] ?? null);
+  const encoding = headers.get('content-encoding') ?? 'identity';
+  return encoding === 'identity' ? sizeIn(headers.get('content-length')) : null;
+}
+
+function sizeIn(header: string | null): number | null {
+  const bytes = header === null || !/^\d+$/.test(header) ? Number.NaN : Number(header);
+  return Number.isSafeInteger(bytes) ? bytes : null;
 }
 
 /** Mirrors without error codes answer a plain 404. */

@@ -14,6 +14,7 @@ import { withPullLock } from './pull-lock.ts';
 import { downloadRange } from './range-download.ts';
 import { parseSafetensorsIndex } from './safetensors-index.ts';
 import { type Sleep, sleepWithTimer } from './sleep.ts';
+import { readHeader } from './weight-files.ts';
 
 const WEIGHTS = 'model.safetensors';
 const WEIGHTS_INDEX = 'model.safetensors.index.json';
@@ -81,7 +82,10 @@ async function pullCommit(options: PullOptions, pulled: Pulled): Promise<PulledM
   }
   const weights = await weightFiles(transfer);
   await checkRoom(partial, weights);
-  for (const [name, file] of weights) await fetchFile(name, file, transfer);
+  for (const [name, file] of weights) {
+    await fetchFile(name, file, transfer);
+    await checkWeights(partial, name);
+  }
 
   await replaceDirectory(partial, directory);
   return { ...pulled, isNew: true };
@@ -136,6 +140,7 @@ async function fetchFile(name: string, file: HubFile, transfer: Transfer): Promi
         fetch: hub.fetch,
         sleep,
         signal,
+        fileBytes: file.bytes,
       })) {
         await handle.writeFile(piece);
         hash.update(piece);
@@ -157,6 +162,16 @@ async function fetchFile(name: string, file: HubFile, transfer: Transfer): Promi
     }
     await rename(partPath, path);
   });
+}
+
+/** A mirror may have sent anything, and not every one tells a hash. @throws SAFETENSORS_INVALID, MODEL_CONFIG_INVALID */
+async function checkWeights(partial: string, name: string): Promise<void> {
+  try {
+    await readHeader(partial, name);
+  } catch (error) {
+    await rm(join(partial, name), { force: true });
+    throw error;
+  }
 }
 
 /** A longer one than wanted is of no use. */

@@ -16,6 +16,8 @@ export interface RangeDownloadOptions {
   readonly signal: AbortSignal;
   /** `reload` goes past the browser's HTTP cache. */
   readonly cache?: RequestCache;
+  /** What the whole file should have; an answer that says otherwise is of another file. */
+  readonly fileBytes?: number;
   /** Called with the size of every piece that came, wanted or not. */
   readonly onBytes?: (bytes: number) => void;
 }
@@ -57,7 +59,8 @@ async function* downloadOne(
       throw new Error(`the connection ended at byte ${position} of [${start}, ${end})`);
     } catch (error) {
       throwIfAborted(options.signal, url);
-      if (error instanceof FinalFailure || attempt >= MAX_DOWNLOAD_ATTEMPTS) {
+      const isFinal = error instanceof FinalFailure || error instanceof ShoalError;
+      if (isFinal || attempt >= MAX_DOWNLOAD_ATTEMPTS) {
         throw failure(url, error, attempt);
       }
     }
@@ -89,6 +92,7 @@ async function* request(
       options.sleep,
       stop,
     );
+    checkFileBytes(response, options.fileBytes);
     const skip = bytesToSkip(response, start, end);
     yield* body(response, skip, end - start, options, stop);
   } finally {
@@ -96,6 +100,21 @@ async function* request(
     // Also ends a body that was left before its end.
     stop.abort();
   }
+}
+
+/** @throws FinalFailure */
+function checkFileBytes({ status, headers }: Response, expected: number | undefined): void {
+  if (expected === undefined || headers.has('content-encoding')) return;
+  const total =
+    status === 206
+      ? /\/(\d+)$/.exec(headers.get('content-range') ?? '')?.[1]
+      : status === 200
+        ? headers.get('content-length')
+        : null;
+  if (total == null || Number(total) === expected) return;
+  throw new FinalFailure(
+    `the file should have ${expected} bytes, and the server that sends it says ${total}; is it a mirror of another version?`,
+  );
 }
 
 /** How many bytes of the body come before the wanted ones. */

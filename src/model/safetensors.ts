@@ -184,7 +184,7 @@ function parseEntry(
   if (start > end) throw invalid(`${what} starts at byte ${start} and ends before it, at ${end}`, name);
   if (end > dataBytes) {
     throw invalid(
-      `${what} ends at byte ${end} of the data, which has ${dataBytes}; the file is truncated or damaged`,
+      `${what} ends at byte ${end} of the data, which has ${dataBytes}; the file is truncated or damaged: download it again`,
       name,
     );
   }
@@ -219,7 +219,9 @@ function checkCoverage(
     previous = `"${clip(tensor.name)}"`;
   }
   if (covered !== fileBytes) {
-    throw invalid(`${file}: its tensors end at byte ${covered}, the file at ${fileBytes}; it is damaged`);
+    throw invalid(
+      `${file}: its tensors end at byte ${covered}, the file at ${fileBytes}; it is damaged: download it again`,
+    );
   }
 }
 

@@ -5,7 +5,7 @@ import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ShoalError } from '../config/errors.ts';
 import { MAX_MODEL_JSON_BYTES } from '../config/limits.ts';
-import { fileBytesOf, missingFile, readJsonFile } from './directory-files.ts';
+import { checkBeginning, fileBytesOf, missingFile, readJsonFile } from './directory-files.ts';
 import { FILE_DTYPE_BYTES, type FileDtype, type TensorEntry } from './manifest.ts';
 import {
   parseSafetensorsHeader,
@@ -15,6 +15,7 @@ import {
 } from './safetensors.ts';
 import { parseSafetensorsIndex } from './safetensors-index.ts';
 import type { ModelSpec } from './spec.ts';
+import { STAND_IN_BYTES } from './stand-in.ts';
 import { shardTensors, type TensorSpec, wholeModel } from './tensors.ts';
 
 const SINGLE_FILE = 'model.safetensors';
@@ -128,15 +129,17 @@ async function readHeaders(directory: string): Promise<Map<string, SafetensorsTe
   return tensors;
 }
 
-async function readHeader(directory: string, file: string): Promise<SafetensorsTensor[]> {
+/** @throws SAFETENSORS_INVALID, MODEL_CONFIG_INVALID */
+export async function readHeader(directory: string, file: string): Promise<SafetensorsTensor[]> {
   const fileBytes = await fileBytesOf(directory, file);
   if (fileBytes === undefined) {
     throw missingFile(directory, file, `${INDEX_FILE} names it: download the missing part`);
   }
   const handle = await open(join(directory, file), 'r');
   try {
-    const prefix = new Uint8Array(Math.min(fileBytes, SAFETENSORS_PREFIX_BYTES));
+    const prefix = new Uint8Array(Math.min(fileBytes, STAND_IN_BYTES));
     await handle.read(prefix, 0, prefix.length, 0);
+    checkBeginning(directory, file, prefix);
     const header = new Uint8Array(SAFETENSORS_PREFIX_BYTES + safetensorsHeaderBytes(prefix, fileBytes, file));
     const { bytesRead } = await handle.read(header, 0, header.length, 0);
     return parseSafetensorsHeader(header.subarray(0, bytesRead), fileBytes, file);

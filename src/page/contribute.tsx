@@ -1,12 +1,17 @@
 import { useSignal } from '@preact/signals';
 import { useEffect, useMemo } from 'preact/hooks';
 import { layersText } from '../model/shard.ts';
+import { BeforeJoin } from './before-join.tsx';
 import { BUDGETS_GB, budgetBytes, DEFAULT_BUDGET_GB } from './budget.ts';
-import { Contributor } from './contributor.ts';
 import type { ContributorState } from './contributor-state.ts';
 import { Fact } from './fact.tsx';
 import { formatBytes } from './format.ts';
+import { LazyContributor } from './lazy-contributor.ts';
+import { ownPeer } from './own-peer.ts';
 import { remedyOf, STEPS, sentenceOf, stepOf } from './phase-text.ts';
+import { spareText } from './spare-text.ts';
+import { status } from './status.ts';
+import { You } from './you.tsx';
 
 export interface ContributeProps {
   readonly name: string;
@@ -20,7 +25,7 @@ export function Contribute({ name, auto, budgetGb }: ContributeProps) {
   const budget = useSignal(budgetGb ?? DEFAULT_BUDGET_GB);
   const contributor = useMemo(
     () =>
-      new Contributor({
+      new LazyContributor({
         serverUrl: location.origin,
         name,
         memoryBudgetBytes: budgetBytes(budget.value),
@@ -32,9 +37,13 @@ export function Contribute({ name, auto, budgetGb }: ContributeProps) {
   );
   const state = useSignal<ContributorState>(contributor.state);
   useEffect(() => {
-    state.value = contributor.state;
-    const unsubscribe = contributor.subscribe((next) => {
+    const show = (next: ContributorState) => {
       state.value = next;
+      ownPeer.value = next.connected ? (next.peer ?? null) : null;
+    };
+    show(contributor.state);
+    const unsubscribe = contributor.subscribe((next) => {
+      show(next);
       if (auto) reportState(next);
     });
     if (auto) void contributor.join();
@@ -46,15 +55,30 @@ export function Contribute({ name, auto, budgetGb }: ContributeProps) {
 
   const { phase, adapter, progress, shard, error } = state.value;
   const idle = phase === 'idle' || phase === 'failed';
+  const own = status.value?.workers.find(({ peer }) => peer === ownPeer.value);
+  const spare = phase === 'waiting' && own?.spare ? spareText(own.spare, status.value?.detail ?? '') : null;
   return (
     <>
       <div class="card-head">
         <h2 id="contribute-title">Lend your GPU</h2>
-        <span class={`pill ${phase}`}>{phase}</span>
+        <span class={`pill ${phase}`}>{spare?.label ?? (phase === 'idle' ? 'not joined' : phase)}</span>
       </div>
       <p aria-live="polite" class="sentence">
-        {sentenceOf(phase)}
+        {spare === null ? (
+          sentenceOf(phase)
+        ) : (
+          <>
+            <strong>{spare.label === 'spare' ? 'You are a spare.' : 'You have joined.'}</strong> {spare.why}
+          </>
+        )}
       </p>
+      {spare !== null && <p class="small">{spare.until}</p>}
+      {!idle && (
+        <p class="small muted">
+          The others see you as <strong>{name}</strong> <You />
+          {shard && phase !== 'serving' && ` · ${layersText(shard.start, shard.end)}`}
+        </p>
+      )}
       {error && (
         <div class="notice error" role="alert">
           <p>{error.message}</p>
@@ -67,7 +91,9 @@ export function Contribute({ name, auto, budgetGb }: ContributeProps) {
           slowly.
         </div>
       )}
-      {!idle && <Steps state={state.value} />}
+      {own?.problem && phase === 'waiting' && <div class="notice">{own.problem}</div>}
+      {stepOf(phase) !== null && <Steps state={state.value} />}
+      {idle && <BeforeJoin budgetBytes={budgetBytes(budget.value)} />}
       {progress && phase !== 'serving' && progress.bytesTotal > 0 && (
         <div class="progress">
           <progress max={progress.bytesTotal} value={progress.bytesDone} aria-label={progress.phase} />

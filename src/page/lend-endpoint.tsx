@@ -8,6 +8,7 @@ import { Fact } from './fact.tsx';
 import { Field } from './field.tsx';
 import { Lender, type LenderPhase, type LenderState, NOT_LENDING } from './lender.ts';
 import { ProblemNotice } from './problem-notice.tsx';
+import { You } from './you.tsx';
 
 const PROVIDERS: readonly (readonly [ProxyConfig['provider'], string])[] = [
   ['ollama', 'Ollama'],
@@ -220,6 +221,9 @@ export function LendEndpoint({ name }: { readonly name: string }) {
         </form>
       ) : (
         <>
+          <p class="small muted">
+            The others see it as lent by <strong>{name}</strong> <You />
+          </p>
           {phase !== 'connecting' && (
             <dl class="facts">
               <Fact name="Lending" value={models.length === 1 ? models[0]! : `${models.length} models`} />

@@ -6,6 +6,7 @@ import './style/contribute.css';
 import './style/lend.css';
 import './style/mesh.css';
 import './style/chat.css';
+import './style/answer.css';
 
 /**
  * `/?auto=1&name=tab-1&memory=2` is how `shoal worker` opens a tab: it joins by itself, lends `memory` GB

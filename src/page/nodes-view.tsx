@@ -12,7 +12,7 @@ const PILLS = {
 export function NodesView({ nodes }: { readonly nodes: Status['nodes'] }) {
   return (
     <ul class="nodes">
-      {nodes.map(({ id, name, state, models, lastError }) => (
+      {nodes.map(({ id, name, state, models, lastError, lender }) => (
         <li key={id} class="node">
           <div class="card-head">
             <strong>{name}</strong>
@@ -21,6 +21,9 @@ export function NodesView({ nodes }: { readonly nodes: Status['nodes'] }) {
           <span class="small">
             {models.slice(0, 3).join(', ') || 'no model'}
             {models.length > 3 && ` and ${models.length - 3} more`}
+          </span>
+          <span class="muted small">
+            {lender ? 'lent by its owner, who can read what is asked' : 'from this server’s configuration'}
           </span>
           {state === 'failing' && lastError !== null && <span class="muted small">{lastError}</span>}
         </li>

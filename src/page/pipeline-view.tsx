@@ -1,7 +1,10 @@
+import { recoveryText } from '../mesh/protocol/loss-text.ts';
 import { readinessText } from '../mesh/protocol/readiness-text.ts';
-import { layersText } from '../model/shard.ts';
-import { formatRate } from './format.ts';
+import type { Status } from '../mesh/protocol/status.ts';
 import { NodesView } from './nodes-view.tsx';
+import { ownPeer } from './own-peer.ts';
+import { PipelineDrawing } from './pipeline-drawing.tsx';
+import { SparesView } from './spares-view.tsx';
 import { serverReachable, status } from './status.ts';
 
 /** Who holds which layers, in the order a token travels, and who answers whole requests. */
@@ -15,12 +18,11 @@ export function PipelineView() {
     );
   }
   if (current === null) return <p class="muted">Asking the server…</p>;
-  const byPeer = new Map(current.workers.map((worker) => [worker.peer, worker]));
   const stages = current.pipeline?.stages ?? [];
-  const inPipeline = new Set(stages.map((stage) => stage.peer));
+  const loading = current.loading ?? null;
+  const holding = new Set([...stages, ...(loading?.stages ?? [])].map(({ peer }) => peer));
   const endpoints = current.nodes.filter(({ provider }) => provider !== 'fxn');
   const isMesh = current.provider === 'fxn';
-  const spares = current.workers.filter((worker) => !inPipeline.has(worker.peer));
   return (
     <section class="card" aria-labelledby="pipeline-title">
       <div class="card-head">
@@ -29,41 +31,14 @@ export function PipelineView() {
           {current.ready ? 'live' : 'not ready'}
         </span>
       </div>
-      {stages.length === 0 ? (
-        <p class="muted">{readinessText(current)}</p>
-      ) : (
-        <ol class="pipeline">
-          {stages.map((stage) => {
-            const worker = byPeer.get(stage.peer);
-            return (
-              <li key={stage.peer} class="stage" style={{ flexGrow: stage.shard.end - stage.shard.start }}>
-                <strong>{stage.name}</strong>
-                <span>{layersText(stage.shard.start, stage.shard.end)}</span>
-                <span class="muted small">
-                  {[stage.shard.embedding && 'embedding', stage.shard.head && 'LM head']
-                    .filter(Boolean)
-                    .join(' + ') || ' '}
-                </span>
-                {worker && (
-                  <span class="muted small">
-                    {worker.adapter?.isFallback ? 'software adapter' : (worker.adapter?.description ?? '')}
-                    {worker.gemvMacsPerSecond !== null && ` · ${formatRate(worker.gemvMacsPerSecond)}`}
-                  </span>
-                )}
-              </li>
-            );
-          })}
-        </ol>
-      )}
-      {spares.length > 0 && (
-        <ul class="spares small muted">
-          {spares.map((worker) => (
-            <li key={worker.peer}>
-              {worker.name}: {worker.problem ?? worker.state}
-            </li>
-          ))}
-        </ul>
-      )}
+      {current.recovery && <p class="notice small">{recoveryText(current)}</p>}
+      {stages.length > 0 ? (
+        <PipelineDrawing stages={stages} workers={current.workers} />
+      ) : loading !== null ? (
+        <PipelineDrawing stages={loading.stages} workers={current.workers} isLoading />
+      ) : null}
+      <MeshState current={current} />
+      <SparesView spares={current.workers.filter(({ peer }) => !holding.has(peer))} own={ownPeer.value} />
       {endpoints.length > 0 && <NodesView nodes={endpoints} />}
       <p class="muted small">
         {current.model && `${current.model.id}, ${current.model.layers} layers · `}
@@ -72,5 +47,18 @@ export function PipelineView() {
         {current.requestsInFlight === 1 ? '' : 's'} in flight
       </p>
     </section>
+  );
+}
+
+/** What is not there yet, in a sentence: the whole mesh, or the next pipeline beside the one that serves. */
+function MeshState({ current }: { readonly current: Status }) {
+  const { pipeline, loading, recovery } = current;
+  if (pipeline !== null && !loading) return null;
+  if (pipeline === null) return recovery ? null : <p class="muted">{readinessText(current)}</p>;
+  const { ready = 0, stages = [] } = loading ?? {};
+  return (
+    <p class="muted small" role="status">
+      The next pipeline loads: {ready} of {stages.length} workers ready
+    </p>
   );
 }

@@ -2,10 +2,21 @@ import { signal } from '@preact/signals';
 import { type Status, statusSchema } from '../mesh/protocol/status.ts';
 
 const POLL_MS = 1_000;
+/** While something loads or an answer comes in: a pause of a second is one that people wonder about. */
+const WATCH_MS = 250;
+let watchers = 0;
 
 /** The newest answer of `/api/status`, null before the first, and whether the last poll failed. */
 export const status = signal<Status | null>(null);
 export const serverReachable = signal(true);
+
+/** Polls more often. @returns the function that ends it */
+export function watchStatus(): () => void {
+  watchers++;
+  return () => {
+    watchers--;
+  };
+}
 
 /** Polls until `abort`; a hidden page does not poll. */
 export function pollStatus(abort: AbortSignal): void {
@@ -22,7 +33,8 @@ export function pollStatus(abort: AbortSignal): void {
         serverReachable.value = false;
       }
     }
-    if (!abort.aborted) setTimeout(poll, POLL_MS);
+    const isMoving = watchers > 0 || status.value?.loading != null;
+    if (!abort.aborted) setTimeout(poll, isMoving && serverReachable.value ? WATCH_MS : POLL_MS);
   };
   void poll();
 }

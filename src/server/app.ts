@@ -4,10 +4,12 @@ import { cors } from 'hono/cors';
 import type { Logger } from 'pino';
 import type { Readiness } from '../backend/backend.ts';
 import { openAiErrorResponse } from '../backend/openai/error.ts';
+import { WARNING_HEADER } from '../backend/openai/unknown-parameters.ts';
 import type { NodeStatus } from '../backend/pool/node-pool.ts';
 import { SERVED_BY_HEADER } from '../backend/served-by.ts';
 import { ShoalError } from '../config/errors.ts';
 import { CORS_MAX_AGE_SECONDS } from '../config/limits.ts';
+import { VERSION } from '../config/version.ts';
 import type { Status } from '../mesh/protocol/status.ts';
 import type { Access } from './access/access.ts';
 import { exchanges } from './access/exchange.ts';
@@ -38,6 +40,8 @@ export interface AppOptions {
   readonly metrics: Metrics;
   /** What requests are routed to now. */
   readonly nodes: () => readonly NodeStatus[];
+  /** Whether a parameter that nobody here knows refuses the request. Default false: it is ignored, and the client told. */
+  readonly isStrict?: boolean;
   readonly log: Logger;
 }
 
@@ -50,7 +54,17 @@ const OLLAMA_API = '/api';
 /** What needs a key where there are keys, counts against limits, and is open to listed sites. */
 const API_PATHS = ['/v1/*', `${OLLAMA_API}/*`];
 
-export function createApp({ serving, requests, page, guard, access, metrics, nodes, log }: AppOptions): App {
+export function createApp({
+  serving,
+  requests,
+  page,
+  guard,
+  access,
+  metrics,
+  nodes,
+  isStrict,
+  log,
+}: AppOptions): App {
   const app = new Hono();
   const { backend } = serving;
 
@@ -117,13 +131,13 @@ export function createApp({ serving, requests, page, guard, access, metrics, nod
     c.json(await status(c.req.raw.signal), 200, { 'cache-control': 'no-store' }),
   );
   const hasProxies = () => nodes().some(({ provider }) => provider !== 'fxn');
-  const answering = createAnswering(backend, requests, hasProxies);
-  // Only the API, and only for sites that the operator listed; it takes no credentials of the browser's. The headers
+  const answering = createAnswering(backend, requests, hasProxies, isStrict);
+  // Only the API, and the files of workers, and only for sites that the operator listed; it takes no credentials of the browser's. The headers
   // asked for are granted as they are: OpenAI's client sends a dozen of its own.
   const grant = cors({
     origin: (origin) => (guard.isListedOrigin(origin) ? origin : null),
     allowMethods: ['GET', 'POST'],
-    exposeHeaders: ['retry-after', 'x-request-id', SERVED_BY_HEADER],
+    exposeHeaders: ['retry-after', 'x-request-id', SERVED_BY_HEADER, WARNING_HEADER, 'content-range', 'etag'],
     maxAge: CORS_MAX_AGE_SECONDS,
   });
   // Headers that are set before there is an answer make it be copied; programs, which send no Origin, need none.
@@ -132,7 +146,7 @@ export function createApp({ serving, requests, page, guard, access, metrics, nod
     await next();
     c.header('vary', 'Origin', { append: true });
   };
-  for (const path of API_PATHS) app.use(path, shared);
+  for (const path of [...API_PATHS, '/models/*']) app.use(path, shared);
   for (const path of API_PATHS)
     app.use(path, (c, next) => {
       metrics.watch(c.get('exchange'), c.req.path);
@@ -143,6 +157,11 @@ export function createApp({ serving, requests, page, guard, access, metrics, nod
   app.route('/v1', openAiRoutes(backend, answering));
   app.route(OLLAMA_API, ollamaRoutes(backend, answering));
   app.route('/models', modelRoutes(serving));
+  // As llama.cpp and vLLM (`/health`) and SageMaker (`/ping`) are asked; no key, as for the two below.
+  for (const path of ['/health', '/v1/health', '/ping']) {
+    app.get(path, async (c) => healthResponse(await readiness(c.req.raw.signal)));
+  }
+  app.get('/version', (c) => c.json({ version: VERSION }));
   app.get('/health/live', (c) => c.json({ live: true }));
   app.get('/health/ready', async (c) => {
     const answer = await readiness(c.req.raw.signal);
@@ -175,6 +194,17 @@ export function createApp({ serving, requests, page, guard, access, metrics, nod
     return c.req.path.startsWith(`${OLLAMA_API}/`) ? ollamaErrorResponse(response, error.message) : response;
   });
   return { fetch: (request, env) => app.fetch(request, env), status };
+}
+
+/** llama.cpp's bodies: it is the one whose clients read them. */
+function healthResponse({ ready, detail }: Readiness): Response {
+  const headers = { 'cache-control': 'no-store' };
+  return ready
+    ? Response.json({ status: 'ok' }, { headers })
+    : Response.json(
+        { error: { code: 503, message: detail, type: 'unavailable_error' } },
+        { status: 503, headers },
+      );
 }
 
 function notFound(c: Context, page: PageFiles): Response {

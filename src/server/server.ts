@@ -39,6 +39,8 @@ export interface ServerOptions {
   readonly access?: AccessSettings;
   /** Whether whole-model backends may be lent to it (`/provide`). Default true. */
   readonly takesProviders?: boolean;
+  /** Whether a parameter that nobody here knows refuses its request. Default false. */
+  readonly isStrict?: boolean;
   readonly log: Logger;
   readonly timers?: Timers;
 }
@@ -106,7 +108,17 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const requests = new RequestsInFlight();
   const serving = await Serving.open(options.node, { guard, timers, log });
   const nodes = () => serving.pool.statuses();
-  const app = createApp({ serving, requests, page, guard, access, metrics, nodes, log });
+  const app = createApp({
+    serving,
+    requests,
+    page,
+    guard,
+    access,
+    metrics,
+    nodes,
+    isStrict: options.isStrict ?? false,
+    log,
+  });
   const server = createHttpServer(app, certificate);
   const allSent = endAfterAnswers(server, requests);
   const providers = new ProvideSockets({

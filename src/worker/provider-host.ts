@@ -1,10 +1,12 @@
 /** Lends a whole-model backend to a server over `/provide`. Runs in Node (`shoal worker`) and in a page (custom mode). */
 
-import type { AnswerReport, Backend, ModelInfo } from '../backend/backend.ts';
+import type { AnswerReport, Backend, ModelInfo, RequestContext } from '../backend/backend.ts';
 import { plainModels } from '../backend/pool/plain-models.ts';
 import { ShoalError } from '../config/errors.ts';
 import {
   MAX_PROVIDED_MODELS,
+  MAX_SHOWN_PARAMETER_CHARS,
+  MAX_TOLD_PARAMETERS,
   PROVIDE_REFRESH_MS,
   PROVIDE_RETRY_MS,
   RETRY_AFTER_SECONDS,
@@ -65,7 +67,7 @@ export class ProviderHost {
       ...options,
       url: url.href,
       onState: (state) => this.#stateChanged(state),
-      onRequest: (message) => this.#received(message),
+      onRequest: (message, bodyText) => this.#received(message, bodyText),
     });
   }
 
@@ -121,11 +123,11 @@ export class ProviderHost {
     if (state === 'ready') this.#offer();
   }
 
-  #received(message: ServerRequest): void {
+  #received(message: ServerRequest, bodyText: string | undefined): void {
     const running = this.#running.get(message.request);
     switch (message.type) {
       case 'request':
-        void this.#answer(message);
+        void this.#answer(message, bodyText);
         return;
       case 'credit':
         running?.credit.add(message.bytes);
@@ -140,7 +142,8 @@ export class ProviderHost {
 
   // — requests ——————————————————————————————————————————————————————————————————————————————————
 
-  async #answer({ request, path, body, credit }: ProvideRequest): Promise<void> {
+  async #answer(message: ProvideRequest, bodyText: string | undefined): Promise<void> {
+    const { request, credit } = message;
     const lent = this.#lent;
     if (this.#running.size >= lent.maxConcurrent || this.#isDraining) {
       const reason = this.#isDraining
@@ -158,7 +161,7 @@ export class ProviderHost {
     this.#running.set(request, running);
     this.#counted();
     try {
-      await this.#send(request, path, body, running);
+      await this.#send(message, bodyText, running);
     } catch (thrown) {
       if (!abort.signal.aborted) {
         const error = ShoalError.from(thrown, 'BACKEND_FAILED');
@@ -174,11 +177,21 @@ export class ProviderHost {
     }
   }
 
-  async #send(request: number, path: ProvideRequest['path'], body: unknown, running: Running): Promise<void> {
+  async #send(
+    { request, path, body }: ProvideRequest,
+    text: string | undefined,
+    running: Running,
+  ): Promise<void> {
     const { abort, credit, lent } = running;
     let report: AnswerReport | undefined;
-    const context = {
+    // The server tells the client, or refuses the request: it is strict or not.
+    const unknown: string[] = [];
+    const context: RequestContext = {
       signal: abort.signal,
+      ...(text !== undefined && { text }),
+      onUnknown: ({ path: parameter }) => {
+        if (unknown.length < MAX_TOLD_PARAMETERS) unknown.push(onOneLine(parameter));
+      },
       onAnswered: (answered: AnswerReport) => {
         report = answered;
       },
@@ -198,6 +211,7 @@ export class ProviderHost {
       status: response.status,
       contentType: response.headers.get('content-type') ?? 'application/json',
       ...(retryAfter !== null && { retryAfter }),
+      ...(unknown.length > 0 && { unknown }),
     });
     if (response.body !== null) {
       await sendBody(
@@ -303,3 +317,5 @@ function hide(text: string, { hidden }: Lent): string {
 function withoutAddresses(text: string, isOk: boolean, lent: Lent): string {
   return !isOk || /^data: \{"error":/m.test(text) ? hide(text, lent) : text;
 }
+
+const onOneLine = (text: string) => text.slice(0, MAX_SHOWN_PARAMETER_CHARS).replaceAll(/\p{Cc}/gu, '?');

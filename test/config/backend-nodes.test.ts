@@ -80,7 +80,7 @@ describe('nodes', () => {
       'backend_provider: vllm\nnodes:\n  - api_kye: "a"',
       'mb.yaml:3:5: nodes[0].api_kye: unknown key; did you mean api_key?',
     ],
-    ['backend_provider: vllm\nnodes:\n  - apiKey: 12', 'mb.yaml:3:13: nodes[0].apiKey: must be text'],
+    ['backend_provider: vllm\nnodes:\n  - apiKey: []', 'mb.yaml:3:13: nodes[0].apiKey: must be text'],
     [
       'backend_provider: vllm\nnodes:\n  - fxn_id: a',
       'mb.yaml:3:5: nodes[0].fxn_id: unknown key; known are url',
@@ -157,7 +157,7 @@ describe('addresses', () => {
       'allow_addresses: ["10.0.0.0/8", "gpu"]',
       'mb.yaml:1:33: allow_addresses[1]: must be an address or a range',
     ],
-    ['allow_addresses: [10.5]', 'allow_addresses[0]: must be text'],
+    ['allow_addresses: [10.5]', 'allow_addresses[0]: must be an address or a range'],
     [
       `allow_addresses: [${'"1.1.1.1", '.repeat(MAX_ALLOW_ADDRESSES + 1)}]`,
       `has ${MAX_ALLOW_ADDRESSES + 1} entries`,

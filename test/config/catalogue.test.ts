@@ -118,7 +118,7 @@ describe('parseCatalogue', () => {
   it('reports all faults at once', () => {
     try {
       catalogueOf(
-        '  - { id: a, source: { path: x }, context: 0 }\n  - { id: a, name: 1, source: { path: x } }',
+        '  - { id: a, source: { path: x }, context: 0 }\n  - { id: a, name: "", source: { path: x } }',
       );
       throw new Error('parsed');
     } catch (thrown) {

@@ -66,7 +66,7 @@ describe('the page', () => {
     await page.keyboard.type('What is the capital of Japan?');
     await page.keyboard.press('Enter');
     await page.waitForSelector('.served');
-    expect(await text(page)).toMatch(/The capital of Japan is Tokyo\.\s*visitor \d+ \(layers 0–7\)/);
+    expect(await text(page)).toMatch(/The capital of Japan is Tokyo\..*minnow · visitor \d+ \(layers 0–7\)/);
 
     await page.focus('textarea');
     await page.keyboard.type('Tell me a long story.');

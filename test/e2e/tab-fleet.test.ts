@@ -1,3 +1,4 @@
+import { existsSync, readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -17,10 +18,12 @@ let server: Server;
 let fleet: TabFleet;
 let loads: string[];
 let changes: string[];
+let notices: string[];
 
 beforeEach(async () => {
   loads = [];
   changes = [];
+  notices = [];
   server = createServer((request, response) => {
     if (request.url?.startsWith('/alive?')) loads.push(request.url.slice('/alive?'.length));
     response.setHeader('content-type', 'text/html').end(PAGE);
@@ -34,6 +37,7 @@ beforeEach(async () => {
     headful: false,
     insecure: false,
     sandbox: true,
+    onNotice: (notice) => notices.push(notice),
     onChange: (tab, { phase, detail }) => changes.push(`${tab} ${phase} ${detail}`),
   });
   await fleet.start();
@@ -53,6 +57,28 @@ it('gives every tab an adapter and a process of its own', async () => {
     'tab-3 serving adapter',
   ]);
   expect(renderers(process.pid).length).toBeGreaterThanOrEqual(3);
+});
+
+it('runs Chrome as an ordinary user in its sandbox, or says what is missing', () => {
+  const [renderer] = renderers(process.pid);
+  const isRoot =
+    process.platform === 'linux'
+      ? /^Uid:\t0\b/m.test(readFileSync(`/proc/${renderer!.pid}/status`, 'utf8'))
+      : process.getuid?.() === 0;
+  const isSandboxed = !renderer!.command.includes('--no-sandbox');
+  expect({ isRoot, isSandboxed, isTold: notices.length > 0 }).toEqual(
+    notices.length > 0
+      ? expect.objectContaining({ isSandboxed: false })
+      : { isRoot: false, isSandboxed: true, isTold: false },
+  );
+});
+
+it('leaves no profile behind', async () => {
+  const browser = descendants(process.pid).find(({ command }) => command.includes('--remote-debugging-pipe'));
+  const profile = /--user-data-dir=(\S+)/.exec(browser!.command)![1]!;
+  expect(existsSync(profile)).toBe(true);
+  await fleet.close();
+  expect(existsSync(profile)).toBe(false);
 });
 
 it('starts a crashed tab again and leaves the others alone', async () => {

@@ -1,4 +1,4 @@
-import { pino } from 'pino';
+import { type Logger, pino } from 'pino';
 import type { Backend } from '../../src/backend/backend.ts';
 import { createAccess } from '../../src/server/access/access.ts';
 import { type App, createApp } from '../../src/server/app.ts';
@@ -15,7 +15,10 @@ export interface NativeApp {
 }
 
 /** All of the server's HTTP in front of a backend, without sockets, keys and limits. */
-export function nativeApp(backend: Backend): NativeApp {
+export function nativeApp(
+  backend: Backend,
+  options: { readonly isStrict?: boolean; readonly log?: Logger } = {},
+): NativeApp {
   const requests = new RequestsInFlight();
   const now = () => performance.now();
   const app = createApp({
@@ -26,7 +29,8 @@ export function nativeApp(backend: Backend): NativeApp {
     access: createAccess({ now }),
     metrics: new Metrics({ models: async () => ['fake'], provider: () => backend.provider, now }),
     nodes: () => [],
-    log: pino({ level: 'silent' }),
+    isStrict: options.isStrict ?? false,
+    log: options.log ?? pino({ level: 'silent' }),
   });
   const send = async (path: string, init: RequestInit = {}) =>
     app.fetch(new Request(`http://localhost:1${path}`, init), {

@@ -17,10 +17,11 @@ export function runShoal(
   args: readonly string[],
   command: readonly string[] = ['node', 'bin/shoal.mjs'],
   env: Readonly<Record<string, string>> = {},
+  cwd: string = ROOT,
 ): ShoalRun {
   const [program, ...first] = command as [string, ...string[]];
   const child = spawn(program, [...first, ...args], {
-    cwd: ROOT,
+    cwd,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, NO_COLOR: '1', ...env },
   });

@@ -16,7 +16,7 @@ export function servedHere(model: ModelHere): ServedModel {
     eosTokenId: model.tokenizer.eosTokenId,
     hasChatTemplate: model.chatTemplate !== null,
     prompts: {
-      chat: async (messages) => chatPrompt(model, messages),
+      chat: async (conversation) => chatPrompt(model, conversation),
       completion: async (prompt) => completionPrompt(model, prompt),
       close: async () => {},
     },

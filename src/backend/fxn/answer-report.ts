@@ -32,6 +32,11 @@ export class AnswerTally {
     return this.#reports.every((report) => report !== undefined);
   }
 
+  /** While it runs: of the tokens that have come. */
+  usageSoFar(): Usage {
+    return { promptTokens: this.#promptTokens, completionTokens: this.counts.tokens };
+  }
+
   usage(): Usage {
     const completionTokens = this.#done().reduce((sum, report) => sum + report.completionTokens, 0);
     return { promptTokens: this.#promptTokens, completionTokens };

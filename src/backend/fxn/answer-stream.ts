@@ -4,11 +4,23 @@ import { STREAM_COMMIT_MS } from '../../config/limits.ts';
 import type { ChoicePiece } from '../choices.ts';
 import type { Clock } from '../clock.ts';
 import { openAiErrorBody } from '../openai/error.ts';
+import type { ChatRequest } from '../openai/request-schema.ts';
 import { SSE_DONE, SSE_HEADERS, sseBody, sseData, unlessSilent } from '../openai/sse.ts';
 import type { AnswerTally } from './answer-report.ts';
 import type { FinishReason, GenerationPiece } from './generation.ts';
 import { type AnswerShape, shoalOf, usageOf } from './openai-answer.ts';
 import type { TextToken } from './token-alignment.ts';
+
+/**
+ * Where a stream tells the usage. At its end: every chunk has the field, null on all but the last (OpenAI). Always: every
+ * chunk tells what was used so far (vLLM).
+ */
+export type UsageWanted = 'none' | 'end' | 'always';
+
+export function usageWanted(options: ChatRequest['stream_options']): UsageWanted {
+  if (!options?.include_usage) return 'none';
+  return options.continuous_usage_stats ? 'always' : 'end';
+}
 
 export async function wholeAnswer(
   pieces: AsyncIterable<ChoicePiece<GenerationPiece>>,
@@ -41,13 +53,13 @@ export async function streamedAnswer(
   pieces: AsyncGenerator<ChoicePiece<GenerationPiece>>,
   shape: AnswerShape,
   tally: AnswerTally,
-  options: { readonly includeUsage: boolean; readonly clock: Clock; readonly hangUp: () => void },
+  options: { readonly usage: UsageWanted; readonly clock: Clock; readonly hangUp: () => void },
 ): Promise<Response> {
   const first = pieces.next();
   // Whoever awaits it later sees the rejection too; unobserved in between, it would end the process.
   first.catch(() => {});
   await unlessSilent(first, options.clock, STREAM_COMMIT_MS);
-  const events = chunks(resume(first, pieces), shape, tally, options.includeUsage);
+  const events = chunks(resume(first, pieces), shape, tally, options.usage);
   return new Response(sseBody(events, options.clock, options.hangUp), { headers: SSE_HEADERS });
 }
 
@@ -67,10 +79,12 @@ async function* chunks(
   pieces: AsyncIterable<ChoicePiece<GenerationPiece>>,
   shape: AnswerShape,
   tally: AnswerTally,
-  includeUsage: boolean,
+  wanted: UsageWanted,
 ): AsyncGenerator<Uint8Array> {
-  // With include_usage every chunk has the field, null on all but the last (OpenAI).
-  const chunk = (value: Record<string, unknown>) => sseData(includeUsage ? { ...value, usage: null } : value);
+  const chunk = (value: Record<string, unknown>) => {
+    if (wanted === 'none') return sseData(value);
+    return sseData({ ...value, usage: wanted === 'always' ? usageOf(tally.usageSoFar()) : null });
+  };
   try {
     for await (const { index, piece } of pieces) {
       switch (piece.type) {
@@ -89,7 +103,7 @@ async function* chunks(
           piece satisfies never;
       }
     }
-    if (includeUsage) yield sseData({ ...shape.bare(), usage: usageOf(tally.usage()) });
+    if (wanted !== 'none') yield sseData({ ...shape.bare(), usage: usageOf(tally.usage()) });
     yield SSE_DONE;
   } catch (thrown) {
     yield sseData(openAiErrorBody(ShoalError.from(thrown)));

@@ -7,21 +7,17 @@ import { mergedChoices } from '../choices.ts';
 import { type Clock, systemClock } from '../clock.ts';
 import { Ending } from '../ending.ts';
 import { linkedSignal } from '../linked-signal.ts';
-import {
-  type ChatRequest,
-  type CompletionRequest,
-  parseChatRequest,
-  parseCompletionRequest,
-} from '../openai/request-schema.ts';
+import { exactSeed } from '../openai/exact-seed.ts';
+import { parseChatRequest, parseCompletionRequest } from '../openai/request-schema.ts';
 import { AnswerTally, reported } from './answer-report.ts';
-import { streamedAnswer, wholeAnswer } from './answer-stream.ts';
+import { streamedAnswer, usageWanted, wholeAnswer } from './answer-stream.ts';
 import { continuationDecoder } from './continuation-decoder.ts';
 import { type GenerationCounts, type GenerationParts, generateText } from './generation.ts';
 import type { TokenGenerator } from './generator.ts';
 import { modelDetails } from './model-details.ts';
 import { type AnswerShape, chatAnswer, completionAnswer } from './openai-answer.ts';
 import { checkIds } from './prompt-length.ts';
-import { choiceSeed, requestSampling } from './request-sampling.ts';
+import { choiceSeed, requestSampling, type SeededRequest } from './request-sampling.ts';
 import type { ServedModel } from './served-model.ts';
 
 export interface FxnOptions {
@@ -35,7 +31,7 @@ export interface FxnOptions {
 
 interface Job {
   readonly startMs: number;
-  readonly request: ChatRequest | CompletionRequest;
+  readonly request: SeededRequest;
   /** Each gets `n` choices. */
   readonly prompts: readonly (readonly number[])[];
   /** Absent: what the context leaves. */
@@ -88,8 +84,8 @@ export function createFxnBackend({
       const withLogprobs = job.topLogprobs !== undefined;
       return wholeAnswer(pieces, shape, tally, { choices: choices.length, withLogprobs });
     }
-    const includeUsage = request.stream_options?.include_usage ?? false;
-    return streamedAnswer(pieces, shape, tally, { includeUsage, clock, hangUp });
+    const usage = usageWanted(request.stream_options);
+    return streamedAnswer(pieces, shape, tally, { usage, clock, hangUp });
   }
 
   function generations(
@@ -134,7 +130,10 @@ export function createFxnBackend({
   }
 
   /** One after the other: together they would take other clients' turns. */
-  async function promptsOf(given: CompletionRequest['prompt'], context: RequestContext): Promise<number[][]> {
+  async function promptsOf(
+    given: readonly (string | readonly number[])[],
+    context: RequestContext,
+  ): Promise<number[][]> {
     const all: number[][] = [];
     for (const prompt of given) {
       all.push(
@@ -158,13 +157,13 @@ export function createFxnBackend({
     readiness: async (signal) => readiness(signal),
 
     async chatCompletions(body, context) {
-      const request = parseChatRequest(body);
+      const request = parseChatRequest(body, context.onUnknown);
       checkModel(request.model);
       const startMs = clock.now();
       const job: Job = {
         startMs,
-        request,
-        prompts: [await prompts.chat(request.messages, context)],
+        request: { ...request, seed: exactSeed(request.seed, context.text) },
+        prompts: [await prompts.chat(request, context)],
         maxTokens: request.max_completion_tokens ?? request.max_tokens,
         eosTokenIds: chatEos,
         topLogprobs: request.logprobs ? (request.top_logprobs ?? 0) : undefined,
@@ -175,12 +174,12 @@ export function createFxnBackend({
     },
 
     async completions(body, context) {
-      const request = parseCompletionRequest(body);
+      const request = parseCompletionRequest(body, context.onUnknown);
       checkModel(request.model);
       const startMs = clock.now();
       const job: Job = {
         startMs,
-        request,
+        request: { ...request, seed: exactSeed(request.seed, context.text) },
         prompts: await promptsOf(request.prompt, context),
         maxTokens: request.max_tokens ?? DEFAULT_COMPLETION_TOKENS,
         eosTokenIds: model.spec.eosTokenIds,

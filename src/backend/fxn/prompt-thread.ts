@@ -3,9 +3,8 @@ import type { ModelText } from '../../model/model-text.ts';
 import { type ModelTextPlace, readModelText } from '../../model/model-text-files.ts';
 import type { ModelSpec } from '../../model/spec.ts';
 import { packTokens, type TokenTable } from '../../model/token-table.ts';
-import type { ChatMessage } from '../openai/request-schema.ts';
 import type { Work } from '../threads/serve-jobs.ts';
-import { chatPrompt, completionPrompt } from './prompt.ts';
+import { type Conversation, chatPrompt, completionPrompt } from './prompt.ts';
 
 export interface PromptThreadData extends ModelTextPlace {
   /** The model's name in messages. */
@@ -14,7 +13,7 @@ export interface PromptThreadData extends ModelTextPlace {
 }
 
 export type PromptJob =
-  | { readonly kind: 'chat'; readonly messages: readonly ChatMessage[] }
+  | { readonly kind: 'chat'; readonly conversation: Conversation }
   | { readonly kind: 'completion'; readonly prompt: string };
 
 /** What the server has to know of a model's text to answer with it: no tables that encode, no template. */
@@ -34,7 +33,7 @@ export async function openPromptThread(
     facts: promptFacts(model, data.spec.vocab),
     work: (job) =>
       Uint32Array.from(
-        job.kind === 'chat' ? chatPrompt(model, job.messages) : completionPrompt(model, job.prompt),
+        job.kind === 'chat' ? chatPrompt(model, job.conversation) : completionPrompt(model, job.prompt),
       ),
     transfer: (ids) => [ids.buffer],
   };

@@ -3,7 +3,7 @@ import { ShoalError } from '../../config/errors.ts';
 import type { ChatTemplate } from '../../model/chat-template.ts';
 import type { ModelSpec } from '../../model/spec.ts';
 import type { Tokenizer } from '../../model/tokenizer.ts';
-import type { ChatMessage } from '../openai/request-schema.ts';
+import type { ChatRequest } from '../openai/request-schema.ts';
 import { checkIds, checkTextBytes } from './prompt-length.ts';
 
 /** What turns a request into ids. It is large and slow: the server has it in threads of its own (`ThreadedPrompts`). */
@@ -15,6 +15,9 @@ export interface PromptModel {
   readonly chatTemplate: Pick<ChatTemplate, 'render'> | null;
 }
 
+/** Of a chat request, what its prompt is made of. */
+export type Conversation = Pick<ChatRequest, 'messages' | 'chat_template_kwargs'>;
+
 export type PromptTokenizer = Pick<
   Tokenizer,
   'encode' | 'encodeOrdinary' | 'turnTokens' | 'idsForRawPrompt' | 'mostBytesPerToken'
@@ -23,7 +26,10 @@ export type PromptTokenizer = Pick<
 /**
  * @throws CHAT_TEMPLATE_MISSING, CONTEXT_LENGTH_EXCEEDED, INVALID_REQUEST (a conversation the template refuses)
  */
-export function chatPrompt(model: PromptModel, messages: readonly ChatMessage[]): number[] {
+export function chatPrompt(
+  model: PromptModel,
+  { messages, chat_template_kwargs: variables = {} }: Conversation,
+): number[] {
   if (model.chatTemplate === null) {
     throw new ShoalError(
       'CHAT_TEMPLATE_MISSING',
@@ -38,7 +44,14 @@ export function chatPrompt(model: PromptModel, messages: readonly ChatMessage[])
     ...(message.name !== undefined && { name: guard(message.name) }),
     ...(message.role === 'tool' && { tool_call_id: guard(message.tool_call_id) }),
   }));
-  const parts = model.chatTemplate.render(guarded).split(PARTS);
+  // Also a variable's text must not forge a turn.
+  const guardedVariables = Object.fromEntries(
+    Object.entries(variables).map(([name, value]) => [
+      name,
+      typeof value === 'string' ? guard(value) : value,
+    ]),
+  );
+  const parts = model.chatTemplate.render(guarded, { variables: guardedVariables }).split(PARTS);
   const bytes = parts.reduce((sum, part = '') => sum + Buffer.byteLength(withoutMark(part)), 0);
   checkTextBytes(model, model.tokenizer.mostBytesPerToken, bytes, 'messages');
   return checkIds(model, encodeGuarded(parts, model.tokenizer), 'messages');

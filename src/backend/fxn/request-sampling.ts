@@ -1,10 +1,16 @@
 import { ShoalError } from '../../config/errors.ts';
 import { GREEDY, type SamplingParams } from '../../model/sampling.ts';
+import { type Seed, seedBits } from '../openai/exact-seed.ts';
 import type { ChatRequest, CompletionRequest } from '../openai/request-schema.ts';
 import type { SamplingDefaults, ServedModel } from './served-model.ts';
 
 /** OpenAI's defaults: temperature 1, everything else off. */
 const OPENAI_DEFAULTS: SamplingDefaults = { temperature: 1 };
+
+/** Of a request, with the seed's own digits. */
+export type SeededRequest = Omit<ChatRequest | CompletionRequest, 'seed'> & {
+  readonly seed?: Seed | undefined;
+};
 
 /**
  * The request's own values, else the model's (generation_config.json), else OpenAI's.
@@ -13,7 +19,7 @@ const OPENAI_DEFAULTS: SamplingDefaults = { temperature: 1 };
  * @throws INVALID_REQUEST for a bias on an id outside the vocabulary
  */
 export function requestSampling(
-  request: ChatRequest | CompletionRequest,
+  request: SeededRequest,
   { spec, defaults = {} }: Pick<ServedModel, 'spec' | 'defaults'>,
   randomSeed: () => number,
 ): SamplingParams {
@@ -27,7 +33,7 @@ export function requestSampling(
     presencePenalty: request.presence_penalty ?? base.presencePenalty,
     frequencyPenalty: request.frequency_penalty ?? base.frequencyPenalty,
     logitBias: logitBias(request.logit_bias ?? {}, spec.vocab),
-    seed: request.seed === undefined ? randomSeed() : unsigned32(request.seed),
+    seed: request.seed === undefined ? randomSeed() : seedBits(request.seed, 32),
   };
   // OpenAI allows top_p 0: the smallest set that holds no mass still holds the likeliest token.
   return given.topP === 0 ? { ...given, topP: 1, topK: 1 } : given;
@@ -58,10 +64,4 @@ export function choiceSeed(seed: number, choice: number): number {
   mixed = Math.imul(mixed ^ (mixed >>> 16), 0x85eb_ca6b);
   mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2_ae35);
   return (mixed ^ (mixed >>> 16)) >>> 0;
-}
-
-/** OpenAI's seeds are any integers; equal seeds stay equal. */
-function unsigned32(seed: number): number {
-  const modulus = 2 ** 32;
-  return ((seed % modulus) + modulus) % modulus;
 }

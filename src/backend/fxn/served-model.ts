@@ -4,7 +4,7 @@ import type { ModelSpec } from '../../model/spec.ts';
 import type { StreamDecoder } from '../../model/stream-decoder.ts';
 import type { TokenReader } from '../../model/token-reader.ts';
 import type { RequestContext } from '../backend.ts';
-import type { ChatMessage } from '../openai/request-schema.ts';
+import type { Conversation } from './prompt.ts';
 
 /** What the fxn backend needs to know of the model it serves. */
 export interface ServedModel {
@@ -34,7 +34,7 @@ export interface AnswerTokens extends Pick<TokenReader, 'tokenBytes'> {
  */
 export interface Prompts {
   /** @throws CHAT_TEMPLATE_MISSING, CONTEXT_LENGTH_EXCEEDED, INVALID_REQUEST, PROMPT_TOO_COSTLY, OVERLOADED, ABORTED */
-  chat(messages: readonly ChatMessage[], context: PromptContext): Promise<number[]>;
+  chat(conversation: Conversation, context: PromptContext): Promise<number[]>;
   /** @throws as `chat` */
   completion(prompt: string, context: PromptContext): Promise<number[]>;
   /** Idempotent. */

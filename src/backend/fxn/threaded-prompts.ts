@@ -31,10 +31,11 @@ export async function openThreadedPrompts(model: PromptThreadData): Promise<Open
   return {
     facts,
     prompts: {
-      async chat(messages, context) {
+      async chat({ messages, chat_template_kwargs }, context) {
         const chars = messages.reduce((sum, { content }) => sum + content.length, 0);
         checkChars(chars, 'messages');
-        return run({ kind: 'chat', messages }, chars, context);
+        const conversation = { messages, ...(chat_template_kwargs && { chat_template_kwargs }) };
+        return run({ kind: 'chat', conversation }, chars, context);
       },
       async completion(prompt, context) {
         checkChars(prompt.length, 'prompt');

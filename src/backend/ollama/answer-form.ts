@@ -1,4 +1,5 @@
 /** Ollama's pieces as the objects that OpenAI's clients read, for both endpoints. */
+import { exactJson } from '../../config/exact-json.ts';
 import type { OllamaLogprob, Piece } from './api.ts';
 
 export type FinishReason = 'stop' | 'length' | 'tool_calls';
@@ -74,7 +75,7 @@ export function chatForm({ id, created, model }: AnswerHead, withLogprobs: boole
             index: calls.length + at,
             id: callId ?? `call_${id.slice(0, 16)}_${index}_${calls.length + at}`,
             type: 'function',
-            function: { name, arguments: JSON.stringify(given ?? {}) },
+            function: { name, arguments: exactJson(given ?? {}) },
           }));
           if (added.length > 0) {
             calls.push(...added.map(({ index: _, ...call }) => call));

@@ -1,8 +1,11 @@
 /** A chat's messages, from OpenAI's form to Ollama's. */
 import { z } from 'zod';
 import { ShoalError } from '../../config/errors.ts';
+import { parseExactly } from '../../config/exact-json.ts';
 import { MAX_CONTENT_PARTS, MAX_MODEL_NAME_CHARS, MAX_TOOLS } from '../../config/limits.ts';
-import { isObject, withoutNulls } from '../openai/request-schema.ts';
+import { HARMLESS_IN_MESSAGE, HARMLESS_IN_PART } from '../openai/known-parameters.ts';
+import { isEmpty, isObject, withoutNulls } from '../openai/request-schema.ts';
+import { type OnUnknown, reportUnknown } from '../openai/unknown-parameters.ts';
 import type { OllamaMessage } from './api.ts';
 
 const textPart = z.object({ type: z.literal('text'), text: z.string() });
@@ -41,14 +44,26 @@ export const messageSchema = z.discriminatedUnion('role', [
 
 type Message = z.infer<typeof messageSchema>;
 
-/** Refuses by name what the schema would only call a wrong literal, or drop. */
-export function checkedMessage(raw: unknown, index: number): unknown {
+const NOT_IN_OLLAMA = ['function_call', 'audio', 'images', 'refusal'];
+const MESSAGE_KEYS = new Set([
+  ...HARMLESS_IN_MESSAGE,
+  ...NOT_IN_OLLAMA,
+  'role',
+  'content',
+  'name',
+  'tool_calls',
+  'tool_call_id',
+]);
+const PART_KEYS = new Set([...HARMLESS_IN_PART, 'type', 'text', 'image_url']);
+
+/** Refuses by name what the schema would only call a wrong literal, and reports what it would drop. */
+export function checkedMessage(raw: unknown, index: number, onUnknown: OnUnknown): unknown {
   if (!isObject(raw)) return raw;
   const given = withoutNulls(raw);
   const path = `messages.${index}`;
-  for (const key of ['function_call', 'audio', 'images', 'refusal']) {
-    const value = given[key];
-    if (value !== undefined && value !== '' && !(Array.isArray(value) && value.length === 0))
+  reportUnknown(given, MESSAGE_KEYS, path, onUnknown);
+  for (const key of NOT_IN_OLLAMA) {
+    if (given[key] !== undefined && !isEmpty(given[key]))
       throw unsupported(
         `${path}.${key}`,
         `${path}.${key} is not supported: Ollama’s messages have no such field`,
@@ -59,12 +74,14 @@ export function checkedMessage(raw: unknown, index: number): unknown {
   // OpenAI's newer word for system.
   if (given.role === 'developer') given.role = 'system';
   if (Array.isArray(given.content))
-    for (const [at, part] of given.content.entries()) checkPart(part, given.role, `${path}.content.${at}`);
+    for (const [at, part] of given.content.entries())
+      checkPart(part, given.role, `${path}.content.${at}`, onUnknown);
   return given;
 }
 
-function checkPart(part: unknown, role: unknown, path: string): void {
+function checkPart(part: unknown, role: unknown, path: string, onUnknown: OnUnknown): void {
   if (!isObject(part) || typeof part.type !== 'string') return;
+  reportUnknown(part, PART_KEYS, path, onUnknown);
   if (part.type !== 'text' && !(part.type === 'image_url' && role === 'user'))
     throw unsupported(
       path,
@@ -159,7 +176,7 @@ function imagesOf(content: z.infer<typeof userContent>, path: string): string[] 
 function callArguments(json: string, path: string): Record<string, unknown> {
   let value: unknown;
   try {
-    value = JSON.parse(json);
+    value = parseExactly(json);
   } catch {
     value = undefined;
   }

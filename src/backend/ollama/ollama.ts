@@ -1,5 +1,6 @@
 /** An Ollama behind this node's API, by its own API: requests and answers are translated, both ways. */
 import { ShoalError } from '../../config/errors.ts';
+import { withExact } from '../../config/exact-json.ts';
 import type { Backend, RequestContext } from '../backend.ts';
 import { type ChoicePiece, mergedChoices } from '../choices.ts';
 import { systemClock } from '../clock.ts';
@@ -34,6 +35,9 @@ const GENERATE: Endpoint = {
   textParameter: 'prompt',
   form: completionForm,
 };
+
+/** Schemas that go on as they are; the arguments of calls are text. */
+const EXACT = ['tools', 'response_format'];
 
 /** Longer than anything waits: what setTimeout takes. */
 const NEVER_MS = 2 ** 31 - 1;
@@ -167,8 +171,14 @@ export function createOllamaBackend(
         return { ready: false, detail: ShoalError.from(thrown, 'BACKEND_FAILED').message };
       }
     },
-    chatCompletions: async (body, context) => answer(CHAT, translateChat(body), context),
-    completions: async (body, context) => answer(GENERATE, translateCompletion(body), context),
+    chatCompletions: async (body, context) =>
+      answer(
+        CHAT,
+        translateChat(withExact(body, context.text, EXACT), context.onUnknown, context.text),
+        context,
+      ),
+    completions: async (body, context) =>
+      answer(GENERATE, translateCompletion(body, context.onUnknown, context.text), context),
     async close() {
       upstream.close(new ShoalError('ABORTED', 'the server is shutting down; send the request again'));
     },

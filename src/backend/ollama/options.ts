@@ -1,13 +1,14 @@
 /** Sampling parameters of OpenAI's and vLLM's APIs, and Ollama's own, as Ollama's `options`. */
 import { z } from 'zod';
-import { ShoalError } from '../../config/errors.ts';
-import { MAX_OLLAMA_CONTEXT, MAX_STOP_CHARS, MAX_STOP_STRINGS } from '../../config/limits.ts';
-import { didYouMean } from '../../config/nearest.ts';
-import { sharedShape, stopStrings } from '../openai/request-schema.ts';
+import { MAX_OLLAMA_CONTEXT } from '../../config/limits.ts';
+import { exactSeed, seedBits } from '../openai/exact-seed.ts';
+import { actOnParameters } from '../openai/parameters.ts';
+import { isObject, sharedShape, stopStrings, UNLIMITED, withoutNulls } from '../openai/request-schema.ts';
+import type { OnUnknown } from '../openai/unknown-parameters.ts';
 import type { OllamaOptions } from './api.ts';
+import { optionsTable } from './parameters.ts';
 
 const integer = z.number().int();
-const stopString = z.string().min(1).max(MAX_STOP_CHARS);
 const context = integer.min(1).max(MAX_OLLAMA_CONTEXT);
 
 /** Those of api.Options in api/types.go that shape the answer. */
@@ -15,7 +16,7 @@ const options = z.object({
   num_ctx: context,
   num_keep: integer,
   num_predict: integer,
-  seed: integer,
+  seed: sharedShape.seed.unwrap(),
   temperature: z.number().min(0),
   top_k: integer,
   top_p: z.number().min(0).max(1),
@@ -25,11 +26,8 @@ const options = z.object({
   repeat_penalty: z.number().min(0),
   presence_penalty: z.number(),
   frequency_penalty: z.number(),
-  stop: z.array(stopString).max(MAX_STOP_STRINGS),
+  stop: stopStrings,
 });
-
-/** How the operator's machine runs the model: each change loads the model anew, for every client. */
-const OPERATORS = ['num_batch', 'num_gpu', 'main_gpu', 'use_mmap', 'num_thread', 'draft_num_predict'];
 
 /** What both endpoints take. */
 export const commonShape = {
@@ -44,46 +42,35 @@ export const commonShape = {
 const commonSchema = z.object(commonShape);
 type CommonRequest = z.infer<typeof commonSchema>;
 
+const OPTIONS = optionsTable(Object.keys(options.shape));
+
 /**
- * Names in `options` that Ollama would only log and drop, or that are not a client's to set.
+ * The entries of `options` that Ollama acts on.
  *
- * @throws INVALID_REQUEST, UNSUPPORTED_PARAMETER
+ * @throws UNSUPPORTED_PARAMETER, and what `onUnknown` throws
  */
-export function checkOptionNames(given: unknown): void {
-  if (typeof given !== 'object' || given === null) return;
-  for (const name of Object.keys(given)) {
-    const param = `options.${name.slice(0, 64)}`;
-    if (OPERATORS.includes(name))
-      throw new ShoalError(
-        'UNSUPPORTED_PARAMETER',
-        `${param} is not supported: it loads the model anew for everyone; set it in the model’s Modelfile on the Ollama server`,
-        { param },
-      );
-    if (!Object.hasOwn(options.shape, name))
-      throw new ShoalError(
-        'INVALID_REQUEST',
-        `unrecognized Ollama option: ${param}${didYouMean(name, Object.keys(options.shape)) || '; remove it'}`,
-        { param },
-      );
-  }
+export function knownOptions(given: unknown, onUnknown: OnUnknown): unknown {
+  return isObject(given) ? actOnParameters(withoutNulls(given), OPTIONS, onUnknown, 'options') : given;
 }
 
 /**
  * What the client leaves out is left to the model's Modelfile, then to Ollama's defaults (temperature 0.8, top_p 0.9):
  * Ollama's own /v1 sets both to 1 instead, and so drops what the Modelfile says.
  *
+ * @param text what the request was parsed from
  * @param choice of `n`: its seed is the request's plus this, so that choices differ and each can be had again
  */
 export function toOptions(
   request: CommonRequest,
   maxTokens: number | undefined,
   choice: number,
+  text: string | undefined,
 ): OllamaOptions {
   const own = request.options ?? {};
-  const seed = request.seed ?? own.seed;
+  const seed = exactSeed(request.seed, text) ?? exactSeed(own.seed, text, 'options');
   const mapped = {
     num_ctx: request.num_ctx,
-    num_predict: maxTokens,
+    num_predict: maxTokens === UNLIMITED ? -1 : maxTokens,
     temperature: request.temperature,
     top_p: request.top_p,
     top_k: request.top_k === undefined ? undefined : Math.max(0, request.top_k),
@@ -92,15 +79,10 @@ export function toOptions(
     presence_penalty: request.presence_penalty,
     frequency_penalty: request.frequency_penalty,
     stop: request.stop,
-    seed: seed === undefined ? undefined : positiveSeed(seed + choice),
+    // A negative seed means none to Ollama, and one beyond 2⁵³ loses digits there.
+    seed: seed === undefined ? undefined : seedBits(BigInt(seed) + BigInt(choice), 31),
   };
   return { ...defined(own), ...defined(mapped) };
-}
-
-/** OpenAI's seeds are any integers; to Ollama a negative one means none. Equal seeds stay equal. */
-function positiveSeed(seed: number): number {
-  const modulus = 2 ** 31;
-  return ((seed % modulus) + modulus) % modulus;
 }
 
 type Defined<T> = { [K in keyof T]?: Exclude<T[K], undefined> };

@@ -1,9 +1,9 @@
 /** One request to Ollama, and what comes of it line by line. */
 import type { z } from 'zod';
 import { ShoalError } from '../../config/errors.ts';
+import { exactJson, parseExactly } from '../../config/exact-json.ts';
 import { MAX_UPSTREAM_EVENT_BYTES } from '../../config/limits.ts';
 import type { Upstream } from '../proxy/upstream.ts';
-import { parseJson } from '../proxy/upstream-error.ts';
 import { type Piece, saidIn } from './api.ts';
 import { type Asked, refusedBy, saidError } from './errors.ts';
 import { Lines } from './lines.ts';
@@ -32,7 +32,7 @@ export async function* piecesOf(
   const answer = await upstream.request(
     {
       path: request.path,
-      body: JSON.stringify({ ...request.body, stream: true }),
+      body: exactJson({ ...request.body, stream: true }),
       accept: 'application/x-ndjson',
       deadlineMs: request.deadlineMs,
     },
@@ -64,7 +64,7 @@ export async function* piecesOf(
 }
 
 function readPiece(upstream: Upstream, line: string, request: PiecesRequest): Piece {
-  const value = parseJson(upstream.redact(line));
+  const value = readLine(upstream.redact(line));
   const error = saidIn(value);
   if (error !== null) throw saidError(upstream, 500, error, request);
   const piece = request.line.safeParse(value);
@@ -80,4 +80,13 @@ function readPiece(upstream: Upstream, line: string, request: PiecesRequest): Pi
       { param: 'logprobs' },
     );
   return piece.data;
+}
+
+/** The arguments of a call keep their digits. @returns undefined for what is no JSON */
+function readLine(line: string): unknown {
+  try {
+    return parseExactly(line);
+  } catch {
+    return undefined;
+  }
 }

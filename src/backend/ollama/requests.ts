@@ -11,9 +11,10 @@ import {
   MAX_TOP_LOGPROBS,
 } from '../../config/limits.ts';
 import { isObject, parameters, parse } from '../openai/request-schema.ts';
+import { type OnUnknown, reportUnknown } from '../openai/unknown-parameters.ts';
 import type { ChatBody, GenerateBody, OllamaTool, Think } from './api.ts';
 import { checkedMessage, messageSchema, toMessages } from './messages.ts';
-import { checkOptionNames, commonShape, defined, toOptions } from './options.ts';
+import { commonShape, defined, knownOptions, toOptions } from './options.ts';
 import { chatTable, completionTable } from './parameters.ts';
 
 const jsonObject = z.record(z.string(), z.unknown());
@@ -45,16 +46,26 @@ const EFFORTS = {
 } as const satisfies Record<string, Think>;
 const effort = z.enum(Object.keys(EFFORTS) as (keyof typeof EFFORTS)[]);
 
+const NESTED = {
+  reasoning: z.object({ effort: effort.optional(), enabled: z.boolean().optional() }),
+  chat_template_kwargs: z.object({
+    enable_thinking: z.boolean().optional(),
+    thinking: z.boolean().optional(),
+  }),
+};
+
 const chatShape = {
   ...commonShape,
   messages: z.array(messageSchema).min(1).max(MAX_CHAT_MESSAGES),
-  max_completion_tokens: z.number().int().min(1).optional(),
+  max_completion_tokens: commonShape.max_tokens,
   tools: z.array(tool).max(MAX_TOOLS).optional(),
   tool_choice: z.enum(['auto', 'none']).optional(),
   response_format: responseFormat.optional(),
   reasoning_effort: effort.optional(),
   /** OpenRouter's form of the same. */
-  reasoning: z.strictObject({ effort: effort.optional() }).optional(),
+  reasoning: NESTED.reasoning.optional(),
+  /** vLLM's: variables of chat templates, of which Ollama has this one. */
+  chat_template_kwargs: NESTED.chat_template_kwargs.optional(),
   /** Ollama's own. */
   think: z.union([z.boolean(), z.enum(['low', 'medium', 'high', 'max'])]).optional(),
   logprobs: z.boolean().default(false),
@@ -95,11 +106,24 @@ export interface Translated<Body> {
   body(ollamaModel: string, choice: number): Body;
 }
 
-/** @throws INVALID_REQUEST, UNSUPPORTED_PARAMETER; both name the parameter's path */
-export function translateChat(raw: unknown): Translated<ChatBody> {
-  const kept = parameters(raw, CHAT_PARAMETERS);
-  if (Array.isArray(kept.messages)) kept.messages = kept.messages.map(checkedMessage);
-  checkOptionNames(kept.options);
+/**
+ * @param onUnknown told of parameters that mean nothing here, however deep
+ * @param text what `raw` was parsed from
+ * @throws INVALID_REQUEST, UNSUPPORTED_PARAMETER, both with the parameter's path; what `onUnknown` throws
+ */
+export function translateChat(
+  raw: unknown,
+  onUnknown: OnUnknown = () => {},
+  text?: string,
+): Translated<ChatBody> {
+  const kept = parameters(raw, CHAT_PARAMETERS, onUnknown);
+  if (Array.isArray(kept.messages))
+    kept.messages = kept.messages.map((message, at) => checkedMessage(message, at, onUnknown));
+  kept.options = knownOptions(kept.options, onUnknown);
+  for (const name of ['reasoning', 'chat_template_kwargs'] as const) {
+    const given = kept[name];
+    if (isObject(given)) reportUnknown(given, new Set(Object.keys(NESTED[name].shape)), name, onUnknown);
+  }
   checkTools(kept);
   const request = parse(chatSchema, kept);
   if (!request.logprobs && (request.top_logprobs ?? 0) > 0)
@@ -128,7 +152,7 @@ export function translateChat(raw: unknown): Translated<ChatBody> {
       messages,
       truncate: false,
       ...shared,
-      options: toOptions(request, maxTokens, choice),
+      options: toOptions(request, maxTokens, choice, text),
     }),
   };
 }
@@ -139,9 +163,13 @@ export function translateChat(raw: unknown): Translated<ChatBody> {
  *
  * @throws INVALID_REQUEST, UNSUPPORTED_PARAMETER; both name the parameter's path
  */
-export function translateCompletion(raw: unknown): Translated<GenerateBody> {
-  const kept = parameters(raw, COMPLETION_PARAMETERS);
-  checkOptionNames(kept.options);
+export function translateCompletion(
+  raw: unknown,
+  onUnknown: OnUnknown = () => {},
+  text?: string,
+): Translated<GenerateBody> {
+  const kept = parameters(raw, COMPLETION_PARAMETERS, onUnknown);
+  kept.options = knownOptions(kept.options, onUnknown);
   checkPrompt(kept.prompt);
   const request = parse(completionSchema, kept);
   const { prompt: prompts, n, suffix = '', logprobs: topLogprobs } = request;
@@ -168,18 +196,26 @@ export function translateCompletion(raw: unknown): Translated<GenerateBody> {
       ...(suffix !== '' && { suffix }),
       ...(request.keep_alive !== undefined && { keep_alive: request.keep_alive }),
       ...defined(logprobFields(topLogprobs)),
-      options: toOptions(request, maxTokens, choice % n),
+      options: toOptions(request, maxTokens, choice % n, text),
     }),
   };
 }
 
-const wishes = (request: z.infer<typeof chatSchema> | z.infer<typeof completionSchema>) => ({
-  model: request.model,
-  stream: request.stream,
-  includeUsage: request.stream_options?.include_usage ?? false,
-  choices: request.n,
-  choicesPerPrompt: request.n,
-});
+function wishes(request: z.infer<typeof chatSchema> | z.infer<typeof completionSchema>) {
+  const { include_usage = false, continuous_usage_stats = false } = request.stream_options ?? {};
+  if (include_usage && continuous_usage_stats)
+    throw unsupported(
+      'stream_options.continuous_usage_stats',
+      'stream_options.continuous_usage_stats is not supported: Ollama counts at the end; include_usage tells it there',
+    );
+  return {
+    model: request.model,
+    stream: request.stream,
+    includeUsage: include_usage,
+    choices: request.n,
+    choicesPerPrompt: request.n,
+  };
+}
 
 const logprobFields = (top: number | undefined) => ({
   logprobs: top === undefined ? undefined : true,
@@ -188,8 +224,11 @@ const logprobFields = (top: number | undefined) => ({
 
 function thinking(request: z.infer<typeof chatSchema>): { think: Think | undefined; thinkParameter: string } {
   if (request.think !== undefined) return { think: request.think, thinkParameter: 'think' };
-  if (request.reasoning?.effort !== undefined)
-    return { think: EFFORTS[request.reasoning.effort], thinkParameter: 'reasoning.effort' };
+  const { effort: wantedEffort, enabled } = request.reasoning ?? {};
+  if (wantedEffort !== undefined) return { think: EFFORTS[wantedEffort], thinkParameter: 'reasoning.effort' };
+  if (enabled !== undefined) return { think: enabled, thinkParameter: 'reasoning.enabled' };
+  const { enable_thinking: enable, thinking = enable } = request.chat_template_kwargs ?? {};
+  if (thinking !== undefined) return { think: thinking, thinkParameter: 'chat_template_kwargs' };
   const { reasoning_effort: wanted } = request;
   return { think: wanted && EFFORTS[wanted], thinkParameter: 'reasoning_effort' };
 }

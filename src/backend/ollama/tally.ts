@@ -41,6 +41,7 @@ export function shoalOf(end: PieceEnd, timeToFirstTokenMs: number | null) {
     tokens_per_second: rounded(tokens === 0 || evalNs === 0 ? null : (tokens * 1e9) / evalNs),
     load_ms: rounded((end.load_duration ?? 0) / NS_PER_MS),
     prompt_ms: rounded((end.prompt_eval_duration ?? 0) / NS_PER_MS),
+    eval_ms: rounded(evalNs / NS_PER_MS),
   };
 }
 

@@ -16,6 +16,7 @@ import {
   MAX_TOP_LOGPROBS,
   MAX_VOCAB,
 } from '../../config/limits.ts';
+import { HARMLESS_IN_MESSAGE, HARMLESS_IN_PART } from './known-parameters.ts';
 import {
   actOnParameters,
   chatTable,
@@ -23,8 +24,19 @@ import {
   type ParameterTable,
   publishedParameters,
 } from './parameters.ts';
+import { type OnUnknown, reportUnknown } from './unknown-parameters.ts';
 
-const stopString = z.string().min(1).max(MAX_STOP_CHARS);
+const stopString = z.string().max(MAX_STOP_CHARS);
+
+/** llama.cpp's and Ollama's words for "no limit": −1, and −2 for as much as the context holds. */
+const maxTokens = z
+  .number()
+  .int()
+  .min(-2)
+  .refine((count) => count !== 0, 'Too small: expected number to be >=1, or -1 for no limit')
+  .transform((count) => (count < 0 ? UNLIMITED : count));
+/** What a request without a limit asks for: the rest of the context. */
+export const UNLIMITED = Number.POSITIVE_INFINITY;
 
 const logitBias = z
   .record(
@@ -37,20 +49,30 @@ const logitBias = z
   )
   .meta({ maxProperties: MAX_LOGIT_BIAS });
 
+const streamOptions = z.object({
+  include_usage: z.boolean().default(false),
+  // Padding against traffic analysis; OpenAI's clients may switch it off, and here it is never on.
+  include_obfuscation: z.literal(false).optional(),
+  /** vLLM: with include_usage every chunk tells what was used so far. */
+  continuous_usage_stats: z.boolean().default(false),
+});
+const STREAM_OPTIONS = new Set(Object.keys(streamOptions.shape));
+
+/** An integer of 64 bits, signed or not, as near as a double comes. */
+const wholeNumber = z
+  .number()
+  .refine(Number.isInteger, 'Invalid input: expected int')
+  .min(-(2 ** 63))
+  .max(2 ** 64)
+  .meta({ type: 'integer' });
+
 /** What every engine behind this API reads in the same way. */
 export const sharedShape = {
   model: z.string().min(1).max(MAX_MODEL_NAME_CHARS),
   stream: z.boolean().default(false),
-  stream_options: z
-    .strictObject({
-      include_usage: z.boolean().default(false),
-      // Padding against traffic analysis; OpenAI's clients may switch it off, and here it is never on.
-      include_obfuscation: z.literal(false).optional(),
-      /** vLLM: usage in every chunk; here it comes once, at the end. */
-      continuous_usage_stats: z.literal(false).optional(),
-    })
-    .optional(),
-  max_tokens: z.number().int().min(1).optional(),
+  /** Of no meaning without `stream`, and then not looked at. */
+  stream_options: streamOptions.optional(),
+  max_tokens: maxTokens.optional(),
   temperature: z.number().min(0).max(2).optional(),
   top_p: z.number().min(0).max(1).optional(),
   /** vLLM: −1 and 0 keep every token. */
@@ -59,16 +81,15 @@ export const sharedShape = {
   repetition_penalty: z.number().positive().max(10).optional(),
   presence_penalty: z.number().min(-2).max(2).optional(),
   frequency_penalty: z.number().min(-2).max(2).optional(),
-  seed: z.number().int().optional(),
+  seed: wholeNumber.optional(),
   /** Answers to one prompt; the seed of choice i is derived from (seed, i). */
   n: z.number().int().min(1).max(MAX_CHOICES).default(1),
 };
 
-/** One stop string, or several. */
-export const stopStrings = z.union([
-  stopString.transform((stop) => [stop]),
-  z.array(stopString).max(MAX_STOP_STRINGS),
-]);
+/** One stop string, or several; an empty one would stop at once, and means none. */
+export const stopStrings = z
+  .union([stopString.transform((stop) => [stop]), z.array(stopString).max(MAX_STOP_STRINGS)])
+  .transform((stops) => stops.filter((stop) => stop !== ''));
 
 const generation = {
   ...sharedShape,
@@ -93,7 +114,7 @@ const name = z.string().max(MAX_MODEL_NAME_CHARS).optional();
 
 /**
  * Keys of a message that are not named here are left out, as vLLM leaves them out: clients keep their own beside the text
- * (`id`, `timestamp`, `reasoning_content`, `cache_control`). Those that would change the answer are refused: `NOT_TEXT`.
+ * (`id`, `timestamp`, `cache_control`). Those that would change the answer are refused: `NOT_TEXT`.
  */
 const message = z.discriminatedUnion('role', [
   z.object({ role: z.literal('system'), content, name }),
@@ -112,8 +133,12 @@ const developer = z.object({ role: z.literal('developer'), content, name });
 
 const chatShape = {
   ...generation,
+  /** vLLM: further names that the chat template reads, such as Qwen's `enable_thinking`. */
+  chat_template_kwargs: z
+    .record(z.string().max(MAX_MODEL_NAME_CHARS), z.union([z.string(), z.number(), z.boolean(), z.null()]))
+    .optional(),
   messages: z.array(message).min(1).max(MAX_CHAT_MESSAGES),
-  max_completion_tokens: z.number().int().min(1).optional(),
+  max_completion_tokens: maxTokens.optional(),
   logprobs: z.boolean().default(false),
   top_logprobs: z.number().int().min(0).max(MAX_TOP_LOGPROBS).optional(),
 };
@@ -148,29 +173,43 @@ export type ChatRequest = z.infer<typeof chatSchema>;
 export type ChatMessage = ChatRequest['messages'][number];
 export type CompletionRequest = z.infer<typeof completionSchema>;
 
+const CHAT_PARAMETERS = chatTable(Object.keys(chatShape));
+const COMPLETION_PARAMETERS = completionTable(Object.keys(completionShape));
+
+const emptyList = z.array(z.unknown()).max(0);
+const published = {
+  max_tokens: z.union([z.number().int().min(1), z.literal([-1, -2])]).optional(),
+  logit_bias: z.union([logitBias, emptyList]).optional(),
+  stream_options: z.union([streamOptions, emptyList]).optional(),
+};
+
 /**
  * The requests as they may be sent, refused parameters with the values that ask for nothing; null is the same as absent
  * everywhere. For the published description; requests are read by `parseChatRequest` and `parseCompletionRequest`.
  */
 export const publishedRequests = {
-  chat: z.strictObject({
+  chat: z.object({
     ...chatShape,
+    ...published,
+    max_completion_tokens: published.max_tokens,
+    chat_template_kwargs: z.union([chatShape.chat_template_kwargs, emptyList]),
     messages: z
       .array(z.discriminatedUnion('role', [...message.options, developer]))
       .min(1)
       .max(MAX_CHAT_MESSAGES),
-    ...publishedParameters('chat'),
+    ...publishedParameters(CHAT_PARAMETERS),
   }),
-  completion: z.strictObject({ ...completionShape, ...publishedParameters('completion') }),
+  completion: z.object({ ...completionShape, ...published, ...publishedParameters(COMPLETION_PARAMETERS) }),
 };
 
-const CHAT_PARAMETERS = chatTable(Object.keys(chatShape));
-const COMPLETION_PARAMETERS = completionTable(Object.keys(completionShape));
-
-/** @throws INVALID_REQUEST, UNSUPPORTED_PARAMETER; both name the parameter's path */
-export function parseChatRequest(body: unknown): ChatRequest {
-  const kept = parameters(body, CHAT_PARAMETERS);
-  if (Array.isArray(kept.messages)) kept.messages = kept.messages.map(checkedMessage);
+/**
+ * @param onUnknown told of parameters that mean nothing here, however deep
+ * @throws INVALID_REQUEST, UNSUPPORTED_PARAMETER, both with the parameter's path; what `onUnknown` throws
+ */
+export function parseChatRequest(body: unknown, onUnknown: OnUnknown = () => {}): ChatRequest {
+  const kept = parameters(body, CHAT_PARAMETERS, onUnknown);
+  if (Array.isArray(kept.messages))
+    kept.messages = kept.messages.map((message, at) => checkedMessage(message, at, onUnknown));
   const request = parse(chatSchema, kept);
   if ((request.top_logprobs ?? 0) > 0 && !request.logprobs) {
     throw new ShoalError('INVALID_REQUEST', 'top_logprobs needs logprobs: true', { param: 'top_logprobs' });
@@ -178,9 +217,9 @@ export function parseChatRequest(body: unknown): ChatRequest {
   return request;
 }
 
-/** @throws INVALID_REQUEST, UNSUPPORTED_PARAMETER; both name the parameter's path */
-export function parseCompletionRequest(body: unknown): CompletionRequest {
-  const kept = parameters(body, COMPLETION_PARAMETERS);
+/** As `parseChatRequest`. */
+export function parseCompletionRequest(body: unknown, onUnknown: OnUnknown = () => {}): CompletionRequest {
+  const kept = parameters(body, COMPLETION_PARAMETERS, onUnknown);
   // Told here, because a list that is too long is also no list of ids, and the schema names only one reason.
   if (Array.isArray(kept.prompt) && typeof kept.prompt[0] !== 'number') checkChoices(kept.prompt.length, 1);
   const request = parse(completionSchema, kept);
@@ -197,26 +236,33 @@ function checkChoices(prompts: number, n: number): void {
   );
 }
 
+/** Maps that PHP's clients write as lists where they are empty. */
+const MAPS = ['logit_bias', 'stream_options', 'options', 'chat_template_kwargs', 'reasoning'];
+
 /**
- * The body's parameters by `table`, nulls taken out; the schema is applied by `parse`.
+ * The body's parameters by `table`, without nulls and empty maps; the schema is applied by `parse`.
  *
- * @throws INVALID_REQUEST, UNSUPPORTED_PARAMETER
+ * @throws INVALID_REQUEST, UNSUPPORTED_PARAMETER, and what `onUnknown` throws
  */
-export function parameters(body: unknown, table: ParameterTable): Record<string, unknown> {
+export function parameters(
+  body: unknown,
+  table: ParameterTable,
+  onUnknown: OnUnknown,
+): Record<string, unknown> {
   if (!isObject(body)) {
     throw new ShoalError('INVALID_REQUEST', 'the request body must be a JSON object');
   }
-  const kept = actOnParameters(withoutNulls(body), table);
+  const kept = actOnParameters(withoutNulls(body), table, onUnknown);
+  for (const name of MAPS) if (isEmptyList(kept[name])) delete kept[name];
   if (isObject(kept.stream_options)) {
-    if (kept.stream !== true) {
-      throw new ShoalError('INVALID_REQUEST', 'stream_options needs stream: true', {
-        param: 'stream_options',
-      });
-    }
-    kept.stream_options = withoutNulls(kept.stream_options);
+    reportUnknown(kept.stream_options, STREAM_OPTIONS, 'stream_options', onUnknown);
+    if (kept.stream === true) kept.stream_options = withoutNulls(kept.stream_options);
+    else delete kept.stream_options;
   }
   return kept;
 }
+
+const isEmptyList = (value: unknown) => Array.isArray(value) && value.length === 0;
 
 export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
@@ -230,17 +276,19 @@ export function withoutNulls(object: Record<string, unknown>): Record<string, un
 /** What says something beside the text, so that the answer would be another without it. Clients send most of it null or empty. */
 const NOT_TEXT = ['tool_calls', 'function_call', 'audio', 'images', 'refusal'];
 
-/** Refuses by name what the schema would only call an unknown key or a wrong literal. */
-function checkedMessage(raw: unknown, index: number): unknown {
+const MESSAGE_KEYS = new Set([...HARMLESS_IN_MESSAGE, ...NOT_TEXT, 'role', 'content', 'name']);
+const TOOL_MESSAGE_KEYS = new Set([...MESSAGE_KEYS, 'tool_call_id']);
+const PART_KEYS = new Set([...HARMLESS_IN_PART, 'type', 'text']);
+
+/** Refuses by name what the schema would only call a wrong literal, and reports what it would drop. */
+function checkedMessage(raw: unknown, index: number, onUnknown: OnUnknown): unknown {
   if (!isObject(raw)) return raw;
   const given = withoutNulls(raw);
   const path = `messages.${index}`;
   for (const key of NOT_TEXT) {
-    if (!(key in given)) continue;
-    const value = given[key];
-    if (value !== '' && !(Array.isArray(value) && value.length === 0))
-      throw unsupported(`${path}.${key}`, 'messages carry text only');
+    if (key in given && !isEmpty(given[key])) throw unsupported(`${path}.${key}`, 'messages carry text only');
   }
+  reportUnknown(given, given.role === 'tool' ? TOOL_MESSAGE_KEYS : MESSAGE_KEYS, path, onUnknown);
   if (given.role === 'function') {
     throw unsupported(`${path}.role`, 'the role "function" is not supported; use "tool"', true);
   }
@@ -248,13 +296,20 @@ function checkedMessage(raw: unknown, index: number): unknown {
   // Which chat templates do not know.
   if (given.role === 'developer') given.role = 'system';
   if (Array.isArray(given.content)) {
-    for (const [at, part] of given.content.entries()) checkPart(part, `${path}.content.${at}`);
+    for (const [at, part] of given.content.entries()) checkPart(part, `${path}.content.${at}`, onUnknown);
   }
   return given;
 }
 
-function checkPart(part: unknown, path: string): void {
-  if (isObject(part) && typeof part.type === 'string' && part.type !== 'text') {
+/** Nothing is in it: what clients send for "none". */
+export function isEmpty(value: unknown): boolean {
+  return value === '' || (typeof value === 'object' && value !== null && Object.keys(value).length === 0);
+}
+
+function checkPart(part: unknown, path: string, onUnknown: OnUnknown): void {
+  if (!isObject(part)) return;
+  if (part.type === 'text') reportUnknown(part, PART_KEYS, path, onUnknown);
+  else if (typeof part.type === 'string') {
     const type = part.type.slice(0, 64);
     throw unsupported(
       path,

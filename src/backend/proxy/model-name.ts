@@ -1,10 +1,16 @@
 /** The model's name in what a backend wrote, exchanged without touching another character of it. */
 
-import { exchangeMember } from './json-member.ts';
+import { membersOf, withMembers } from '../../config/json-text.ts';
 
-/** @param json a valid JSON object, whose top-level `model` is replaced if it is a text */
-export const renameModel = (json: string, model: string) =>
-  exchangeMember(json, 'model', (value) => (value.startsWith('"') ? JSON.stringify(model) : null));
+/**
+ * `json` with the value of its top-level `model`, if that is a string, replaced.
+ *
+ * @param json a valid JSON object
+ */
+export function renameModel(json: string, model: string): string {
+  const isNamed = membersOf(json).some(({ key, start }) => key === 'model' && json[start] === '"');
+  return isNamed ? withMembers(json, { model: JSON.stringify(model) }) : json;
+}
 
 /**
  * `message` with the backend's name for the model replaced where it stands as a name: in quotes, or behind the word "model".

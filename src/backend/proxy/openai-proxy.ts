@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import type { NodeConfig, Provider, Timeouts } from '../../config/backend-config.ts';
 import { ShoalError } from '../../config/errors.ts';
+import { memberText, withMembers } from '../../config/json-text.ts';
 import {
   MAX_MODEL_NAME_CHARS,
   MAX_UPSTREAM_BODY_BYTES,
@@ -94,11 +95,16 @@ export function createOpenAiProxy(
     const reported = alias === undefined ? names.ours : (config.fxnId ?? alias);
     const progress = new AnswerProgress(askedOf(body, path, reported), clock, context.onAnswered);
     const isStream = asked.data.stream === true;
-    const counted = isStream && kind.countsStreams ? askingForUsage(body) : null;
+    const given = context.text ?? JSON.stringify(body);
+    const usage = isStream && kind.countsStreams ? askingForUsage(body, given) : null;
+    const changes = {
+      ...(alias !== undefined && { model: JSON.stringify(alias) }),
+      ...(usage !== null && { stream_options: usage }),
+    };
     const answer = await upstream.request(
       {
         path,
-        body: JSON.stringify({ ...(counted ?? body), model: names.theirs }),
+        body: Object.keys(changes).length === 0 ? given : withMembers(given, changes),
         accept: isStream ? 'text/event-stream' : 'application/json',
         // A whole answer's headers come after the last token.
         deadlineMs: isStream
@@ -113,7 +119,7 @@ export function createOpenAiProxy(
       return response;
     }
     if (isStream && answer.contentType === 'text/event-stream')
-      return streamed(answer, progress, names, counted !== null);
+      return streamed(answer, progress, names, usage !== null);
     return whole(answer, progress, names, isStream);
   }
 
@@ -240,13 +246,21 @@ export function createOpenAiProxy(
   };
 }
 
-/** @returns null where the client asks for usage itself, or for something that the backend should refuse */
-function askingForUsage(body: Readonly<Record<string, unknown>>): object | null {
+/**
+ * @param json the request's own text
+ * @returns its `stream_options` with usage asked for; null where the client does so itself, or asks for something that the
+ *   backend should refuse
+ */
+function askingForUsage(body: Readonly<Record<string, unknown>>, json: string): string | null {
   const options = body.stream_options ?? {};
   if (!isObject(options) || (options.include_usage ?? false) !== false) return null;
+  const given = isObject(body.stream_options) ? memberText(json, 'stream_options')! : '{}';
   // vLLM's `continuous_usage_stats` means nothing without include_usage, and would now.
-  const { continuous_usage_stats: _, ...kept } = options;
-  return { ...body, stream_options: { ...kept, include_usage: true } };
+  const isContinuous = 'continuous_usage_stats' in options;
+  return withMembers(given, {
+    include_usage: 'true',
+    ...(isContinuous && { continuous_usage_stats: 'false' }),
+  });
 }
 
 function kept(upstream: Upstream, { response }: UpstreamAnswer): Record<string, string> {

@@ -1,7 +1,10 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import puppeteer, { type Browser } from 'puppeteer-core';
 import { ShoalError } from '../../config/errors.ts';
 import { BROWSER_START_MS } from '../../config/limits.ts';
+import { createProfile } from './browser-profile.ts';
+import { type Attempt, asUserScript, attempts, type BrowserUser, deviceGroups } from './browser-user.ts';
 import { chromeArguments, type GpuMode } from './chrome-arguments.ts';
 import { probeAdapter } from './probe-adapter.ts';
 import { provideChrome } from './provide-chrome.ts';
@@ -14,8 +17,10 @@ export interface BrowserOptions {
   readonly insecure: boolean;
   /** As in ChromeArguments. */
   readonly trustedKey?: string;
-  /** False starts Chrome's renderers without their sandbox; root never has it. */
+  /** False starts Chrome's renderers without their sandbox. */
   readonly sandbox: boolean;
+  /** Hears what a person should know of how Chrome runs, such as a sandbox that is missing. */
+  readonly onNotice?: (notice: string) => void;
 }
 
 /**
@@ -30,16 +35,45 @@ export async function launchBrowser(options: BrowserOptions): Promise<Browser> {
 
 type SettledOptions = BrowserOptions & { readonly gpu: Exclude<GpuMode, 'auto'> };
 
+/** Starts it in the best way that works here (browser-user.ts). */
 async function start(executablePath: string, options: SettledOptions): Promise<Browser> {
+  const machine = {
+    platform: process.platform,
+    env: process.env,
+    userId: process.getuid?.(),
+    headful: options.headful,
+  };
+  let failure: unknown;
+  for (const attempt of attempts(machine, options.sandbox, deviceGroups(gpuDevices()))) {
+    try {
+      const browser = await startAs(executablePath, options, attempt);
+      if (attempt.notice !== null) options.onNotice?.(attempt.notice);
+      return browser;
+    } catch (error) {
+      failure = error;
+    }
+  }
+  throw notStarted(executablePath, failure);
+}
+
+async function startAs(
+  chrome: string,
+  options: SettledOptions,
+  { user, sandbox }: Attempt,
+): Promise<Browser> {
+  const profile = createProfile(user);
   try {
-    return await puppeteer.launch({
-      executablePath,
+    const browser = await puppeteer.launch({
+      executablePath: user === null ? chrome : writeScript(profile.folder, chrome, user),
+      userDataDir: profile.folder,
+      env: {
+        ...process.env,
+        TMPDIR: profile.temporary,
+        // Not root's home, which nobody else may read.
+        ...(user !== null && { HOME: profile.folder }),
+      },
       headless: !options.headful,
-      args: chromeArguments({
-        ...options,
-        sandbox: options.sandbox && process.getuid?.() !== 0,
-        platform: process.platform,
-      }),
+      args: chromeArguments({ ...options, sandbox, platform: process.platform }),
       pipe: true,
       timeout: BROWSER_START_MS,
       defaultViewport: null,
@@ -48,15 +82,30 @@ async function start(executablePath: string, options: SettledOptions): Promise<B
       handleSIGTERM: false,
       handleSIGHUP: false,
     });
+    // After Chrome's main process; before whoever closes it goes on.
+    browser.process()?.once('exit', () => profile.remove());
+    return browser;
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    const remedy = /sandbox/i.test(reason)
-      ? 'its sandbox is not available here (a container, or AppArmor); run with --no-sandbox if you trust the server'
-      : 'check that it starts by hand, or name another with CHROME_PATH';
-    throw new ShoalError('NO_BROWSER', `${executablePath} did not start: ${firstLines(reason)}; ${remedy}`, {
-      cause: error,
-    });
+    profile.remove();
+    throw error;
   }
+}
+
+function writeScript(folder: string, chrome: string, user: BrowserUser): string {
+  const file = join(folder, 'chrome-as-user');
+  writeFileSync(file, asUserScript(chrome, user), { mode: 0o755 });
+  return file;
+}
+
+function notStarted(executablePath: string, error: unknown): ShoalError {
+  if (error instanceof ShoalError) return error;
+  const reason = error instanceof Error ? error.message : String(error);
+  const remedy = /sandbox/i.test(reason)
+    ? 'its sandbox is not available here (a container, or AppArmor): docs/deploy.md says what allows it; or run with --no-sandbox if you trust the server'
+    : 'check that it starts by hand, or name another with CHROME_PATH';
+  return new ShoalError('NO_BROWSER', `${executablePath} did not start: ${firstLines(reason)}; ${remedy}`, {
+    cause: error,
+  });
 }
 
 const firstLines = (text: string) => text.split('\n').slice(0, 6).join(' ').slice(0, 600);
@@ -66,10 +115,12 @@ const firstLines = (text: string) => text.split('\n').slice(0, 6).join(' ').slic
  * macOS and Windows choose by themselves.
  */
 async function bestGpu(executablePath: string, options: BrowserOptions): Promise<'vulkan' | 'software'> {
-  if (process.platform !== 'linux' || !hasGpuDevice()) return 'software';
+  if (process.platform !== 'linux' || gpuDevices().length === 0) return 'software';
   let browser: Browser | undefined;
   try {
-    browser = await start(executablePath, { ...options, gpu: 'vulkan' });
+    // What is to be told is told when the browser proper starts.
+    const { onNotice: _, ...quiet } = options;
+    browser = await start(executablePath, { ...quiet, gpu: 'vulkan' });
     const adapter = await probeAdapter(await browser.newPage());
     return adapter !== null && !adapter.isSoftware ? 'vulkan' : 'software';
   } catch {
@@ -79,7 +130,11 @@ async function bestGpu(executablePath: string, options: BrowserOptions): Promise
   }
 }
 
-function hasGpuDevice(): boolean {
-  if (existsSync('/dev/nvidia0')) return true;
-  return existsSync('/dev/dri') && readdirSync('/dev/dri').some((name) => name.startsWith('renderD'));
+/** Device files of GPUs on Linux. */
+function gpuDevices(): string[] {
+  const dri = existsSync('/dev/dri')
+    ? readdirSync('/dev/dri').filter((name) => name.startsWith('renderD'))
+    : [];
+  const nvidia = existsSync('/dev/nvidia0') ? ['/dev/nvidia0'] : [];
+  return [...nvidia, ...dri.map((name) => join('/dev/dri', name))];
 }

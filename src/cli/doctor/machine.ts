@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { access, constants, mkdir, statfs } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
-import { findChrome, NO_BROWSER_SENTENCE } from '../../../scripts/find-chrome.mjs';
+import { findChrome } from '../../../scripts/find-chrome.mjs';
 import { modelsFolder } from '../../config/model-folders.ts';
 import { launchBrowser } from '../browser/launch.ts';
 import { type ProbedAdapter, probeAdapter } from '../browser/probe-adapter.ts';
@@ -28,6 +28,8 @@ export function nodeCheck(version: string, minimum: string): Check {
 export interface BrowserProbe {
   find(): { readonly path: string; readonly version: string } | null;
   adapter(signal: AbortSignal): Promise<ProbedAdapter | null>;
+  /** CHROME_PATH, where it is set. */
+  readonly named?: string | undefined;
 }
 
 /** @param isNeeded false where the node only forwards; its adapter is then not looked for, which takes seconds */
@@ -38,8 +40,16 @@ export function browserChecks(isNeeded: boolean, probe: BrowserProbe = systemBro
   const browser: Check = {
     name: 'browser',
     async run() {
+      if (chrome === null && probe.named)
+        return trouble(
+          `CHROME_PATH is ${probe.named}, which is no Chrome or Chromium that starts`,
+          'correct or unset it',
+        );
       if (chrome === null)
-        return trouble('none found: `shoal up` and `shoal worker` need one', NO_BROWSER_SENTENCE);
+        return warning(
+          'none found: `shoal up` and `shoal worker` fetch one when they start, about 150 MB',
+          'or install Google Chrome, or your system’s chromium package',
+        );
       const found = `Chrome ${chrome.version} at ${chrome.path}`;
       return Number.parseInt(chrome.version, 10) < TRANSFERABLE_CHANNELS
         ? warning(
@@ -72,6 +82,7 @@ export function browserChecks(isNeeded: boolean, probe: BrowserProbe = systemBro
 
 const systemBrowser: BrowserProbe = {
   find: findChrome,
+  named: process.env.CHROME_PATH,
   async adapter() {
     const browser = await launchBrowser({
       tabs: 1,

@@ -1,4 +1,5 @@
 import { ShoalError } from '../../config/errors.ts';
+import { memberText, withMembers } from '../../config/json-text.ts';
 import { MAX_PROVIDE_REQUEST_BYTES, MAX_PROVIDER_MESSAGE_BYTES } from '../../config/limits.ts';
 import { announces, checkSize, parseJson, parseMessage } from './json-message.ts';
 import {
@@ -36,11 +37,22 @@ export function writeProviderMessage(message: ProviderMessage): string {
   return text;
 }
 
-/** @throws PROTOCOL_INVALID above MAX_PROVIDE_REQUEST_BYTES */
-export function writeProvidingServerMessage(message: ProvidingServerMessage): string {
-  const text = JSON.stringify(message);
+/**
+ * @param bodyText what a request's body was parsed from: it is sent as it is, with all its digits
+ * @throws PROTOCOL_INVALID above MAX_PROVIDE_REQUEST_BYTES
+ */
+export function writeProvidingServerMessage(message: ProvidingServerMessage, bodyText?: string): string {
+  const text =
+    bodyText === undefined
+      ? JSON.stringify(message)
+      : withMembers(JSON.stringify({ ...message, body: null }), { body: bodyText });
   checkSize(text, `a ${message.type} message to send`, MAX_PROVIDE_REQUEST_BYTES);
   return text;
+}
+
+/** The body's own text in a request that `writeProvidingServerMessage` wrote. */
+export function requestBodyText(text: string): string | undefined {
+  return memberText(text, 'body');
 }
 
 function checkVersion(provider: number, server: number): void {

@@ -9,6 +9,8 @@ import {
   MAX_MODEL_NAME_CHARS,
   MAX_NODE_CONCURRENT,
   MAX_PROVIDED_MODELS,
+  MAX_SHOWN_PARAMETER_CHARS,
+  MAX_TOLD_PARAMETERS,
   PROVIDE_WINDOW_BYTES,
 } from '../../config/limits.ts';
 import { modelDetailsSchema } from '../../model/model-details.ts';
@@ -86,6 +88,8 @@ export const providerMessageSchema = z.discriminatedUnion('type', [
       .max(64)
       .regex(/^[ -~]*$/, 'must be printable ASCII')
       .optional(),
+    /** Paths of parameters that the backend does not know and ignored. */
+    unknown: z.array(line(MAX_SHOWN_PARAMETER_CHARS)).max(MAX_TOLD_PARAMETERS).optional().catch(undefined),
   }),
   /** The next text of the answer, never cut within a character; its UTF-8 bytes are paid from the credit. */
   z.object({

@@ -1,26 +1,69 @@
-import DOMPurify from 'dompurify';
-import { marked } from 'marked';
+/** Markdown as a model writes it, to HTML. Not yet sanitized: `fillBlock` does that. */
+import { Marked, type Tokens, type TokensList } from 'marked';
+
+/** Definitions of reference links, by their lower-case tag. */
+export type Links = TokensList['links'];
 
 /**
- * Model output as safe HTML. The model may write anything, so nothing but text formatting survives:
- * no images (they would tell a third party that the answer was read), no styles, no forms.
+ * Raw HTML is text: an answer explains tags more often than it means them, and what is never parsed loads nothing. Only
+ * `<br>` is obeyed, which models write to break a table's cell. Images are links: to load one would tell a third party
+ * that the answer was read.
  */
-export function renderMarkdown(text: string): string {
-  const html = marked.parse(text, { async: false, gfm: true, breaks: true });
-  return DOMPurify.sanitize(html, {
-    FORBID_TAGS: [
-      'img',
-      'picture',
-      'video',
-      'audio',
-      'iframe',
-      'form',
-      'input',
-      'button',
-      'style',
-      'svg',
-      'math',
-    ],
-    FORBID_ATTR: ['style'],
-  });
+const markdown = new Marked({
+  gfm: true,
+  breaks: true,
+  tokenizer: {
+    html: () => undefined,
+    tag(source): Tokens.Tag | undefined {
+      const raw = /^<br\s*\/?>/i.exec(source)?.[0];
+      // marked knows a line break from the inline text only by this type.
+      return raw === undefined ? undefined : ({ type: 'br', raw } as unknown as Tokens.Tag);
+    },
+  },
+  renderer: {
+    image({ href, text, tokens }) {
+      const label = tokens ? this.parser.parseInline(tokens, this.parser.textRenderer) : escaped(text);
+      return `<a href="${escaped(href)}">${label === '' ? escaped(href) : label}</a>`;
+    },
+    // Below the page's own h1 and h2.
+    heading({ tokens, depth }) {
+      const level = Math.min(6, Math.max(3, depth + 1));
+      return `<h${level}>${this.parser.parseInline(tokens)}</h${level}>\n`;
+    },
+    checkbox: ({ checked }) =>
+      `<span class="box" role="img" aria-label="${checked ? 'done' : 'to do'}">${checked ? '☑' : '☐'}</span> `,
+  },
+});
+
+export interface SourceBlock {
+  readonly type: string;
+  readonly raw: string;
 }
+
+/** The top-level blocks of `text`, blank lines and definitions with the block before them; joined they are `text` again. */
+export function lexBlocks(text: string): { readonly blocks: readonly SourceBlock[]; readonly links: Links } {
+  const tokens = markdown.lexer(text);
+  const blocks: { type: string; raw: string }[] = [];
+  for (const { type, raw } of tokens) {
+    const last = blocks.at(-1);
+    if (last !== undefined && (type === 'space' || type === 'def')) last.raw += raw;
+    else blocks.push({ type, raw });
+  }
+  return { blocks, links: tokens.links };
+}
+
+/** @param links what reference links in the block may mean, beside its own definitions */
+export function blockHtml(raw: string, links: Links): string {
+  const lexer = new markdown.Lexer(markdown.defaults);
+  Object.assign(lexer.tokens.links, links);
+  return markdown.parser(lexer.lex(raw));
+}
+
+const ESCAPES: Record<string, string> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
+};
+const escaped = (text: string) => text.replaceAll(/[&<>"']/g, (character) => ESCAPES[character]!);

@@ -29,6 +29,8 @@ export class Exchange {
   status = 0;
   /** Of the error that it was answered with. */
   errorCode: ErrorCode | null = null;
+  /** What the client was told besides its answer: parameters that were ignored. */
+  warning: string | null = null;
   /** What was asked for, where an answer is to be generated. */
   generation: Generation | null = null;
   /** What the backend says became of it. */

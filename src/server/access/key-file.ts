@@ -9,6 +9,7 @@ import {
   MAX_KEY_FILE_BYTES,
   MAX_REQUESTS_PER_MINUTE,
 } from '../../config/limits.ts';
+import { decodeTextFile } from '../../config/text-file.ts';
 
 /** Goes into logs and onto terminals. */
 export const KEY_NAME = /^[\w.-]{1,64}$/;
@@ -93,7 +94,7 @@ export function parseKeyFile(source: string, file: string): StoredKey[] {
 export function readKeyFile(file: string): StoredKey[] {
   let source: string;
   try {
-    source = readFileSync(file, 'utf8');
+    source = decodeTextFile(readFileSync(file), file);
   } catch (cause) {
     throw unreadable(file, cause);
   }
@@ -139,7 +140,7 @@ export async function changeKeyFile(
 async function existingKeys(file: string): Promise<StoredKey[]> {
   let source: string;
   try {
-    source = await readFile(file, 'utf8');
+    source = decodeTextFile(await readFile(file), file);
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw unreadable(file, cause);
@@ -148,6 +149,7 @@ async function existingKeys(file: string): Promise<StoredKey[]> {
 }
 
 function unreadable(file: string, cause: unknown): ShoalError {
+  if (cause instanceof ShoalError) return cause;
   const { code } = cause as NodeJS.ErrnoException;
   return new ShoalError(
     'CONFIG_INVALID',

@@ -16,7 +16,7 @@ export function logExchange(
   { method, path }: { readonly method: string; readonly path: string },
   ms: number,
 ): void {
-  const { id, status, keyName, errorCode, report } = exchange;
+  const { id, status, keyName, errorCode, report, warning } = exchange;
   const line = {
     id,
     method,
@@ -24,6 +24,7 @@ export function logExchange(
     status,
     ...(keyName !== null && { key: keyName }),
     ...(errorCode !== null && { code: errorCode }),
+    ...(warning !== null && { warning }),
     ...(report !== null && {
       model: report.model,
       outcome: report.outcome,

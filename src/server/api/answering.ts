@@ -1,6 +1,7 @@
 /** What every request for an answer goes through, whichever API it speaks: body, count, report, release. */
 import type { Context } from 'hono';
 import type { AnsweringNode, AnswerReport, Backend, RequestContext } from '../../backend/backend.ts';
+import { IgnoredParameters, WARNING_HEADER } from '../../backend/openai/unknown-parameters.ts';
 import { LENDERS_HEADER, readLenders, SERVED_BY_HEADER, writeServedBy } from '../../backend/served-by.ts';
 import { MAX_BODY_BYTES, MAX_PROXY_BODY_BYTES } from '../../config/limits.ts';
 import { answersAsked } from '../access/answers-asked.ts';
@@ -17,11 +18,13 @@ export type Answering = (
  * The context's signal aborts when the client hangs up, and when the server ends the request.
  *
  * @param hasProxies whether a node other than the mesh may answer, such as a provider that joined
+ * @param isStrict whether a parameter that nobody here knows refuses the request; else the client is told
  */
 export function createAnswering(
   backend: Backend,
   requests: RequestsInFlight,
   hasProxies: () => boolean,
+  isStrict = false,
 ): Answering {
   return async (c, call) => {
     // Before the body is read, so that nobody uploads in vain; `begin` asks again.
@@ -29,7 +32,7 @@ export function createAnswering(
     // Images go to a proxy within the JSON.
     const takesImages = backend.provider !== 'fxn' || hasProxies();
     const maxBytes = takesImages ? MAX_PROXY_BODY_BYTES : MAX_BODY_BYTES;
-    const body = await readJsonBody(c, maxBytes);
+    const { body, text } = await readJsonBody(c, maxBytes);
     const exchange = c.get('exchange');
     exchange.claim(answersAsked(c.req.path, body));
     const request = requests.begin(c.req.raw.signal);
@@ -45,11 +48,23 @@ export function createAnswering(
     const onRouted = (node: AnsweringNode) => {
       by = node;
     };
+    const ignored = new IgnoredParameters(isStrict);
     try {
-      const { client } = exchange;
-      const context = { signal: request.signal, client, onAnswered, onRouted, ...(lenders && { lenders }) };
+      const context: RequestContext = {
+        signal: request.signal,
+        client: exchange.client,
+        text,
+        onAnswered,
+        onRouted,
+        onUnknown: ignored.add,
+        ...(lenders && { lenders }),
+      };
       const response = untilRead(await call(body, context), ended);
       if (by !== null) response.headers.set(SERVED_BY_HEADER, writeServedBy(by));
+      if (!ignored.isEmpty) {
+        exchange.warning = String(ignored);
+        response.headers.set(WARNING_HEADER, exchange.warning);
+      }
       return response;
     } catch (error) {
       ended();

@@ -81,6 +81,13 @@ function schemas(provider: Provider): Record<string, Json> {
     ModelList: output(modelListSchema),
     Readiness: output(z.object({ ready: z.boolean(), detail: z.string() })),
     Liveness: output(z.object({ live: z.literal(true) })),
+    Health: output(z.object({ status: z.literal('ok') })),
+    Unhealthy: output(
+      z.object({
+        error: z.object({ code: z.literal(503), message: z.string(), type: z.literal('unavailable_error') }),
+      }),
+    ),
+    Version: output(z.object({ version: z.string() })),
     Status: output(statusSchema),
   };
   if (provider !== 'fxn') {
@@ -126,6 +133,12 @@ function answering(options: {
     responses: {
       200: {
         description: 'The answer; with `stream: true` as server-sent events.',
+        headers: {
+          'x-shoal-warning': {
+            description: 'Parameters that were ignored, as nothing here knows them.',
+            schema: { type: 'string' },
+          },
+        },
         content: {
           'application/json': { schema: ref(answer) },
           'text/event-stream': { schema: eventOf(chunk) },
@@ -157,6 +170,9 @@ function reading(summary: string, operationId: string, ok: Json, more: Json = {}
   return { summary, operationId, responses: { 200: ok, ...errors(403), ...more } };
 }
 
+const health = (summary: string, operationId: string) =>
+  reading(summary, operationId, json('Health', 'It would.'), { 503: json('Unhealthy', 'It would not.') });
+
 /** @param model an id for the examples */
 export function openApiDocument(provider: Provider, model: string): Json {
   const say = (content: string) => [{ role: 'user', content }];
@@ -166,7 +182,7 @@ export function openApiDocument(provider: Provider, model: string): Json {
       title: 'Shoal',
       version: '1',
       description:
-        'A language model that runs across browser tabs, behind OpenAI’s API. A parameter that the backend cannot act on is refused with its name, never ignored. The same server speaks Ollama’s API below /api.',
+        'A language model that runs across browser tabs, behind OpenAI’s API. A parameter that the backend cannot act on is refused with its name; one that nobody knows is ignored and named in `x-shoal-warning`, or refused where the server is strict. The same server speaks Ollama’s API below /api.',
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
     paths: {
@@ -214,6 +230,11 @@ export function openApiDocument(provider: Provider, model: string): Json {
           responses: { 200: json('Model', 'The model.'), ...errors(400, 404, ...READING) },
         },
       },
+      '/health': {
+        get: health('Whether a request would be answered, as llama.cpp and vLLM say it', 'Health'),
+      },
+      '/ping': { get: health('The same, where SageMaker asks', 'Ping') },
+      '/version': { get: reading('Shoal’s version', 'Version', json('Version', 'This server’s.')) },
       '/health/live': { get: reading('The process runs', 'Live', json('Liveness', 'It does.')) },
       '/health/ready': {
         get: reading('Whether a request would be answered', 'Ready', json('Readiness', 'It would.'), {

@@ -3,29 +3,36 @@ import { bodyLimit } from 'hono/body-limit';
 import { ShoalError } from '../../config/errors.ts';
 import { checkJsonBounds } from './json-bounds.ts';
 
+export interface JsonBody {
+  readonly body: unknown;
+  readonly text: string;
+}
+
 /**
- * The request's body as JSON.
+ * The request's body as JSON, and the text itself, for those who send it on.
  *
  * Node's parser lets no body grow beyond its Content-Length, so one that tells its length is read at once; `bodyLimit`
  * would first build a Request and a stream around it, which costs as much as sending the request on.
  *
  * @throws BODY_TOO_LARGE, ABORTED, INVALID_REQUEST for what is no JSON or beyond the bounds of `checkJsonBounds`
  */
-export async function readJsonBody(c: Context, maxBytes: number): Promise<unknown> {
+export async function readJsonBody(c: Context, maxBytes: number): Promise<JsonBody> {
   const declared = c.req.header('content-length');
   if (declared === undefined || c.req.header('transfer-encoding') !== undefined) {
     await bodyLimit({ maxSize: maxBytes, onError: () => tooLarge(maxBytes) })(c, async () => {});
   } else if (Number(declared) > maxBytes) tooLarge(maxBytes);
+  let text: string;
   let body: unknown;
   try {
-    body = JSON.parse(await c.req.text());
+    text = await c.req.text();
+    body = JSON.parse(text);
   } catch (cause) {
     if (c.req.raw.signal.aborted) throw new ShoalError('ABORTED', 'the client hung up', { cause });
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new ShoalError('INVALID_REQUEST', `the request body is not JSON: ${reason}`, { cause });
   }
   checkJsonBounds(body);
-  return body;
+  return { body, text };
 }
 
 function tooLarge(maxBytes: number): never {

@@ -2,8 +2,9 @@
 const ALLOWED: readonly (readonly [RegExp, string])[] = [
   [/^\/v1\/(chat\/)?completions$/, 'POST'],
   [/^\/v1\/models(\/.+)?$/, 'GET, HEAD'],
-  [/^\/api\/(chat|generate|show)$/, 'POST'],
+  [/^\/api\/(chat|generate|show|pull)$/, 'POST'],
   [/^\/(api\/(status|tags|ps|version)|health\/(live|ready)|metrics|openapi\.json)$/, 'GET, HEAD'],
+  [/^\/(health|v1\/health|version|ping)$/, 'GET, HEAD'],
   [/^\/models\/[^/]+\/[^/]+$/, 'GET, HEAD'],
 ];
 

@@ -11,7 +11,7 @@ export interface RemoteBackendOptions {
   readonly name: string;
   readonly offer: Offer;
   /** Sends the request. @throws BACKEND_FAILED where the provider has gone; BODY_TOO_LARGE */
-  readonly open: (path: ProvideRequest['path'], body: unknown) => RemoteAnswer;
+  readonly open: (path: ProvideRequest['path'], body: unknown, text: string | undefined) => RemoteAnswer;
   readonly clock: Clock;
 }
 
@@ -21,11 +21,11 @@ export function createRemoteBackend({ name, offer, open, clock }: RemoteBackendO
   async function call(
     path: ProvideRequest['path'],
     body: unknown,
-    { signal, onAnswered }: RequestContext,
+    { signal, text, onAnswered, onUnknown }: RequestContext,
   ): Promise<Response> {
     const gone = () => new ShoalError('ABORTED', 'the client hung up');
     if (signal.aborted) throw gone();
-    const answer = open(path, body);
+    const answer = open(path, body, text);
     const startedMs = clock.now();
     let firstMs: number | null = null;
     inFlight.add(answer);
@@ -59,6 +59,7 @@ export function createRemoteBackend({ name, offer, open, clock }: RemoteBackendO
 
     try {
       const head = await answer.head();
+      for (const parameter of head.unknown ?? []) onUnknown?.({ path: parameter, known: NO_NAMES });
       if (head.status === 401)
         throw new ShoalError('BACKEND_FAILED', `the provider "${name}" answered ${head.status}`);
       const retryAfter = head.retryAfter !== undefined && { 'retry-after': head.retryAfter };
@@ -102,6 +103,9 @@ export function createRemoteBackend({ name, offer, open, clock }: RemoteBackendO
     },
   };
 }
+
+/** Only the provider has the list of what its backend knows. */
+const NO_NAMES: ReadonlySet<string> = new Set();
 
 /** No client may take its own key for refused: a provider never sees it, and what it says of keys is about its own. */
 function notOfKeys(error: ShoalError, name: string): ShoalError {

@@ -216,7 +216,7 @@ export class ProviderSession {
       name: this.#name,
       offer,
       clock,
-      open: (path, body) => this.#open(path, body, offer),
+      open: (path, body, bodyText) => this.#open(path, body, bodyText, offer),
     });
     const { maxConcurrent, anyModel } = offer;
     const lender = { id, name: this.#name };
@@ -231,7 +231,12 @@ export class ProviderSession {
     this.#removeNode = null;
   }
 
-  #open(path: ProvideRequest['path'], body: unknown, offer: Offer): RemoteAnswer {
+  #open(
+    path: ProvideRequest['path'],
+    body: unknown,
+    bodyText: string | undefined,
+    offer: Offer,
+  ): RemoteAnswer {
     const sender = `the provider "${this.#name}"`;
     if (this.#phase !== 'ready' || !this.#socket.isOpen)
       throw new ShoalError('BACKEND_FAILED', `${sender} has left; send the request again`);
@@ -243,13 +248,10 @@ export class ProviderSession {
     const request = ++this.#lastRequest;
     let text: string;
     try {
-      text = writeProvidingServerMessage({
-        type: 'request',
-        request,
-        path,
-        body,
-        credit: PROVIDE_WINDOW_BYTES,
-      });
+      text = writeProvidingServerMessage(
+        { type: 'request', request, path, body, credit: PROVIDE_WINDOW_BYTES },
+        bodyText,
+      );
     } catch (cause) {
       throw new ShoalError('BODY_TOO_LARGE', `the request does not fit a message to ${sender}; send less`, {
         cause,

@@ -29,7 +29,8 @@ function load(name: string): ModelHere & { readonly tokenizer: Tokenizer } {
   };
 }
 
-const ids = (model: PromptModel, content: string) => chatPrompt(model, [{ role: 'user', content }]);
+const ids = (model: PromptModel, content: string) =>
+  chatPrompt(model, { messages: [{ role: 'user', content }] });
 const count = (list: readonly number[], id: number) => list.filter((one) => one === id).length;
 
 describe.each(['minnow-like', 'llama2-like'])('%s', (name) => {

@@ -47,14 +47,14 @@ const local = async (): Promise<PromptModel & ModelText> => ({
 
 describe('the server’s own thread', () => {
   it('never tokenizes', async () => {
-    const messages = [{ role: 'user', content: 'What is 17 plus 25? <|end|>' }] as const;
+    const messages = [{ role: 'user' as const, content: 'What is 17 plus 25? <|end|>' }];
     await backend.chatCompletions({ model: 'minnow', messages, n: 2 }, context());
     await backend.completions({ model: 'minnow', prompt: ['One', 'Two', ''] }, context());
     await backend.completions({ model: 'minnow', prompt: [1, 2, 3] }, context());
     expect(here).not.toHaveBeenCalled();
 
     const text = await local();
-    const one = chatPrompt(text, messages);
+    const one = chatPrompt(text, { messages });
     expect(generator.requests.map(({ prompt }) => prompt)).toEqual([
       one,
       one,

@@ -22,7 +22,8 @@ describe('what the engine cannot do is refused by name', () => {
     ['audio', { voice: 'alloy' }],
     ['modalities', ['text', 'audio']],
     ['prediction', { type: 'content', content: '' }],
-    ['reasoning_effort', 'high'],
+    ['think', true],
+    ['max_new_tokens', 20],
     ['web_search_options', {}],
     ['verbosity', 'low'],
   ])('chat: %s', (param, value) => {
@@ -86,8 +87,7 @@ describe('malformed requests name the path and the bound', () => {
     [{ max_tokens: 0 }, 'max_tokens', />=1/],
     [{ max_tokens: 1.5 }, 'max_tokens', /int/],
     [{ seed: 1.5 }, 'seed', /int/],
-    [{ stop: '' }, 'stop', />=1/],
-    [{ stop: [''] }, 'stop.0', />=1/],
+    [{ max_tokens: -3 }, 'max_tokens', />=-2/],
     [{ stop: Array(17).fill('a') }, 'stop', /<=16/],
     [{ stop: 'x'.repeat(257) }, 'stop', /<=256/],
     [{ stop: 5 }, 'stop', /string.*array/],
@@ -106,8 +106,9 @@ describe('malformed requests name the path and the bound', () => {
       /1024/,
     ],
     [{ stream: 'yes' }, 'stream', /boolean/],
-    [{ stream_options: { include_usage: true } }, 'stream_options', /stream: true/],
-    [{ stream: true, stream_options: { usage: true } }, 'stream_options', /usage/],
+    [{ stream_options: 'usage' }, 'stream_options', /object/],
+    [{ seed: 2 ** 65 }, 'seed', /<=18446744073709552000/],
+    [{ seed: -(2 ** 64) }, 'seed', />=-9223372036854776000/],
   ])('%j', (change, param, bound) => {
     const error = refusal(() => parseChatRequest({ ...base, ...change }));
     expect(error).toMatchObject({ code: 'INVALID_REQUEST', param });
@@ -134,28 +135,6 @@ describe('malformed requests name the path and the bound', () => {
 
   it.each([null, [], 'text', 5, undefined])('a body that is %j', (body) => {
     expect(refusal(() => parseChatRequest(body)).message).toContain('JSON object');
-  });
-
-  it('suggests the nearest name for an unknown argument', () => {
-    expect(refusal(() => parseChatRequest({ ...base, temprature: 1 }))).toMatchObject({
-      code: 'INVALID_REQUEST',
-      param: 'temprature',
-      message: 'unrecognized request argument: temprature; did you mean temperature?',
-    });
-    expect(refusal(() => parseChatRequest({ ...base, zzz: 1 })).message).toContain('remove it');
-  });
-
-  it('is not fooled by names of the prototype', () => {
-    const body = JSON.parse(
-      '{"model":"m","messages":[{"role":"user","content":"x"}],"__proto__":{"n":1},"constructor":1}',
-    );
-    expect(refusal(() => parseChatRequest(body)).code).toBe('INVALID_REQUEST');
-  });
-
-  it('does not echo a huge argument name', () => {
-    expect(refusal(() => parseChatRequest({ ...base, ['x'.repeat(10_000)]: 1 })).message.length).toBeLessThan(
-      200,
-    );
   });
 });
 
@@ -198,21 +177,19 @@ describe('what clients send back', () => {
     ]);
   });
 
-  it('takes stream options that ask for nothing more, and no others', () => {
-    const stream_options = { include_usage: true, continuous_usage_stats: false };
+  it('takes stream options with a stream, and without one leaves them', () => {
+    const stream_options = { include_usage: true, continuous_usage_stats: true };
     expect(parseChatRequest({ ...base, stream: true, stream_options }).stream_options).toEqual(
       stream_options,
     );
-    const more = { continuous_usage_stats: true };
-    expect(refusal(() => parseChatRequest({ ...base, stream: true, stream_options: more }))).toMatchObject({
-      code: 'INVALID_REQUEST',
-      param: 'stream_options.continuous_usage_stats',
-    });
+    expect(parseChatRequest({ ...base, stream_options }).stream_options).toBeUndefined();
   });
 
   it('knows stop as text and as a list', () => {
     expect(parseChatRequest({ ...base, stop: 'a' }).stop).toEqual(['a']);
     expect(parseChatRequest({ ...base, stop: ['a', 'b'] }).stop).toEqual(['a', 'b']);
     expect(parseChatRequest({ ...base, stop: null }).stop).toEqual([]);
+    expect(parseChatRequest({ ...base, stop: '' }).stop).toEqual([]);
+    expect(parseChatRequest({ ...base, stop: ['', 'a'] }).stop).toEqual(['a']);
   });
 });

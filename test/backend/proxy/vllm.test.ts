@@ -190,7 +190,10 @@ describe('requests', () => {
     expect(await read()).toEqual([]);
     expect(await read(null)).toEqual([]);
     expect(await read({ continuous_usage_stats: true })).toEqual([]);
-    expect(vllm.received.at(-1)!.body.stream_options).toEqual({ include_usage: true });
+    expect(vllm.received.at(-1)!.body.stream_options).toEqual({
+      continuous_usage_stats: false,
+      include_usage: true,
+    });
     expect(await read({ include_usage: true })).toEqual([6]);
   });
 

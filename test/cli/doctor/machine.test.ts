@@ -42,11 +42,15 @@ describe('the browser', () => {
     ]);
   });
 
-  it('is a failure where it is missing and needed, a warning where it is not', async () => {
+  it('is a warning where it is missing, for it is fetched, and a failure where the named one is missing and needed', async () => {
     expect(await run(true, { find: () => null })).toEqual([
-      expect.objectContaining({ state: 'failure', remedy: expect.stringContaining('CHROME_PATH') }),
+      expect.objectContaining({ state: 'warning', detail: expect.stringContaining('fetch') }),
     ]);
-    expect(await run(false, { find: () => null })).toEqual([expect.objectContaining({ state: 'warning' })]);
+    const wrong = { find: () => null, named: '/no/chrome' };
+    expect(await run(true, wrong)).toEqual([
+      expect.objectContaining({ state: 'failure', detail: expect.stringContaining('/no/chrome') }),
+    ]);
+    expect(await run(false, wrong)).toEqual([expect.objectContaining({ state: 'warning' })]);
   });
 
   it('that is old is told', async () => {

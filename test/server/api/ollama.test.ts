@@ -198,7 +198,7 @@ describe('/api/chat', () => {
     expect(asked[1]!.body).not.toHaveProperty('options');
     expect(asked[1]!.body).not.toHaveProperty('keep_alive');
     await expect(
-      client.chat({ model: 'minnow', messages, options: { repeat_last_n: 3 } }),
+      client.chat({ model: 'minnow', messages, options: { repeat_last_n: 3, repeat_penalty: 1.1 } }),
     ).rejects.toMatchObject({ status_code: 400 });
   });
 
@@ -439,8 +439,22 @@ describe('the rest of the API', () => {
     expect((await client.version()).version).toMatch(/^\d+\.\d+/);
   });
 
+  it('pulls what is served, which is there already, and nothing else', async () => {
+    expect(await client.pull({ model: 'minnow:latest', stream: false })).toEqual({ status: 'success' });
+    const statuses = [];
+    for await (const { status } of await client.pull({ model: 'minnow', stream: true }))
+      statuses.push(status);
+    expect(statuses).toEqual(['pulling manifest', 'verifying sha256 digest', 'writing manifest', 'success']);
+    await expect(client.pull({ model: 'nope', stream: false })).rejects.toMatchObject({ status_code: 404 });
+  });
+
+  it('says which Ollama’s API it speaks: Copilot refuses less than 0.6.4', async () => {
+    const [major = 0, minor = 0, patch = 0] = (await client.version()).version.split('.').map(Number);
+    expect(major > 0 || minor > 6 || (minor === 6 && patch >= 4)).toBe(true);
+  });
+
   it('says that models are not managed here', async () => {
-    await expect(client.pull({ model: 'minnow', stream: false })).rejects.toThrow(/not offered/);
+    await expect(client.push({ model: 'minnow', stream: false })).rejects.toThrow(/not offered/);
     await expect(client.delete({ model: 'minnow' })).rejects.toThrow(/not offered/);
   });
 });

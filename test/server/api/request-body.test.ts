@@ -40,7 +40,7 @@ describe('readJsonBody', () => {
     ['in chunks', 'transfer-encoding: chunked\r\n\r\n3\r\n{"a\r\n4\r\n":1}\r\n0\r\n\r\n'],
   ])('reads a body %s', async (_, text) => {
     await send(text);
-    expect(outcomes).toEqual([{ a: 1 }]);
+    expect(outcomes).toEqual([{ body: { a: 1 }, text: '{"a":1}' }]);
   });
 
   it.each([

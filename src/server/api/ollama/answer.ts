@@ -4,6 +4,7 @@ import { z } from 'zod';
 import type { Clock } from '../../../backend/clock.ts';
 import { readError } from '../../../backend/proxy/their-error.ts';
 import { ShoalError } from '../../../config/errors.ts';
+import { parseExactly } from '../../../config/exact-json.ts';
 import { MAX_UPSTREAM_EVENT_BYTES } from '../../../config/limits.ts';
 
 const token = z.object({ token: z.string(), logprob: z.number(), bytes: z.array(z.number()).nullish() });
@@ -35,14 +36,29 @@ const choice = z.object({
   finish_reason: z.string().nullish(),
   logprobs: z.union([textLogprobs, chatLogprobs]).nullish(),
 });
+const ms = z.number().nonnegative().nullish();
 const answerSchema = z.object({
   choices: z.array(choice).default([]),
   usage: z.object({ prompt_tokens: z.number(), completion_tokens: z.number() }).nullish(),
   error: z.unknown().optional(),
+  /** This server's own, of the mesh and of an Ollama. */
+  shoal: z
+    .object({ time_to_first_token_ms: ms, load_ms: ms, prompt_ms: ms, eval_ms: ms })
+    .nullish()
+    .catch(null),
+  /** llama.cpp's. */
+  timings: z.object({ prompt_ms: ms, predicted_ms: ms }).nullish().catch(null),
 });
 
 type Choice = z.infer<typeof choice>;
 type Usage = z.infer<typeof answerSchema>['usage'];
+
+/** Milliseconds, as far as the backend tells them. */
+interface Times {
+  readonly loadMs?: number;
+  readonly promptMs?: number;
+  readonly evalMs?: number;
+}
 
 /** Which of Ollama's two endpoints asked. */
 export type Endpoint = 'chat' | 'generate';
@@ -52,7 +68,9 @@ export class OllamaAnswer {
   readonly #model: string;
   readonly #clock: Clock;
   readonly #startMs: number;
+  /** When a stream's first token came. */
   #firstMs: number | null = null;
+  #told: Times = {};
   #reason: string | null = null;
   #usage: Usage = null;
   /** By OpenAI's index; a stream brings their arguments in pieces, Ollama sends them whole. */
@@ -68,6 +86,8 @@ export class OllamaAnswer {
   /** The whole answer as one object. @throws BACKEND_FAILED */
   whole(json: string): object {
     const { text, thinking, logprobs } = this.#take(json);
+    // It came with all the others.
+    this.#firstMs = null;
     return this.#line(text, thinking, logprobs, true);
   }
 
@@ -101,10 +121,12 @@ export class OllamaAnswer {
   }
 
   #take(json: string): { text: string; thinking: string; logprobs: readonly object[] } {
-    const { choices, usage, error } = readAnswer(json);
+    const answer = readAnswer(json);
+    const { choices, usage, error } = answer;
     const failure = readError({ error });
     if (failure !== null) throw new ShoalError('BACKEND_FAILED', failure.message);
     this.#usage = usage ?? this.#usage;
+    this.#told = { ...this.#told, ...toldTimes(answer) };
     const first = choices[0];
     if (first === undefined) return { text: '', thinking: '', logprobs: [] };
     this.#firstMs ??= this.#clock.now();
@@ -155,20 +177,37 @@ export class OllamaAnswer {
     });
   }
 
-  /** Nanoseconds. Prefill and waiting are one: the time to the first token. */
+  /**
+   * Nanoseconds. What the backend tells is taken; else prefill and waiting are one, the time to a stream's first token. Of
+   * an answer that came whole and without times only the sum is known: it is the evaluation's, the prompt's within it.
+   */
   #metrics(): object {
-    const now = this.#clock.now();
-    const ns = (ms: number) => Math.round(ms * 1e6);
-    const first = this.#firstMs ?? now;
+    const totalMs = this.#clock.now() - this.#startMs;
+    const { loadMs = 0, promptMs = this.#firstMs === null ? null : this.#firstMs - this.#startMs - loadMs } =
+      this.#told;
+    // Measured by another clock, and rounded: the parts are never more than the whole.
+    const load = Math.min(loadMs, totalMs);
+    const prompt = Math.min(Math.max(promptMs ?? 0, 0), totalMs - load);
+    const rest = totalMs - load - prompt;
+    const ns = (ms: number) => Math.floor(ms * 1e6);
     return {
-      total_duration: ns(now - this.#startMs),
-      load_duration: 0,
+      total_duration: ns(totalMs),
+      load_duration: ns(load),
       ...(this.#usage && { prompt_eval_count: this.#usage.prompt_tokens }),
-      prompt_eval_duration: ns(first - this.#startMs),
+      ...(promptMs !== null && { prompt_eval_duration: ns(prompt) }),
       ...(this.#usage && { eval_count: this.#usage.completion_tokens }),
-      eval_duration: ns(now - first),
+      eval_duration: ns(Math.min(this.#told.evalMs ?? rest, rest)),
     };
   }
+}
+
+function toldTimes({ shoal, timings }: z.infer<typeof answerSchema>): Times {
+  const times = {
+    loadMs: shoal?.load_ms,
+    promptMs: shoal?.prompt_ms ?? timings?.prompt_ms ?? shoal?.time_to_first_token_ms,
+    evalMs: shoal?.eval_ms ?? timings?.predicted_ms,
+  };
+  return Object.fromEntries(Object.entries(times).filter(([, time]) => time != null));
 }
 
 /** @throws BACKEND_FAILED */
@@ -185,7 +224,7 @@ function readAnswer(json: string): z.infer<typeof answerSchema> {
 /** @throws BACKEND_FAILED: Ollama's clients get arguments parsed, so there is no way to pass on what is broken */
 function callArguments(name: string, json: string): unknown {
   try {
-    return JSON.parse(json || '{}');
+    return parseExactly(json || '{}');
   } catch (cause) {
     throw new ShoalError(
       'BACKEND_FAILED',

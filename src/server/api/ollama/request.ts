@@ -3,8 +3,13 @@
  * backend stands behind the server answers Ollama's clients too. The backend refuses by name what it cannot do.
  */
 import { z } from 'zod';
+import { HARMLESS_IN_MESSAGE } from '../../../backend/openai/known-parameters.ts';
+import { actOnParameters, chatTable } from '../../../backend/openai/parameters.ts';
+import { withoutNulls } from '../../../backend/openai/request-schema.ts';
+import { type OnUnknown, reportUnknown } from '../../../backend/openai/unknown-parameters.ts';
 import type { Provider } from '../../../config/backend-config.ts';
 import { ShoalError } from '../../../config/errors.ts';
+import { exactJson } from '../../../config/exact-json.ts';
 import {
   MAX_CHAT_MESSAGES,
   MAX_CONTEXT_POSITIONS,
@@ -23,20 +28,7 @@ export type AskedOf =
     }
   | { readonly endpoint: 'nothing'; readonly model: string; readonly unload: boolean };
 
-/** Options that choose how Ollama loads and runs a model on its machine, not what it answers: read and left alone. */
-const RUNNER_OPTIONS = new Set([
-  'draft_num_predict',
-  'low_vram',
-  'main_gpu',
-  'num_batch',
-  'num_gpu',
-  'num_thread',
-  'numa',
-  'use_mlock',
-  'use_mmap',
-]);
-
-/** Left alone too, as the context is the served model's, except where an Ollama answers, which allocates as it is asked. */
+/** The context is the served model's, except where an Ollama answers, which allocates as it is asked. */
 const CONTEXT_OPTIONS = new Set(['num_ctx', 'num_keep']);
 
 /** Samplers of Ollama alone. */
@@ -44,6 +36,7 @@ const OLLAMA_OPTIONS = new Set(['repeat_last_n', 'typical_p']);
 
 /** Ollama's name → OpenAI's, or vLLM's where OpenAI has none. */
 const SAMPLING_OPTIONS: Readonly<Record<string, string>> = {
+  num_predict: 'max_tokens',
   temperature: 'temperature',
   top_k: 'top_k',
   top_p: 'top_p',
@@ -55,14 +48,35 @@ const SAMPLING_OPTIONS: Readonly<Record<string, string>> = {
   repeat_penalty: 'repetition_penalty',
 };
 
+/** What else Ollama's clients send: known names are judged as everywhere, before the backend is asked. */
+const OPTIONS = chatTable([...Object.keys(SAMPLING_OPTIONS), ...CONTEXT_OPTIONS, ...OLLAMA_OPTIONS]);
+
 const image = z.string().min(1);
 const schema = z.record(z.string(), z.unknown());
 
 const common = {
   model: z.string().min(1).max(MAX_MODEL_NAME_CHARS),
   stream: z.boolean().nullish(),
-  options: z.record(z.string(), z.unknown()).nullish(),
-  format: z.union([z.enum(['', 'json']), schema]).nullish(),
+  // PHP writes an empty map as a list.
+  options: z
+    .union([
+      schema,
+      z
+        .array(z.never())
+        .max(0)
+        .transform(() => ({})),
+    ])
+    .nullish(),
+  format: z
+    .union([
+      z.enum(['', 'json']),
+      schema,
+      z
+        .array(z.never())
+        .max(0)
+        .transform(() => '' as const),
+    ])
+    .nullish(),
   think: z.union([z.boolean(), z.enum(['low', 'medium', 'high', 'max'])]).nullish(),
   keep_alive: z.union([z.string(), z.number()]).nullish(),
   logprobs: z.boolean().nullish(),
@@ -102,6 +116,9 @@ const chatSchema = z.object({
   tools: z.array(schema).nullish(),
 });
 
+const CHAT_KEYS = new Set(Object.keys(chatSchema.shape));
+const MESSAGE_KEYS = new Set([...Object.keys(messageSchema.shape), ...HARMLESS_IN_MESSAGE]);
+
 const generateSchema = z.object({
   ...common,
   prompt: z
@@ -116,24 +133,35 @@ const generateSchema = z.object({
   images: z.array(image).nullish(),
 });
 
+const GENERATE_KEYS = new Set(Object.keys(generateSchema.shape));
+
 /**
  * POST /api/chat.
  *
  * @param provider what will answer; it decides how a wish is written that has no name in OpenAI's API
- * @throws INVALID_REQUEST, UNSUPPORTED_PARAMETER; both name the parameter as Ollama does
+ * @param onUnknown told of parameters that mean nothing here, however deep
+ * @throws INVALID_REQUEST, UNSUPPORTED_PARAMETER, both with the parameter as Ollama names it; what `onUnknown` throws
  */
-export function fromOllamaChat(body: unknown, provider: Provider): AskedOf {
+export function fromOllamaChat(body: unknown, provider: Provider, onUnknown: OnUnknown = () => {}): AskedOf {
   const request = parse(chatSchema, body);
+  reportUnknown(body as object, CHAT_KEYS, '', onUnknown);
+  for (const [at, message] of ((body as { messages?: object[] }).messages ?? []).entries())
+    reportUnknown(message, MESSAGE_KEYS, `messages.${at}`, onUnknown);
   if (request.messages.length === 0) return nothing(request);
-  return asked('chat', provider, request, {
+  return asked('chat', provider, request, onUnknown, {
     messages: openAiMessages(request.messages),
     ...(request.tools?.length && { tools: request.tools }),
   });
 }
 
 /** POST /api/generate: with `raw` a completion, else one turn of a chat. @throws INVALID_REQUEST, UNSUPPORTED_PARAMETER */
-export function fromOllamaGenerate(body: unknown, provider: Provider): AskedOf {
+export function fromOllamaGenerate(
+  body: unknown,
+  provider: Provider,
+  onUnknown: OnUnknown = () => {},
+): AskedOf {
   const request = parse(generateSchema, body);
+  reportUnknown(body as object, GENERATE_KEYS, '', onUnknown);
   for (const name of ['template', 'context'] as const) {
     if (request[name]?.length)
       throw unsupported(name, 'the served model’s own template is used; send a chat');
@@ -142,7 +170,7 @@ export function fromOllamaGenerate(body: unknown, provider: Provider): AskedOf {
     if (request.images?.length) throw unsupported('images', 'raw text carries none; send a chat');
     if (request.system) throw unsupported('system', 'with raw or suffix the prompt is all the model sees');
     if (request.think) throw unsupported('think', 'raw text is answered as it comes; send a chat');
-    return asked('completions', provider, request, {
+    return asked('completions', provider, request, onUnknown, {
       prompt: request.prompt,
       // Ollama generates until the model ends; OpenAI's completions, without a number, for 16 tokens.
       max_tokens: UNBOUNDED[provider],
@@ -152,7 +180,7 @@ export function fromOllamaGenerate(body: unknown, provider: Provider): AskedOf {
   if (request.prompt === '') return nothing(request);
   const turn = { role: 'user' as const, content: request.prompt, images: request.images };
   const system = request.system ? [{ role: 'system' as const, content: request.system }] : [];
-  return asked('chat', provider, request, { messages: openAiMessages([...system, turn]) });
+  return asked('chat', provider, request, onUnknown, { messages: openAiMessages([...system, turn]) });
 }
 
 /** "As long as the context is": what is more is cut to it here and by Ollama; to vLLM and llama.cpp null says so. */
@@ -176,6 +204,7 @@ function asked(
   endpoint: 'chat' | 'completions',
   provider: Provider,
   request: Common,
+  onUnknown: OnUnknown,
   content: object,
 ): AskedOf {
   // Ollama streams unless told otherwise.
@@ -185,7 +214,7 @@ function asked(
     ...content,
     stream,
     ...(stream && { stream_options: { include_usage: true } }),
-    ...sampling(request.options ?? {}, provider),
+    ...sampling(request.options ?? {}, provider, onUnknown),
     ...(provider === 'ollama' && request.keep_alive != null && { keep_alive: request.keep_alive }),
     ...(request.format && { response_format: responseFormat(request.format) }),
     ...(endpoint === 'chat' && thinking(request.think, provider)),
@@ -197,9 +226,11 @@ function asked(
 /** A model that thinks by itself stops only when told to. */
 function thinking(think: Common['think'], provider: Provider): object {
   if (think === undefined || think === null) return {};
+  // The mesh refuses it under Ollama's own name.
+  if (think !== false && provider === 'fxn') return { think };
   if (think !== false) return { reasoning_effort: think === true ? 'medium' : think };
   // vLLM took no "none" for long; the templates of models that can be told to read one of these, others neither.
-  return provider === 'vllm'
+  return provider === 'vllm' || provider === 'fxn'
     ? { chat_template_kwargs: { enable_thinking: false, thinking: false } }
     : { reasoning_effort: 'none' };
 }
@@ -214,31 +245,36 @@ function responseFormat(format: 'json' | Record<string, unknown>): object {
     : { type: 'json_schema', json_schema: { name: 'response', strict: true, schema: format } };
 }
 
-/** @throws UNSUPPORTED_PARAMETER */
-function sampling(options: Readonly<Record<string, unknown>>, provider: Provider): Record<string, unknown> {
+/** @throws UNSUPPORTED_PARAMETER, and what `onUnknown` throws */
+function sampling(given: object, provider: Provider, onUnknown: OnUnknown): Record<string, unknown> {
+  const options = actOnParameters(withoutNulls({ ...given }), OPTIONS, onUnknown, 'options');
   const taken: Record<string, unknown> = {};
   const ollamas: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(options)) {
-    if (value === null || RUNNER_OPTIONS.has(name)) continue;
-    if (CONTEXT_OPTIONS.has(name) || (OLLAMA_OPTIONS.has(name) && provider === 'ollama')) {
+    if (CONTEXT_OPTIONS.has(name) || OLLAMA_OPTIONS.has(name)) {
       if (provider === 'ollama') ollamas[name] = value;
+      else if (OLLAMA_OPTIONS.has(name)) refuseSampler(name, value, options);
       continue;
     }
     if (name === 'num_predict') {
       if (typeof value !== 'number') throw invalid('options.num_predict', 'must be a number');
       // −1: until the model ends; −2: until the context is full, which is where every answer ends at the latest.
-      if (value >= 0) taken.max_tokens = value;
+      if (value > 0) taken.max_tokens = value;
       continue;
     }
-    const known = Object.hasOwn(SAMPLING_OPTIONS, name) ? SAMPLING_OPTIONS[name] : undefined;
-    if (known === undefined)
-      throw unsupported(`options.${name.slice(0, 64)}`, 'the sampler has nothing like it');
     if (name === 'stop' && Array.isArray(value) && value.length > MAX_STOP_STRINGS) {
       throw invalid('options.stop', `has ${value.length} strings, and at most ${MAX_STOP_STRINGS} are taken`);
     }
-    taken[known] = value;
+    taken[SAMPLING_OPTIONS[name]!] = value;
   }
   return Object.keys(ollamas).length === 0 ? taken : { ...taken, options: ollamas };
+}
+
+/** @throws UNSUPPORTED_PARAMETER where it asks for what only an Ollama does */
+function refuseSampler(name: string, value: unknown, options: Record<string, unknown>): void {
+  // How far back penalties look does not matter where there are none.
+  const isOff = name === 'typical_p' ? value === 1 : value === -1 || (options.repeat_penalty ?? 1) === 1;
+  if (!isOff) throw unsupported(`options.${name}`, 'the sampler has nothing like it');
 }
 
 function openAiMessages(messages: readonly z.infer<typeof messageSchema>[]): object[] {
@@ -258,7 +294,7 @@ function openAiMessages(messages: readonly z.infer<typeof messageSchema>[]): obj
       return {
         id,
         type: 'function',
-        function: { name: call.function.name, arguments: JSON.stringify(call.function.arguments ?? {}) },
+        function: { name: call.function.name, arguments: exactJson(call.function.arguments ?? {}) },
       };
     });
     return {

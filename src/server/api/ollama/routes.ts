@@ -1,53 +1,61 @@
 /** Ollama's API in front of the same backend, for the programs that speak nothing else. */
 import { type Context, Hono } from 'hono';
-import type { Backend, ModelInfo, RequestContext } from '../../../backend/backend.ts';
+import type { Backend, RequestContext } from '../../../backend/backend.ts';
 import { type Clock, systemClock } from '../../../backend/clock.ts';
 import { SSE_HEADERS } from '../../../backend/openai/sse.ts';
 import type { Provider } from '../../../config/backend-config.ts';
 import { ShoalError } from '../../../config/errors.ts';
-import { VERSION } from '../../../config/version.ts';
+import { exactJson, unmarked, withExact } from '../../../config/exact-json.ts';
 import type { Answering } from '../answering.ts';
 import { type Endpoint, OllamaAnswer } from './answer.ts';
+import { backendsName, listed, listedModel, loaded, modelName, PULLED, shown } from './models.ts';
 import { type AskedOf, fromOllamaChat, fromOllamaGenerate } from './request.ts';
+import { inOllamasWords } from './wording.ts';
+
+/**
+ * The Ollama whose API this is: clients ask for a least version of what they use. 0.12.11 brought log probabilities, the
+ * newest part that is spoken here. `GET /version` says Shoal's own.
+ */
+const OLLAMA_API_VERSION = '0.12.11';
 
 /** What manages Ollama's own store of models; here models come with the server. */
-const STORE_PATHS = [
-  '/pull',
-  '/push',
-  '/create',
-  '/copy',
-  '/delete',
-  '/blobs/:digest',
-  '/embed',
-  '/embeddings',
-];
+const STORE_PATHS = ['/push', '/create', '/copy', '/delete', '/blobs/:digest', '/embed', '/embeddings'];
+
+type Read = (body: unknown, provider: Provider, onUnknown: RequestContext['onUnknown']) => AskedOf;
+
+/** Where numbers may stand that mean something to the client alone, and seeds. */
+const EXACT = ['format', 'messages', 'options', 'tools'];
 
 /** Routes below `/api`; errors thrown are to be answered in Ollama's shape (`ollamaErrorResponse`). */
 export function ollamaRoutes(backend: Backend, answering: Answering, clock: Clock = systemClock): Hono {
   const app = new Hono();
-  const endpoint = (name: Endpoint, read: (body: unknown, provider: Provider) => AskedOf) => (c: Context) =>
-    answering(c, (body, context) => answer(backend, name, read(body, backend.provider), context, clock));
+  const endpoint = (name: Endpoint, read: Read) => (c: Context) =>
+    answering(c, (body, context) => {
+      const exact = withExact(body, context.text, EXACT);
+      return answer(backend, name, read(exact, backend.provider, context.onUnknown), context, clock);
+    });
   app.post('/chat', endpoint('chat', fromOllamaChat));
   app.post('/generate', endpoint('generate', fromOllamaGenerate));
-  app.get('/version', (c) => c.json({ version: VERSION }));
+  app.get('/version', (c) => c.json({ version: OLLAMA_API_VERSION }));
   app.get('/tags', async (c) => {
     const models = await backend.models(c.req.raw.signal);
     return c.json({ models: models.map(listed) });
   });
   app.get('/ps', async (c) => {
     const models = await backend.models(c.req.raw.signal);
-    return c.json({ models: models.map((model) => ({ ...listed(model), expires_at: NEVER, size_vram: 0 })) });
+    return c.json({ models: models.map(loaded) });
   });
   app.post('/show', (c) =>
+    answering(c, async (body, { signal }) =>
+      Response.json(shown(await listedModel(backend, modelName(body), signal))),
+    ),
+  );
+  app.post('/pull', (c) =>
     answering(c, async (body, { signal }) => {
-      const name = modelName(body);
-      const model = await listedModel(backend, name, signal);
-      return Response.json({
-        details: DETAILS,
-        model_info: {},
-        capabilities: ['completion'],
-        modified_at: listed(model).modified_at,
-      });
+      await listedModel(backend, modelName(body), signal);
+      if ((body as { stream?: unknown }).stream === false) return Response.json(PULLED.at(-1));
+      const lines = PULLED.map((status) => `${JSON.stringify(status)}\n`).join('');
+      return new Response(lines, { headers: { 'content-type': 'application/x-ndjson' } });
     }),
   );
   for (const path of STORE_PATHS) {
@@ -84,16 +92,36 @@ async function answer(
     await listedModel(backend, asked.model, context.signal);
     return Response.json(shape.idle(asked.unload ? 'unload' : 'load'));
   }
-  const body = { ...asked.body, model: await backendsName(backend, asked.model, context.signal) };
-  const response =
-    asked.endpoint === 'chat'
-      ? await backend.chatCompletions(body, context)
-      : await backend.completions(body, context);
-  if (!response.ok) return ollamaErrorResponse(response, await messageOf(response));
-  if (!asked.stream) return Response.json(shape.whole(await response.text()));
+  const model = await backendsName(backend, asked.model, context.signal);
+  const { value: body, text } = unmarked({ ...asked.body, model });
+  const asking = { ...context, text };
+  let response: Response;
+  try {
+    response =
+      asked.endpoint === 'chat'
+        ? await backend.chatCompletions(body, asking)
+        : await backend.completions(body, asking);
+  } catch (thrown) {
+    throw thrown instanceof ShoalError ? inTheirWords(thrown, endpoint) : thrown;
+  }
+  if (!response.ok) return ollamaErrorResponse(response, inOllamasWords(await messageOf(response), endpoint));
+  if (!asked.stream) {
+    const whole = exactJson(shape.whole(await response.text()));
+    return new Response(whole, { headers: { 'content-type': 'application/json' } });
+  }
   // The same against proxies that buffer as for event streams.
   const headers = { ...SSE_HEADERS, 'content-type': 'application/x-ndjson' };
   return new Response(ndjson(shape, response), { headers });
+}
+
+function inTheirWords(error: ShoalError, endpoint: Endpoint): ShoalError {
+  const { code, param, retryAfterSeconds, toOthers, message } = error;
+  return new ShoalError(code, inOllamasWords(message, endpoint), {
+    cause: error,
+    toOthers,
+    ...(param !== undefined && { param: inOllamasWords(param, endpoint) }),
+    ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
+  });
 }
 
 function ndjson(shape: OllamaAnswer, response: Response): ReadableStream<Uint8Array> {
@@ -106,7 +134,7 @@ function ndjson(shape: OllamaAnswer, response: Response): ReadableStream<Uint8Ar
     async pull(controller) {
       const { done, value } = await lines.next();
       if (done) controller.close();
-      else controller.enqueue(encoder.encode(`${JSON.stringify(value)}\n`));
+      else controller.enqueue(encoder.encode(`${exactJson(value)}\n`));
     },
     // Not through the generator, whose return() would wait for the read that is under way.
     cancel: (reason) => reader.cancel(reason),
@@ -131,51 +159,3 @@ async function messageOf(response: Response): Promise<string> {
   const message = body?.error?.message;
   return typeof message === 'string' ? message : `the backend answered ${response.status}`;
 }
-
-const LATEST = ':latest';
-
-/** @throws MODEL_NOT_FOUND in Ollama's words, which its own client looks for */
-async function listedModel(backend: Backend, name: string, signal: AbortSignal): Promise<ModelInfo> {
-  const models = await backend.models(signal);
-  const model = models.find(({ id }) => id === name) ?? models.find(({ id }) => isSame(id, name));
-  if (model !== undefined) return model;
-  throw new ShoalError('MODEL_NOT_FOUND', `model '${name}' not found`, { param: 'model' });
-}
-
-/** Ollama's clients write out the tag that Ollama's names mean without one: `name:latest`, which no other engine lists. */
-async function backendsName(backend: Backend, name: string, signal: AbortSignal): Promise<string> {
-  if (!name.endsWith(LATEST)) return name;
-  const short = name.slice(0, -LATEST.length);
-  const models = await backend.models(signal).catch(() => []);
-  const isListed = (id: string) => models.some((model) => model.id === id);
-  return !isListed(name) && isListed(short) ? short : name;
-}
-
-const isSame = (id: string, name: string) => id === `${name}${LATEST}` || `${id}${LATEST}` === name;
-
-function modelName(body: unknown): string {
-  const { model, name } = (body ?? {}) as { model?: unknown; name?: unknown };
-  const given = model ?? name;
-  if (typeof given === 'string' && given !== '') return given.slice(0, 256);
-  throw new ShoalError('INVALID_REQUEST', 'model: name the model to show', { param: 'model' });
-}
-
-/** Unknown here, and clients want the keys to be there. */
-const DETAILS = {
-  parent_model: '',
-  format: '',
-  family: '',
-  families: [],
-  parameter_size: '',
-  quantization_level: '',
-};
-const NEVER = '9999-12-31T00:00:00Z';
-
-const listed = ({ id, created }: ModelInfo) => ({
-  name: id,
-  model: id,
-  modified_at: new Date(created * 1000).toISOString(),
-  size: 0,
-  digest: '',
-  details: DETAILS,
-});

@@ -1,0 +1,78 @@
+/**
+ * Chrome's profile: a folder that lives as long as the browser. Its name holds the process that made it, so that one which was killed
+ * outright leaves nothing behind for longer than until the next start.
+ */
+import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ShoalError } from '../../config/errors.ts';
+import { MAX_TMPDIR_BYTES } from '../../config/limits.ts';
+
+const PREFIX = 'shoal-chrome-';
+const NAME = /^shoal-chrome-(\d+)-\w+$/;
+
+export interface BrowserProfile {
+  readonly folder: string;
+  /** For Chrome's own temporary files: the profile itself, which takes them with it, unless its path is too long. */
+  readonly temporary: string;
+  remove(): void;
+}
+
+/**
+ * @param owner whom Chrome runs as, where that is somebody else
+ * @throws NO_BROWSER where the path would be too long for Chrome's socket
+ */
+export function createProfile(
+  owner: { uid: number; gid: number } | null,
+  temporary = temporaryFolder(),
+): BrowserProfile {
+  removeLeftProfiles(temporary);
+  const folder = mkdtempSync(join(temporary, `${PREFIX}${process.pid}-`));
+  if (owner !== null) chownSync(folder, owner.uid, owner.gid);
+  return {
+    folder,
+    temporary: isShort(folder) ? folder : temporary,
+    // Chrome's last processes may still write while they end.
+    remove: () => rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 }),
+  };
+}
+
+/**
+ * The system's, unless Chrome's socket below it would have a longer path than sockets may have; then /tmp.
+ * @throws NO_BROWSER where neither will do
+ */
+export function temporaryFolder(named = tmpdir(), plain = '/tmp'): string {
+  const folder = [named, plain].find((candidate) => existsSync(candidate) && isShort(candidate));
+  if (folder !== undefined) return folder;
+  throw new ShoalError(
+    'NO_BROWSER',
+    `the folder for temporary files, ${named}, has a path of ${Buffer.byteLength(named)} bytes; the socket that Chrome makes below it leaves room for ${MAX_TMPDIR_BYTES}; set TMPDIR to a short one, such as /tmp`,
+  );
+}
+
+/** Windows has no such socket. */
+const isShort = (folder: string) =>
+  process.platform === 'win32' || Buffer.byteLength(folder) <= MAX_TMPDIR_BYTES;
+
+/** Those of processes that are no more. */
+export function removeLeftProfiles(temporary: string): void {
+  for (const name of readdirSync(temporary)) {
+    const pid = Number(NAME.exec(name)?.[1]);
+    if (!Number.isSafeInteger(pid) || pid === process.pid || isRunning(pid)) continue;
+    try {
+      rmSync(join(temporary, name), { recursive: true, force: true });
+    } catch {
+      // Another user's: theirs to remove.
+    }
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    // Not ours to signal, but there.
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}

@@ -1,0 +1,67 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import { createProfile, temporaryFolder } from '../../src/cli/browser/browser-profile.ts';
+import { MAX_TMPDIR_BYTES } from '../../src/config/limits.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'profiles-'));
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+describe('a browser’s profile', () => {
+  it('is gone when it is removed', () => {
+    mkdirSync(folder, { recursive: true });
+    const profile = createProfile(null, folder);
+    writeFileSync(join(profile.folder, 'Local State'), '{}');
+    writeFileSync(join(profile.temporary, 'x'), '');
+    profile.remove();
+    expect(existsSync(profile.folder)).toBe(false);
+  });
+
+  it('of a process that was killed is removed at the next start, and nothing else is', () => {
+    mkdirSync(folder, { recursive: true });
+    // A process that has ended: its number is free.
+    const { pid } = spawnSync(process.execPath, ['-e', '0']);
+    const left = join(folder, `shoal-chrome-${pid}-AbC123`);
+    const others = [
+      `shoal-chrome-${process.ppid}-AbC123`,
+      'shoal-chrome-notes',
+      `${pid}`,
+      `other-${pid}-AbC123`,
+    ];
+    for (const name of [left, ...others.map((name) => join(folder, name))]) mkdirSync(name);
+    const profile = createProfile(null, folder);
+    expect(existsSync(left)).toBe(false);
+    for (const name of others) expect(existsSync(join(folder, name)), name).toBe(true);
+    expect(existsSync(profile.folder)).toBe(true);
+  });
+});
+
+describe.skipIf(process.platform === 'win32')('the folder for it', () => {
+  const long = join(tmpdir(), 'a'.repeat(MAX_TMPDIR_BYTES));
+
+  it('is a shorter one where Chrome’s socket would have too long a path', () => {
+    mkdirSync(long, { recursive: true });
+    try {
+      expect(temporaryFolder(long)).toBe('/tmp');
+      expect(temporaryFolder(tmpdir())).toBe(tmpdir());
+    } finally {
+      rmSync(long, { recursive: true });
+    }
+  });
+
+  it('is asked for where none is short enough', () => {
+    mkdirSync(long, { recursive: true });
+    try {
+      expect(() => temporaryFolder(long, long)).toThrow(
+        expect.objectContaining({
+          code: 'NO_BROWSER',
+          message: expect.stringMatching(/path of \d+ bytes; .* room for \d+; set TMPDIR to a short one/),
+        }),
+      );
+    } finally {
+      rmSync(long, { recursive: true });
+    }
+  });
+});

@@ -1,0 +1,43 @@
+import { describe, expect, it } from 'vitest';
+import { blockHtml, lexBlocks } from '../../../src/page/chat/markdown.ts';
+
+const html = (text: string) => {
+  const { blocks, links } = lexBlocks(text);
+  return blocks.map(({ raw }) => blockHtml(raw, links)).join('');
+};
+
+describe('what a model writes', () => {
+  it.each([
+    '<img src=x onerror=alert(1)>',
+    '<script>alert(1)</script>',
+    'a <b onclick="x()">word</b>',
+    '<details>\n<summary>s</summary>\n\nx\n\n</details>',
+    '- <iframe src=//evil>',
+    '> <svg/onload=x()>',
+    '| <img src=x> |\n|---|\n| <style>*{}</style> |',
+    '<!-- a comment -->',
+  ])('is text where it is raw HTML: %j', (text) => {
+    expect(html(text)).not.toMatch(/<(?:(?:img|script|b|details|summary|iframe|svg|style)\b|!--)/);
+    expect(html(text)).toContain('&lt;');
+  });
+
+  it('breaks a line at <br>, which tables need', () => {
+    expect(html('| a<br>b<BR/>c |\n|---|')).toContain('a<br>b<br>c');
+  });
+
+  it('loads no image: it is a link', () => {
+    expect(html('![a *cat*](https://example.org/c.png "t")')).toBe(
+      '<p><a href="https://example.org/c.png">a cat</a></p>\n',
+    );
+    expect(html('![](https://example.org/?a=1&b="2")')).not.toMatch(/<img|"2"/);
+  });
+
+  it('has boxes for tasks', () => {
+    const boxes = html('- [x] a\n- [ ] b').match(/aria-label="[^"]+"/g);
+    expect(boxes).toEqual(['aria-label="done"', 'aria-label="to do"']);
+  });
+
+  it('has headings below those of the page', () => {
+    expect(html('# a\n\n## b\n\n### c\n\n###### d').match(/<h\d/g)).toEqual(['<h3', '<h3', '<h4', '<h6']);
+  });
+});
