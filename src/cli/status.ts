@@ -1,7 +1,8 @@
 import { ShoalError } from '../config/errors.ts';
 import { UPSTREAM_PROBE_MS } from '../config/limits.ts';
+import { recoveryText } from '../mesh/protocol/loss-text.ts';
 import { readinessText } from '../mesh/protocol/readiness-text.ts';
-import type { Status, WorkerStatus } from '../mesh/protocol/status.ts';
+import type { SpareReason, Status, WorkerStatus } from '../mesh/protocol/status.ts';
 import { type ApiClient, fetchStatus } from './api-client.ts';
 import { lacksMesh } from './mesh-is-up.ts';
 import { printable } from './printable.ts';
@@ -40,6 +41,7 @@ export async function statusInTime(
 
 export function statusText(server: string, found: Status): string {
   const { provider, ready, model, pipeline, requestsInFlight, workers, nodes } = found;
+  const lost = recoveryText(found);
   const head = textTable([
     ...(model === null
       ? []
@@ -51,6 +53,7 @@ export function statusText(server: string, found: Status): string {
   ]);
   return [
     `${ready && !lacksMesh(found) ? '✓' : '!'} ${server} (${provider}): ${printable(readinessText(found))}`,
+    ...(lost === null ? [] : [`! ${printable(lost)}`]),
     ...section([], head),
     ...section(WORKER_TITLES, workers.map(workerCells)),
     ...section(NODE_TITLES, nodes.map(nodeCells)),
@@ -76,9 +79,25 @@ function section(
 
 const WORKER_TITLES = ['worker', 'state', 'layers', 'adapter', 'tokens/s', 'downloaded', 'hop'];
 
+/** Why a worker without layers has none, in the width of a column. */
+const WHY_SPARE: Record<SpareReason['why'], string> = {
+  placing: 'gets layers',
+  expecting: 'waits for others',
+  missing: 'memory is missing',
+  later: 'looked at next',
+  'answers-first': 'after the answers',
+  full: 'spare',
+  'no-gain': 'spare',
+  slow: 'spare: too slow',
+  'small-memory': 'spare: lends too little',
+  'small-buffers': 'spare: small buffers',
+  'left-out': 'left out for a while',
+};
+
 function workerCells({
   name,
   state,
+  spare,
   layers,
   adapter,
   tokensPerSecond,
@@ -87,7 +106,7 @@ function workerCells({
 }: WorkerStatus): string[] {
   return [
     name,
-    state,
+    spare ? WHY_SPARE[spare.why] : state,
     layers === null ? '–' : range({ start: layers[0], end: layers[1] }),
     adapter === null ? '–' : adapterName(adapter),
     tokensPerSecond.toFixed(1),

@@ -73,7 +73,7 @@ export function Contribute({ name, auto, budgetGb }: ContributeProps) {
         )}
       </p>
       {spare !== null && <p class="small">{spare.until}</p>}
-      {!idle && (
+      {ownPeer.value !== null && (
         <p class="small muted">
           The others see you as <strong>{name}</strong> <You />
           {shard && phase !== 'serving' && ` · ${layersText(shard.start, shard.end)}`}

@@ -99,6 +99,18 @@ it('shows a server that serves nothing yet', () => {
   );
 });
 
+it('names who was lost while the rest loads, and why a worker holds nothing', () => {
+  const text = statusText('http://h', {
+    ...found,
+    pipeline: null,
+    loading: { stages: [], ready: 0, bytesDone: 3.1e6, bytesTotal: 9.8e6 },
+    recovery: { id: 1, lost: [{ worker: 'tab-1', how: 'left' }], step: 'loading', with: ['tab-2', 'tab-3'] },
+    workers: [{ ...spare, spare: { why: 'small-memory', neededBytes: 9e6, lentBytes: 5e6 } }],
+  });
+  expect(text).toContain('! tab-1 left, goes on with tab-2 and tab-3: loading 3.1 of 9.8 MB\n');
+  expect(text).toMatch(/phone +spare: lends too little +–/);
+});
+
 it('marks a server whose own mesh is missing, though a lent backend answers', () => {
   const lent = { ...found, pipeline: null, detail: '1 of 2 nodes are ready; mesh: no worker has joined' };
   expect(statusText('http://h', lent)).toMatch(/^! http:\/\/h \(fxn\): 1 of 2/);

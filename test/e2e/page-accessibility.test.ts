@@ -1,15 +1,12 @@
-import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
-import type { AxeResults } from 'axe-core';
 import type { Browser, Page, Viewport } from 'puppeteer-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ShoalError } from '../../src/config/errors.ts';
+import { axeFaults } from '../support/axe.ts';
 import { ChatServer, node, textPiece, usagePiece } from '../support/chat-server.ts';
 import { launchChromium } from '../support/chromium.ts';
 
 /** axe-core finds nothing on the page, in each state that a script brings it into; the page has to be built. */
 
-const AXE = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const PATIENCE = { timeout: 20_000 };
 const VIEWPORTS: Record<string, Viewport> = {
   desktop: { width: 1280, height: 800 },
@@ -89,19 +86,6 @@ const STATES: Record<string, (page: Page) => Promise<unknown>> = {
   },
 };
 
-async function faults(page: Page): Promise<string[]> {
-  // Not as a script of the page: its content security policy takes none from elsewhere.
-  await page.evaluate(AXE);
-  const { violations } = await page.evaluate(async () => {
-    // Colours of what is still being faded in would be judged in between.
-    await Promise.all(document.getAnimations().map((animation) => animation.finished.catch(() => {})));
-    return (window as unknown as { axe: { run(): Promise<AxeResults> } }).axe.run();
-  });
-  return violations.flatMap(({ id, help, nodes }) =>
-    nodes.map(({ html, failureSummary }) => `${id}: ${help}\n${html}\n${failureSummary}`),
-  );
-}
-
 describe.each(Object.entries(VIEWPORTS))('on a %s', (_, viewport) => {
   it.each(['light', 'dark'])('axe-core finds nothing, %s', async (scheme) => {
     server.nodes = [
@@ -118,7 +102,7 @@ describe.each(Object.entries(VIEWPORTS))('on a %s', (_, viewport) => {
     await page.goto(server.url);
     for (const [state, bring] of Object.entries(STATES)) {
       await bring(page);
-      expect(await faults(page), state).toEqual([]);
+      expect(await axeFaults(page), state).toEqual([]);
     }
     await context.close();
   });

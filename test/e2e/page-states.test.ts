@@ -1,11 +1,10 @@
-import { mkdirSync, readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { mkdirSync } from 'node:fs';
 import { join as joinPath } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { AxeResults } from 'axe-core';
 import type { Browser, Page } from 'puppeteer-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { meshStatus, OWN_NAME, type Scene } from '../fixtures/mesh-status.ts';
+import { axeFaults } from '../support/axe.ts';
 import { launchChromium } from '../support/chromium.ts';
 import { ScriptedMesh } from '../support/scripted-mesh.ts';
 
@@ -16,7 +15,6 @@ import { ScriptedMesh } from '../support/scripted-mesh.ts';
  */
 
 const DIST = fileURLToPath(new URL('../../dist', import.meta.url));
-const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const SHOTS = process.env.SHOAL_SHOTS;
 const SCREENS = {
   desktop: { width: 1280, height: 800 },
@@ -88,24 +86,11 @@ async function looksRight(name: string): Promise<void> {
         });
       }
       const seen = `${name}, ${screen}, ${scheme}`;
-      expect(await violations(), seen).toEqual([]);
+      expect(await axeFaults(page), seen).toEqual([]);
       expect(await overhang(), seen).toEqual([]);
       if (screen === 'desktop') expect(await isBoxOnScreen(), seen).toBe(true);
     }
   }
-}
-
-async function violations(): Promise<string[]> {
-  await page.evaluate(AXE);
-  const { violations: found } = await page.evaluate(() =>
-    (window as unknown as { axe: { run: (options: object) => Promise<AxeResults> } }).axe.run({
-      resultTypes: ['violations'],
-    }),
-  );
-  return found.map(
-    ({ id, nodes }) =>
-      `${id}: ${nodes.map(({ html, failureSummary }) => `${html} ${failureSummary}`).join('\n')}`,
-  );
 }
 
 /** What reaches beyond the sides of the screen, or of the card that it is in. */
