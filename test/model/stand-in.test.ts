@@ -2,7 +2,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { MAX_TOKENIZER_BYTES } from '../../src/config/limits.ts';
 import { openModelDirectory } from '../../src/model/directory.ts';
+import { readJsonFile } from '../../src/model/directory-files.ts';
 import { specFromHfConfig } from '../../src/model/hf-config.ts';
 import { shardTensors, wholeModel } from '../../src/model/tensors.ts';
 import { tensorFile } from './safetensors-file.ts';
@@ -22,11 +24,14 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(directory, { recursive: true }));
 
+/** The tokenizer is not read with the rest, but where it is needed: `readModelText`. */
 const opening = () =>
-  openModelDirectory(directory).then(
-    () => 'opened',
-    ({ code, message }) => `${code}: ${message}`,
-  );
+  openModelDirectory(directory)
+    .then(() => readJsonFile(directory, 'tokenizer.json', MAX_TOKENIZER_BYTES))
+    .then(
+      () => 'opened',
+      ({ code, message }) => `${code}: ${message}`,
+    );
 
 describe.each([
   'model.safetensors',
