@@ -2,12 +2,15 @@
 import { ShoalError } from '../../config/errors.ts';
 import type { AnswerReport } from '../backend.ts';
 import type { Clock } from '../clock.ts';
+import { EchoedPrompt, promptsToEcho } from './echoed-prompt.ts';
 
 /** The parameters whose neglect an answer shows. */
 export interface Asked {
   readonly model: string;
   readonly choices: number;
   readonly logprobs: boolean;
+  /** The prompts that each answer is to begin with; the choices of one come together. */
+  readonly echoed?: readonly (string | null)[] | null;
 }
 
 type Json = Record<string, unknown>;
@@ -20,6 +23,7 @@ export function askedOf(body: Json, path: string, model: string): Asked {
     model,
     choices: n * (isChat ? 1 : promptsOf(body.prompt)),
     logprobs: isChat ? body.logprobs === true : Number.isInteger(body.logprobs),
+    echoed: isChat ? null : promptsToEcho(body),
   };
 }
 
@@ -38,6 +42,7 @@ export class AnswerProgress {
   readonly #finished = new Set<number>();
   readonly #withText = new Set<number>();
   readonly #withLogprobs = new Set<number>();
+  readonly #echoes = new Map<number, EchoedPrompt>();
   #reason = '';
   #promptTokens: number | null = null;
   #completionTokens: number | null = null;
@@ -59,7 +64,8 @@ export class AnswerProgress {
   /**
    * A whole answer, or one event of a stream.
    *
-   * @throws UNSUPPORTED_PARAMETER `logprobs` when a choice ends without those that were asked for
+   * @throws UNSUPPORTED_PARAMETER `logprobs` when a choice ends without those that were asked for, `echo` when it does not
+   *   begin with its prompt
    */
   take(answer: Json): void {
     this.#takeUsage(answer.usage);
@@ -111,6 +117,7 @@ export class AnswerProgress {
     const { hasText, hasTokens } = saidBy(choice);
     if (hasText) this.#withText.add(index);
     if (hasTokens) this.#firstTokenAt ??= this.#clock.now();
+    this.#checkEcho(index, choice);
     // Some write an empty one in every chunk.
     if (!isText(choice.finish_reason)) return;
     this.#finished.add(index);
@@ -121,6 +128,20 @@ export class AnswerProgress {
         'the backend answered without the log probabilities asked for: it does not support logprobs, or not with this model; leave it out',
       );
     }
+  }
+
+  #checkEcho(index: number, choice: Json): void {
+    const { echoed, choices } = this.#asked;
+    if (!echoed) return;
+    const prompt = echoed[Math.floor((index * echoed.length) / choices)];
+    if (typeof prompt !== 'string') return;
+    const echo = this.#echoes.get(index) ?? new EchoedPrompt(prompt);
+    this.#echoes.set(index, echo);
+    if (echo.take(isText(choice.text) ? choice.text : '', isText(choice.finish_reason))) return;
+    throw unsupported(
+      'echo',
+      'the backend answered without the prompt that was to be repeated: it does not support echo; put the prompt before the text yourself',
+    );
   }
 }
 
