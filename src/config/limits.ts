@@ -216,6 +216,10 @@ export const MAX_CHOICES = 8;
 export const DEFAULT_COMPLETION_TOKENS = 16;
 
 // — proxy backends —————————————————————————————————————————————————————————————————————————————
+/** Models of one Ollama whose details are asked for: most have fewer. Revisit when clients miss the details of one. */
+export const MAX_DESCRIBED_MODELS = 64;
+/** A list of an Ollama's models waits so long for what it does not know of them yet: each is asked once, and answers in milliseconds. */
+export const OLLAMA_DESCRIBE_MS = 1_000;
 /** Until the connection to the backend stands: a name that resolves and a port that answers take far less. */
 export const UPSTREAM_CONNECT_MS = 10_000;
 /** Until a stream's first event; prompt processing on a busy server takes many seconds. */

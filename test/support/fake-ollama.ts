@@ -152,7 +152,19 @@ export async function startFakeOllama(options: FakeOllamaOptions = {}): Promise<
         decodeNamed(request.body, '');
         const model = found(request.body.model ?? request.body.name);
         const details = listed(model);
-        return sendJson(response, 200, { ...details, capabilities: model.capabilities, model_info: {} });
+        return sendJson(response, 200, {
+          ...details,
+          capabilities: model.capabilities,
+          parameters: `stop "<|eot_id|>"\nnum_ctx ${model.contextLength}`,
+          model_info: {
+            'general.architecture': 'llama',
+            'general.parameter_count': 3_212_749_888,
+            'llama.context_length': 131_072,
+            'llama.block_count': 28,
+            'llama.embedding_length': 3_072,
+            'tokenizer.ggml.tokens': null,
+          },
+        });
       }
       case '/api/pull':
         return pull(request, response);

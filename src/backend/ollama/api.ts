@@ -138,6 +138,13 @@ export const tagsSchema = z.object({
       name: z.string().max(MAX_MODEL_NAME_CHARS),
       /** RFC 3339, with an offset. */
       modified_at: z.string().optional(),
+      digest: z.string().optional().catch(undefined),
+      size: z.number().optional().catch(undefined),
+      details: z
+        .object({ family: z.string(), format: z.string(), quantization_level: z.string() })
+        .partial()
+        .optional()
+        .catch(undefined),
     }),
   ),
 });
@@ -145,4 +152,10 @@ export const tagsSchema = z.object({
 export const versionSchema = z.object({ version: z.string().max(64) });
 
 /** `capabilities` since Ollama 0.6.4. */
-export const showSchema = z.object({ capabilities: z.array(z.string()).optional() });
+export const showSchema = z.object({
+  capabilities: z.array(z.string()).optional(),
+  /** By GGUF's keys. */
+  model_info: z.record(z.string(), z.unknown()).nullish().catch(null),
+  /** Of the Modelfile, one a line. */
+  parameters: z.string().nullish().catch(null),
+});

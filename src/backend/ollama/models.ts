@@ -5,6 +5,7 @@ import type { ModelInfo } from '../backend.ts';
 import type { Upstream } from '../proxy/upstream.ts';
 import { parseJson } from '../proxy/upstream-error.ts';
 import { showSchema, tagsSchema, versionSchema } from './api.ts';
+import type { DescribedModels } from './described.ts';
 import { type Asked, pullCommand, refusedBy } from './errors.ts';
 
 const LATEST = ':latest';
@@ -25,13 +26,20 @@ function fullName(name: string): string {
  *
  * @throws BACKEND_FAILED, DEADLINE_EXCEEDED, ABORTED
  */
-export async function listModels(upstream: Upstream, signal: AbortSignal): Promise<ModelInfo[]> {
+export async function listModels(
+  upstream: Upstream,
+  described: DescribedModels,
+  signal: AbortSignal,
+): Promise<ModelInfo[]> {
   const { models } = await ask(upstream, '/api/tags', undefined, tagsSchema, signal);
-  return models.flatMap(({ name, modified_at: modified }) => {
+  await described.describe(models);
+  return models.flatMap((model) => {
+    const { name, modified_at: modified } = model;
+    const details = described.details(model);
     const created = Math.floor(Date.parse(modified ?? '') / 1000) || 0;
     // As Ollama's own /v1/models: who publishes it, `library` for Ollama itself.
     const ownedBy = name.split('/').at(-2) ?? 'library';
-    const listed = (id: string) => ({ id, created, ownedBy });
+    const listed = (id: string) => ({ id, created, ownedBy, ...(details && { details }) });
     return name.endsWith(LATEST) ? [listed(name), listed(name.slice(0, -LATEST.length))] : [listed(name)];
   });
 }
@@ -46,6 +54,11 @@ export function pullHint(names: readonly string[], alias: string | undefined): s
 /** @throws BACKEND_FAILED, DEADLINE_EXCEEDED, ABORTED */
 export async function askVersion(upstream: Upstream, signal: AbortSignal): Promise<string> {
   return (await ask(upstream, '/api/version', undefined, versionSchema, signal)).version;
+}
+
+/** @throws MODEL_NOT_FOUND, BACKEND_FAILED, DEADLINE_EXCEEDED, ABORTED */
+export async function showModel(upstream: Upstream, name: string, signal: AbortSignal) {
+  return ask(upstream, '/api/show', { ...NOTHING_ASKED, theirs: name }, showSchema, signal);
 }
 
 /**

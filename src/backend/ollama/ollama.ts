@@ -11,8 +11,9 @@ import { Watchdog } from '../watchdog.ts';
 import { streamedAnswer, wholeAnswer } from './answer.ts';
 import { type AnswerForm, type AnswerHead, chatForm, completionForm } from './answer-form.ts';
 import { chatLineSchema, generateLineSchema, type Piece } from './api.ts';
+import { DescribedModels } from './described.ts';
 import type { Asked } from './errors.ts';
-import { askVersion, canSee, listModels, pullHint, sameModel } from './models.ts';
+import { askVersion, canSee, listModels, pullHint, sameModel, showModel } from './models.ts';
 import { type PiecesRequest, piecesOf } from './pieces.ts';
 import { type Translated, translateChat, translateCompletion } from './requests.ts';
 
@@ -61,6 +62,9 @@ export function createOllamaBackend(
     request,
     clock,
   );
+
+  const closing = new AbortController();
+  const described = new DescribedModels((name) => showModel(upstream, name, closing.signal), clock);
 
   async function answer(
     endpoint: Endpoint,
@@ -151,16 +155,16 @@ export function createOllamaBackend(
   return {
     provider: 'ollama',
     async models(signal) {
-      const all = await listModels(upstream, signal);
+      const all = await listModels(upstream, described, signal);
       if (alias === undefined) return all;
       const own = all.find(({ id }) => sameModel(id, alias));
-      return [{ id: config.fxnId ?? alias, created: own?.created ?? 0, ownedBy: own?.ownedBy ?? 'library' }];
+      return [{ created: 0, ownedBy: 'library', ...own, id: config.fxnId ?? alias }];
     },
     async readiness(signal) {
       try {
         const [version, all] = await Promise.all([
           askVersion(upstream, signal),
-          listModels(upstream, signal),
+          listModels(upstream, described, signal),
         ]);
         const names = all.map(({ id }) => id);
         const missing = pullHint(names, alias);
@@ -180,6 +184,7 @@ export function createOllamaBackend(
     completions: async (body, context) =>
       answer(GENERATE, translateCompletion(body, context.onUnknown, context.text), context),
     async close() {
+      closing.abort();
       upstream.close(new ShoalError('ABORTED', 'the server is shutting down; send the request again'));
     },
   };

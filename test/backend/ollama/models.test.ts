@@ -14,11 +14,44 @@ const start = async (config: Partial<OpenAiProxyConfig> = {}, options: FakeOllam
   ollama = await setUpOllama({ version: '0.24.1', ...options }, config);
 };
 
+describe('details', () => {
+  it('are asked for once a model, and told of each of its names', async () => {
+    await start({}, { models: [model('llama3.2:latest'), model('tiny:1b')] });
+    const asked = () => ollama.fake.requests.filter(({ path }) => path === '/api/show').length;
+    for (let times = 0; times < 3; times++) {
+      for (const { details } of await ollama.backend.models(signal)) {
+        expect(details).toMatchObject({
+          architecture: 'llama',
+          contextLength: 2048,
+          trainedContextLength: 131_072,
+          blockCount: 28,
+          parameters: 3_212_749_888,
+          capabilities: ['completion'],
+        });
+      }
+    }
+    expect(asked()).toBe(2);
+  });
+
+  it('stay away where Ollama does not tell them, and the list does not', async () => {
+    await start(
+      {},
+      {
+        models: [model('tiny:1b')],
+        fail: ({ path }) => (path === '/api/show' ? { kind: 'status', status: 500, error: 'no' } : undefined),
+      },
+    );
+    const [listed] = await ollama.backend.models(signal);
+    expect(listed).toMatchObject({ id: 'tiny:1b' });
+    expect(listed?.details?.contextLength).toBeUndefined();
+  });
+});
+
 describe('names', () => {
   it('are listed as Ollama lists them, and without `:latest`', async () => {
     await start({}, { models: [model('llama3.2:latest'), model('tiny:1b'), model('someone/llama:q4')] });
     const created = Math.floor(Date.parse('2026-01-02T03:04:05+01:00') / 1000);
-    expect(await ollama.backend.models(signal)).toEqual([
+    expect(await ollama.backend.models(signal)).toMatchObject([
       { id: 'llama3.2:latest', created, ownedBy: 'library' },
       { id: 'llama3.2', created, ownedBy: 'library' },
       { id: 'tiny:1b', created, ownedBy: 'library' },

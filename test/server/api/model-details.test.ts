@@ -74,6 +74,39 @@ describe('GET /v1/models', () => {
   });
 });
 
+describe('/api/show', () => {
+  it('tells what Copilot and others look for, of the mesh’s model', async () => {
+    const { post, send } = nativeApp(native());
+    expect(await (await post('/api/show', { model: 'fake:latest' })).json()).toMatchObject({
+      capabilities: ['completion'],
+      details: { family: 'qwen3', families: ['qwen3'], format: 'safetensors', quantization_level: 'BF16' },
+      model_info: {
+        'general.architecture': 'qwen3',
+        'qwen3.context_length': CONTEXT,
+        'qwen3.embedding_length': 8,
+        'qwen3.block_count': 2,
+        'qwen3.attention.head_count': 2,
+        'qwen3.attention.head_count_kv': 1,
+      },
+    });
+    const { models } = await (await send('/api/ps')).json();
+    expect(models).toMatchObject([{ name: 'fake', context_length: CONTEXT }]);
+    expect(Date.parse(models[0].expires_at)).toBeGreaterThan(Date.now());
+  });
+
+  it.each([
+    [{ supported_parameters: ['tools'], context_length: 9 }, ['completion', 'tools'], 9],
+    [{ architecture: { input_modalities: ['text', 'image'] } }, ['completion', 'vision'], undefined],
+    [{ capabilities: { function_calling: true, vision: false } }, ['completion', 'tools'], undefined],
+    [{}, ['completion'], undefined],
+  ])('tells of a proxy’s model what its backend says: %j', async (entry, capabilities, context) => {
+    const { post } = nativeApp(custom({ data: [{ id: 'm', ...entry }] }));
+    const shown = await (await post('/api/show', { model: 'm' })).json();
+    expect(shown.capabilities).toEqual(capabilities);
+    expect(shown.model_info[`${shown.model_info['general.architecture']}.context_length`]).toBe(context);
+  });
+});
+
 it('takes a wrong value for none, because a list is another server’s text', () => {
   expect(modelDetailsSchema.parse({ contextLength: 'x', architecture: '\u001b[2J', blockCount: 2 })).toEqual({
     blockCount: 2,
