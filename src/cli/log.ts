@@ -48,7 +48,11 @@ function stderrStream(): Writable {
 /** @param destination default: stderr */
 export function loggerTo(
   format: LogFormat,
-  { level, destination }: { readonly level: string; readonly destination?: Writable },
+  {
+    level,
+    destination,
+    colorize = destination === undefined && process.stderr.isTTY,
+  }: { readonly level: string; readonly destination?: Writable; readonly colorize?: boolean },
 ): Logger {
   const options = { ...redaction, level, base: null };
   if (format === 'json') return pino(options, destination ?? stderrAtOnce());
@@ -58,7 +62,7 @@ export function loggerTo(
     pretty({
       destination: destination ?? stderrStream(),
       sync: true,
-      colorize: destination === undefined && process.stderr.isTTY,
+      colorize,
       translateTime: 'SYS:HH:MM:ss',
       ignore: 'pid,hostname',
       singleLine: true,

@@ -1,4 +1,5 @@
 /** The `shoal` command. Each command's code is loaded when it runs: `shoal --help` should not wait for puppeteer. */
+import { openLiveLines } from './live-lines.ts';
 import { watchOutput } from './output-failure.ts';
 import { createProgram, runProgram } from './program.ts';
 import { endProcess, runInScope } from './scope.ts';
@@ -10,8 +11,11 @@ const program = createProgram({
     if (flags.raw !== undefined && flags.once !== true)
       fail('--raw completes its text once: give --once too, without a question');
     if (flags.once === true && flags.raw === undefined) fail('--once needs a question, or --raw with a text');
+    // Before the code is loaded, which takes a second or more.
+    const lines = openLiveLines();
+    lines?.set('server', 'starting');
     const { up } = await import('./up.ts');
-    await runInScope((scope) => up(flags, scope), flags.once === undefined ? 0 : INTERRUPTED);
+    await runInScope((scope) => up(flags, scope, lines), flags.once === undefined ? 0 : INTERRUPTED);
   },
   async serve(flags) {
     const { serve } = await import('./serve.ts');

@@ -1,28 +1,28 @@
 import { X509Certificate } from 'node:crypto';
-import type { Logger } from 'pino';
 import { ShoalError } from '../config/errors.ts';
 import type { RunningServer } from '../server/server.ts';
 import type { Replaced } from '../server/serving.ts';
 import { type ApiClient, ask, fetchStatus, firstModel, type Question } from './api-client.ts';
 import { TabFailures } from './browser/tab-failures.ts';
 import { TabFleet } from './browser/tab-fleet.ts';
-import { servedBy } from './chat/served-line.ts';
-import { createLogger } from './log.ts';
+import type { LiveLines } from './live-lines.ts';
 import { type MeshToWaitFor, untilMeshIsUp } from './mesh-is-up.ts';
 import { openServer } from './open-server.ts';
 import { forStdout } from './printable.ts';
-import type { UpFlags } from './program.ts';
-import { reportTab } from './report-tab.ts';
+import { DEFAULT_SERVER, type UpFlags } from './program.ts';
 import type { Scope } from './scope.ts';
-import { drainLast, trustLines } from './serve.ts';
+import { drainLast } from './serve.ts';
 import { publicKeyHash } from './server-trust.ts';
 import { untilStopped } from './stay-up.ts';
+import { createUpView, type Started } from './up-view.ts';
 
 const SAMPLE_QUESTION = 'What is the capital of Japan?';
 
 /** `shoal up` (`npm start`): server and workers on this machine, one answer, then up until stopped. */
-export async function up(flags: UpFlags, scope: Scope): Promise<void> {
-  const log = createLogger();
+export async function up(flags: UpFlags, scope: Scope, lines: LiveLines | null = null): Promise<void> {
+  const view = createUpView(lines);
+  const { log } = view;
+  scope.defer(async () => view.end());
   // The tabs tell what happens; of the server only trouble is news here.
   const serverLog = log.child({}, { level: process.env.SHOAL_LOG_LEVEL ?? 'warn' });
   const failures = new TabFailures();
@@ -43,10 +43,13 @@ export async function up(flags: UpFlags, scope: Scope): Promise<void> {
       onNotice: (notice) => log.warn(notice),
       onChange: (tab, state) => {
         failures.note(tab, state);
-        reportTab(log, tab, state);
+        view.tabChanged(tab, state);
       },
+      onState: (tab, state) => view.tabSaid(tab, state),
     });
+    view.step('browser', 'starting Chrome');
     await fleet.start();
+    view.step('browser', 'Chrome runs', true);
   };
   const onReplaced = async ({ retired }: Replaced) => {
     if (server.needsWorkers && fleet === null) {
@@ -60,12 +63,14 @@ export async function up(flags: UpFlags, scope: Scope): Promise<void> {
       await unneeded?.close();
     });
   };
+  view.step('server', 'starting');
   const server: RunningServer = await openServer(flags, serverLog, scope, {
     expectWorkers: flags.workers,
     follow: flags.once === undefined,
     reloadLog: log,
     onReplaced,
   });
+  view.step('server', server.url, true);
   const client: ApiClient = { baseUrl: server.url, fetch: server.fetch };
   // Together: a server that outlived its workers by a moment would place the layers anew.
   scope.defer(() => Promise.all([server.close(), fleet?.close()]));
@@ -81,12 +86,14 @@ export async function up(flags: UpFlags, scope: Scope): Promise<void> {
     };
     await untilMeshIsUp(mesh, scope.signal);
   }
-  if (flags.once !== undefined)
+  if (flags.once !== undefined) {
+    view.end();
     return answerOnce(client, await servedModel(client, scope.signal), flags, scope.signal);
-  log.info(`page ${server.url}`);
-  for (const line of trustLines(server)) log.info(line);
-  await showApi(client, flags, log, scope.signal);
-  log.info('ready; Ctrl-C stops everything');
+  }
+  view.step('answer', SAMPLE_QUESTION);
+  const sample = await askSample(client, flags, scope.signal);
+  const status = await fetchStatus(client, scope.signal);
+  view.started({ server, status, question: SAMPLE_QUESTION, ...sample, defaultServer: DEFAULT_SERVER });
   await untilStopped(scope.signal);
   log.info('shutting down');
 }
@@ -125,31 +132,23 @@ async function servedModel(client: ApiClient, signal: AbortSignal): Promise<stri
 }
 
 /** A backend that does not answer yet is no reason to end: it may come, and the server says so to who asks. */
-async function showApi(client: ApiClient, flags: UpFlags, log: Logger, signal: AbortSignal): Promise<void> {
-  try {
-    const model = await servedModel(client, signal);
-    log.info(`API  ${client.baseUrl}/v1  (model "${model}")`);
-    await showSample(client, model, flags, log, signal);
-  } catch (error) {
-    if (signal.aborted) throw error;
-    log.warn(`the sample question was not answered: ${ShoalError.from(error)}`);
-  }
-}
-
-async function showSample(
+async function askSample(
   client: ApiClient,
-  model: string,
   flags: UpFlags,
-  log: Logger,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<Pick<Started, 'model' | 'sample'>> {
   const question: Question = { type: 'chat', messages: [{ role: 'user', content: SAMPLE_QUESTION }] };
+  let model: string | null = null;
   try {
-    const answer = await ask(client, model, question, flags, signal);
-    log.info(`“${SAMPLE_QUESTION}” → “${answer.text.trim()}”`);
-    log.info(`served by ${servedBy(answer)}`);
-  } catch (error) {
-    if (!(error instanceof ShoalError) || error.code !== 'CHAT_TEMPLATE_MISSING') throw error;
-    log.info('this model has no chat template: use /v1/completions, or --once --raw "text"');
+    model = await servedModel(client, signal);
+    return { model, sample: await ask(client, model, question, flags, signal) };
+  } catch (thrown) {
+    if (signal.aborted) throw thrown;
+    const error = ShoalError.from(thrown);
+    const sample =
+      error.code === 'CHAT_TEMPLATE_MISSING'
+        ? 'this model has no chat template: use /v1/completions, or --once --raw "text"'
+        : `the sample question was not answered: ${error}`;
+    return { model, sample };
   }
 }

@@ -7,10 +7,10 @@ import { fromCallersFolder } from './callers-folder.ts';
 import { createLogger } from './log.ts';
 import type { WorkerFlags } from './program.ts';
 import { readFirstConfig } from './read-config.ts';
-import { reportTab } from './report-tab.ts';
 import type { Scope } from './scope.ts';
 import { pinnedCertificate, publicKeyHash } from './server-trust.ts';
 import { untilStopped } from './stay-up.ts';
+import { reportTab } from './tab-line.ts';
 
 /** `shoal worker`: tabs, or the proxy of model_backend.yaml, that serve until the command is stopped. */
 export async function worker(flags: WorkerFlags, scope: Scope): Promise<void> {

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { descendants, isAlive, renderers, until } from '../support/processes.ts';
+import { hasPseudoTerminals, runAtTerminal } from '../support/pseudo-terminal.ts';
 import { runShoal, type ShoalRun } from '../support/run-shoal.ts';
 
 /** The page has to be built: `npm test` does so first. */
@@ -108,6 +109,26 @@ describe('--once', () => {
 });
 
 describe('up', () => {
+  it.runIf(hasPseudoTerminals)('at a terminal keeps a line a tab, sums up, and ends on Ctrl-C', async () => {
+    const run = runAtTerminal(['up', '--port', '0', '--workers', '2']);
+    await run.see(/server {2}starting/);
+    await run.see(/browser {2}starting Chrome/);
+    await run.see(/tab-[12] .* of \d+\.\d MB/);
+    await run.see('minnow runs');
+    for (const line of [
+      /tab-\d {2}layers? 0/,
+      'Tokyo',
+      'page  http',
+      'API   http',
+      'chat --server',
+      'Ctrl-C stops everything.',
+    ])
+      await run.see(line);
+    expect(run.text()).not.toMatch(/INFO|"level"/);
+    run.type('\x03');
+    expect(await run.ended).toBe(0);
+  });
+
   it('tells where it is and who answered, brings a killed tab back, and ends on Ctrl-C', async () => {
     const run = shoal('up', '--port', '0', '--workers', '2');
     await until('it is ready', () => isReady(run), 120_000);

@@ -17,6 +17,8 @@ export interface TabFleetOptions extends BrowserOptions {
   readonly namePrefix: string;
   /** A tab entered another phase, was lost, or waits for its restart. */
   readonly onChange: (tab: string, state: TabState) => void;
+  /** A tab said something, maybe only how far it is. */
+  readonly onState?: (tab: string, state: TabState) => void;
   /** A tab measured its kernels. */
   readonly onProbe?: (tab: string, line: string) => void;
 }
@@ -144,6 +146,7 @@ export class TabFleet {
     if (this.#stop.signal.aborted) return;
     const before = this.#states.get(name);
     this.#states.set(name, state);
+    this.#options.onState?.(name, state);
     // A tab that is lost again and again is told again and again: its pauses are long enough.
     if (
       state.phase === 'lost' ||
