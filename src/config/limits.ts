@@ -160,8 +160,20 @@ export const MAX_BODY_BYTES = 1 * MIB;
 export const MAX_PROXY_BODY_BYTES = 32 * MIB;
 /** Levels of a request body's lists and objects; schemas of tools and answers have some twenty. Recursive code ends at several thousand. */
 export const MAX_JSON_DEPTH = 128;
-/** Values in a request body; a prompt of a million token ids is the largest that means something. */
-export const MAX_JSON_VALUES = 2_000_000;
+/** Values in a request body; a prompt of a million token ids is the largest that means something. Parsed in 30 ms. */
+export const MAX_JSON_VALUES = 1_050_000;
+/** Lists and objects of a request body, which take the parser ten times as long as numbers: MAX_REQUEST_PARTS and tools' schemas are some 20,000. */
+export const MAX_JSON_CONTAINERS = 65_536;
+/** Names of values in the objects of a request body, twenty times as long: two or three for each list and object of a real one. */
+export const MAX_JSON_NAMES = 131_072;
+/** So much of a request body is looked at in one go, a millisecond or two; then others get a turn. */
+export const JSON_SLICE_BYTES = 256 * KIB;
+/** Parameters of a request, options of an Ollama's, keys of a message: all that are known are 80, and each unknown one costs five microseconds. */
+export const MAX_REQUEST_PARAMETERS = 1_024;
+/** Content parts, images and tool calls of all messages of a request: four for each of MAX_CHAT_MESSAGES. */
+export const MAX_REQUEST_PARTS = 4_096;
+/** Tools of one request: OpenAI takes 128. */
+export const MAX_REQUEST_TOOLS = 1_024;
 /** Answers (n for each prompt) that run on the mesh or wait for it; beyond them the client with the most gives way, or the newcomer gets 429. */
 export const MAX_CONCURRENT_REQUESTS = 64;
 /** Requests at the mesh at once, those included that are about to be refused: many more than it takes, so that their clients' turns decide and not who came first. */

@@ -11,12 +11,12 @@ import { exactSeed } from '../openai/exact-seed.ts';
 import { parseChatRequest, parseCompletionRequest } from '../openai/request-schema.ts';
 import { AnswerTally, reported } from './answer-report.ts';
 import { streamedAnswer, usageWanted, wholeAnswer } from './answer-stream.ts';
-import { continuationDecoder } from './continuation-decoder.ts';
+import { continuationDecoders } from './continuation-decoder.ts';
 import { type GenerationCounts, type GenerationParts, generateText } from './generation.ts';
 import type { TokenGenerator } from './generator.ts';
 import { modelDetails } from './model-details.ts';
 import { type AnswerShape, chatAnswer, completionAnswer } from './openai-answer.ts';
-import { checkIds } from './prompt-length.ts';
+import { checkIds, checkRawIds } from './prompt-length.ts';
 import { choiceSeed, requestSampling, type SeededRequest } from './request-sampling.ts';
 import type { ServedModel } from './served-model.ts';
 
@@ -39,7 +39,8 @@ interface Job {
   readonly eosTokenIds: readonly number[];
   readonly topLogprobs: number | undefined;
   readonly shape: AnswerShape;
-  readonly decoder: (prompt: readonly number[]) => GenerationParts['decoder'];
+  /** One for each of `n` choices. */
+  readonly decoders: (prompt: readonly number[], n: number) => Promise<GenerationParts['decoder'][]>;
 }
 
 const systemSeed = () => crypto.getRandomValues(new Uint32Array(1))[0]!;
@@ -61,6 +62,8 @@ export function createFxnBackend({
 
   async function answer(job: Job, { signal, client, onAnswered }: RequestContext): Promise<Response> {
     const { request, shape } = job;
+    const decoders: GenerationParts['decoder'][][] = [];
+    for (const prompt of job.prompts) decoders.push(await job.decoders(prompt, request.n));
     const ended = linkedSignal(signal, closing);
     const hangUp = () => ended.abort();
     const tally = new AnswerTally(
@@ -69,7 +72,9 @@ export function createFxnBackend({
     );
     let choices: ReturnType<typeof generations>;
     try {
-      choices = job.prompts.flatMap((prompt) => generations(job, prompt, tally.counts, ended.signal, client));
+      choices = job.prompts.flatMap((prompt, at) =>
+        generations(job, prompt, decoders[at]!, tally.counts, ended.signal, client),
+      );
     } catch (thrown) {
       // A refused request would else hang on the server's own end for good.
       ended.unlink();
@@ -91,6 +96,7 @@ export function createFxnBackend({
   function generations(
     job: Job,
     prompt: readonly number[],
+    decoders: readonly GenerationParts['decoder'][],
     counts: GenerationCounts,
     signal: AbortSignal,
     client: string | undefined,
@@ -98,7 +104,7 @@ export function createFxnBackend({
     const { request, maxTokens = Number.POSITIVE_INFINITY, topLogprobs } = job;
     const { contextLength, vocab } = model.spec;
     const sampling = requestSampling(request, model, randomSeed);
-    return Array.from({ length: request.n }, (_, choice) =>
+    return decoders.map((decoder, choice) =>
       generateText(
         {
           generator,
@@ -111,7 +117,7 @@ export function createFxnBackend({
             ...(topLogprobs !== undefined && { topLogprobs: Math.min(topLogprobs, vocab) }),
             ...(client !== undefined && { client }),
           },
-          decoder: job.decoder(prompt),
+          decoder,
           stop: new StopStrings(request.stop),
           tokenBytes,
           clock,
@@ -168,12 +174,13 @@ export function createFxnBackend({
         eosTokenIds: chatEos,
         topLogprobs: request.logprobs ? (request.top_logprobs ?? 0) : undefined,
         shape: chatAnswer(head(), tokenBytes),
-        decoder: () => tokens.createDecoder(),
+        decoders: async (_prompt, n) => Array.from({ length: n }, () => tokens.createDecoder()),
       };
       return answer(job, context);
     },
 
     async completions(body, context) {
+      checkRawIds(model, body);
       const request = parseCompletionRequest(body, context.onUnknown);
       checkModel(request.model);
       const startMs = clock.now();
@@ -185,7 +192,7 @@ export function createFxnBackend({
         eosTokenIds: model.spec.eosTokenIds,
         topLogprobs: request.logprobs,
         shape: completionAnswer(head(), tokenBytes),
-        decoder: (prompt) => continuationDecoder(tokens, prompt),
+        decoders: (prompt, n) => continuationDecoders(tokens, prompt, n),
       };
       return answer(job, context);
     },

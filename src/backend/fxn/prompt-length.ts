@@ -1,6 +1,6 @@
 /** Whether a prompt fits the context: by its ids, and by its text before there are any. */
 import { ShoalError } from '../../config/errors.ts';
-import { MAX_RENDERED_CHARS } from '../../config/limits.ts';
+import { MAX_CHOICES, MAX_RENDERED_CHARS } from '../../config/limits.ts';
 import type { ModelSpec } from '../../model/spec.ts';
 
 interface Context {
@@ -26,6 +26,22 @@ export function checkIds({ id: model, spec }: Context, ids: number[], param: str
     );
   }
   return ids;
+}
+
+/**
+ * Token ids of a request that is not yet checked: the schema looks at each, and there may be a million.
+ *
+ * @throws CONTEXT_LENGTH_EXCEEDED
+ */
+export function checkRawIds({ id: model, spec: { contextLength } }: Context, body: unknown): void {
+  const prompt = typeof body === 'object' && body !== null && 'prompt' in body ? body.prompt : undefined;
+  if (!Array.isArray(prompt)) return;
+  const lists: readonly unknown[] =
+    typeof prompt[0] === 'number' ? [prompt] : prompt.slice(0, MAX_CHOICES + 1);
+  for (const ids of lists) {
+    if (!Array.isArray(ids) || ids.length < contextLength) continue;
+    throw tooLong(model, contextLength, `${ids.length}`, ids.length, 'prompt');
+  }
 }
 
 /**

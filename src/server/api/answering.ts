@@ -8,6 +8,7 @@ import { answersAsked } from '../access/answers-asked.ts';
 import { generationOf } from '../access/generation.ts';
 import type { RequestsInFlight } from '../requests-in-flight.ts';
 import { readJsonBody } from './request-body.ts';
+import { checkRequestSizes } from './request-sizes.ts';
 
 export type Answering = (
   c: Context,
@@ -33,6 +34,7 @@ export function createAnswering(
     const takesImages = backend.provider !== 'fxn' || hasProxies();
     const maxBytes = takesImages ? MAX_PROXY_BODY_BYTES : MAX_BODY_BYTES;
     const { body, text } = await readJsonBody(c, maxBytes);
+    checkRequestSizes(body);
     const exchange = c.get('exchange');
     exchange.claim(answersAsked(c.req.path, body));
     const request = requests.begin(c.req.raw.signal);

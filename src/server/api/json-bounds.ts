@@ -1,36 +1,74 @@
 import { ShoalError } from '../../config/errors.ts';
-import { MAX_JSON_DEPTH, MAX_JSON_VALUES } from '../../config/limits.ts';
+import { MAX_JSON_CONTAINERS, MAX_JSON_DEPTH, MAX_JSON_NAMES, MAX_JSON_VALUES } from '../../config/limits.ts';
+
+const QUOTE = 0x22;
+const COMMA = 0x2c;
+const COLON = 0x3a;
+const BACKSLASH = 0x5c;
+const OPEN_LIST = 0x5b;
+const CLOSE_LIST = 0x5d;
+const OPEN_OBJECT = 0x7b;
+const CLOSE_OBJECT = 0x7d;
 
 /**
- * Refuses what recursive code chokes on further in: zod, chat templates and `JSON.stringify` end in "Maximum call stack
- * size exceeded", which would look like a failure of the node that the request was for. `JSON.parse` itself does not recurse.
+ * Looks at JSON before it is parsed, and refuses what would hold up the server: a megabyte of `{},{},…` takes `JSON.parse`
+ * forty times as long as a megabyte of text, and whoever walks through the result as long again. What is nested too deep is
+ * refused too: zod, chat templates and `JSON.stringify` end in "Maximum call stack size exceeded", which would look like a failure
+ * of the node that the request was for.
  *
- * @throws INVALID_REQUEST beyond MAX_JSON_DEPTH and MAX_JSON_VALUES
+ * Bytes in, as they come; in UTF-8 none of JSON's own is part of another character. What is no JSON is left to the parser.
  */
-export function checkJsonBounds(body: unknown): void {
-  let level = isContainer(body) ? [body] : [];
-  let values = level.length;
-  for (let depth = 1; level.length > 0; depth++) {
-    if (depth > MAX_JSON_DEPTH) {
+export class JsonBounds {
+  #depth = 0;
+  #containers = 0;
+  #names = 0;
+  #values = 1;
+  #isText = false;
+  #isEscaped = false;
+
+  /** @throws INVALID_REQUEST beyond MAX_JSON_DEPTH, MAX_JSON_CONTAINERS, MAX_JSON_NAMES, MAX_JSON_VALUES */
+  push(bytes: Uint8Array): void {
+    for (let i = 0; i < bytes.length; i++) {
+      const byte = bytes[i];
+      if (this.#isText) {
+        if (this.#isEscaped) this.#isEscaped = false;
+        else if (byte === BACKSLASH) this.#isEscaped = true;
+        else if (byte === QUOTE) this.#isText = false;
+        else i = skipText(bytes, i);
+      } else if (byte === QUOTE) this.#isText = true;
+      else if (byte === COMMA) this.#count();
+      else if (byte === COLON) this.#names++;
+      else if (byte === OPEN_LIST || byte === OPEN_OBJECT) this.#open();
+      else if (byte === CLOSE_LIST || byte === CLOSE_OBJECT) this.#depth--;
+    }
+    if (this.#names > MAX_JSON_NAMES) throw tooMany(`more than ${MAX_JSON_NAMES} names`);
+  }
+
+  #count(): void {
+    if (++this.#values > MAX_JSON_VALUES) throw tooMany(`more than ${MAX_JSON_VALUES} values`);
+  }
+
+  #open(): void {
+    this.#count();
+    if (++this.#containers > MAX_JSON_CONTAINERS) {
+      throw tooMany(`more than ${MAX_JSON_CONTAINERS} lists and objects`);
+    }
+    if (++this.#depth > MAX_JSON_DEPTH) {
       throw new ShoalError(
         'INVALID_REQUEST',
         `the request body has values nested more than ${MAX_JSON_DEPTH} deep; send fewer levels`,
       );
     }
-    const next: object[] = [];
-    for (const container of level) {
-      const inner: unknown[] = Array.isArray(container) ? container : Object.values(container);
-      values += inner.length;
-      if (values > MAX_JSON_VALUES) {
-        throw new ShoalError(
-          'INVALID_REQUEST',
-          `the request body holds more than ${MAX_JSON_VALUES} values; send fewer`,
-        );
-      }
-      for (const value of inner) if (isContainer(value)) next.push(value);
-    }
-    level = next;
   }
 }
 
-const isContainer = (value: unknown): value is object => typeof value === 'object' && value !== null;
+/** @returns the last byte of ordinary text from `from` */
+function skipText(bytes: Uint8Array, from: number): number {
+  let at = from;
+  while (at < bytes.length && bytes[at] !== QUOTE && bytes[at] !== BACKSLASH) at++;
+  return at - 1;
+}
+
+function tooMany(what: string): ShoalError {
+  return new ShoalError('INVALID_REQUEST', `the request body holds ${what}; send fewer`);
+}

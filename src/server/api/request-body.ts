@@ -1,7 +1,8 @@
 import type { Context } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { ShoalError } from '../../config/errors.ts';
-import { checkJsonBounds } from './json-bounds.ts';
+import { JSON_SLICE_BYTES } from '../../config/limits.ts';
+import { JsonBounds } from './json-bounds.ts';
 
 export interface JsonBody {
   readonly body: unknown;
@@ -14,25 +15,36 @@ export interface JsonBody {
  * Node's parser lets no body grow beyond its Content-Length, so one that tells its length is read at once; `bodyLimit`
  * would first build a Request and a stream around it, which costs as much as sending the request on.
  *
- * @throws BODY_TOO_LARGE, ABORTED, INVALID_REQUEST for what is no JSON or beyond the bounds of `checkJsonBounds`
+ * @throws BODY_TOO_LARGE, ABORTED, INVALID_REQUEST for what is no JSON or beyond `JsonBounds`
  */
 export async function readJsonBody(c: Context, maxBytes: number): Promise<JsonBody> {
   const declared = c.req.header('content-length');
   if (declared === undefined || c.req.header('transfer-encoding') !== undefined) {
     await bodyLimit({ maxSize: maxBytes, onError: () => tooLarge(maxBytes) })(c, async () => {});
   } else if (Number(declared) > maxBytes) tooLarge(maxBytes);
-  let text: string;
-  let body: unknown;
   try {
-    text = await c.req.text();
-    body = JSON.parse(text);
+    const text = await boundedText(new Uint8Array(await c.req.arrayBuffer()));
+    return { body: JSON.parse(text), text };
   } catch (cause) {
+    if (cause instanceof ShoalError) throw cause;
     if (c.req.raw.signal.aborted) throw new ShoalError('ABORTED', 'the client hung up', { cause });
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new ShoalError('INVALID_REQUEST', `the request body is not JSON: ${reason}`, { cause });
   }
-  checkJsonBounds(body);
-  return { body, text };
+}
+
+/** A slice at a time: between two of a large body others are served. */
+async function boundedText(bytes: Uint8Array): Promise<string> {
+  const bounds = new JsonBounds();
+  const utf8 = new TextDecoder();
+  let text = '';
+  for (let at = 0; at < bytes.length; at += JSON_SLICE_BYTES) {
+    if (at > 0) await new Promise((resolve) => setImmediate(resolve));
+    const slice = bytes.subarray(at, at + JSON_SLICE_BYTES);
+    bounds.push(slice);
+    text += utf8.decode(slice, { stream: true });
+  }
+  return text + utf8.decode();
 }
 
 function tooLarge(maxBytes: number): never {
