@@ -25,6 +25,23 @@ export function chatTemplateFrom(tokenizerConfig: unknown): string | undefined {
   );
 }
 
+/** What a tokenizer_config.json names beside BOS and EOS, which templates see too. */
+const FURTHER_TOKENS = ['unk_token', 'pad_token', 'sep_token', 'cls_token', 'mask_token'];
+
+/** Written forms by name, of those that the config has, as a text or as { content }. */
+export function specialTokensFrom(tokenizerConfig: unknown): Record<string, string> {
+  if (typeof tokenizerConfig !== 'object' || tokenizerConfig === null) return {};
+  const tokens: Record<string, string> = {};
+  for (const name of FURTHER_TOKENS) {
+    const token: unknown = Object.hasOwn(tokenizerConfig, name)
+      ? Reflect.get(tokenizerConfig, name)
+      : undefined;
+    const written = typeof token === 'object' && token !== null && 'content' in token ? token.content : token;
+    if (typeof written === 'string') tokens[name] = written;
+  }
+  return tokens;
+}
+
 function isNamedTemplate(value: unknown): value is { name: string; template: string } {
   return (
     typeof value === 'object' &&

@@ -12,7 +12,7 @@ export interface TemplateMessage {
 export interface RenderOptions {
   /** Ends where the assistant's answer begins. Default true. */
   readonly addGenerationPrompt?: boolean;
-  /** More names for the template, values of JSON: `enable_thinking` and its kin. They go before the special tokens. */
+  /** Further names that the template may read (`enable_thinking`), values of JSON; those that it always has come first. */
   readonly variables?: Readonly<Record<string, unknown>>;
 }
 
@@ -55,10 +55,10 @@ export function loadChatTemplate(options: ChatTemplateOptions): ChatTemplate {
     render(messages, { addGenerationPrompt = true, variables = {} } = {}) {
       // Named tokens that there are none of are left out: a template asks `bos_token is defined`.
       const names = {
+        ...variables,
         ...specialTokens,
         bos_token: bosToken,
         eos_token: eosToken,
-        ...variables,
         messages: messages.map(asTemplatesSee),
         // transformers always passes both: a template that asks `is not none` must see none, not an undefined name.
         tools: null,

@@ -58,7 +58,8 @@ export async function readJsonFile(directory: string, name: string, maxBytes: nu
   if (text === undefined) return undefined;
   if (text === '') checkBeginning(directory, name, new Uint8Array());
   try {
-    return JSON.parse(text);
+    // Editors on Windows put a byte order mark before it, which says nothing and which JSON.parse refuses.
+    return JSON.parse(text.replace(/^\uFEFF/, ''));
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new ShoalError(

@@ -1,4 +1,5 @@
 import { type ChatTemplate, loadChatTemplate } from './chat-template.ts';
+import { specialTokensFrom } from './chat-template-source.ts';
 import type { ModelSpec } from './spec.ts';
 import { loadTokenizer, type Tokenizer } from './tokenizer.ts';
 
@@ -37,6 +38,7 @@ export function loadModelText(files: ModelTextFiles): ModelText {
             source: chatTemplate,
             bosToken: written(tokenizer.bosTokenId),
             eosToken: written(tokenizer.eosTokenId),
+            specialTokens: specialTokensFrom(tokenizerConfig),
           }),
   };
 }

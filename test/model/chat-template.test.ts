@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { loadChatTemplate } from '../../src/model/chat-template.ts';
+import { specialTokensFrom } from '../../src/model/chat-template-source.ts';
 import { strftime } from '../../src/model/strftime.ts';
 
 const user = { role: 'user', content: 'Hi' };
@@ -66,14 +67,27 @@ describe('a chat template', () => {
     expect(rendered(source)).toBe(text);
   });
 
-  it('sees what a client adds, but not in place of the conversation', () => {
+  it('sees what a client adds, but not in place of the conversation or of a special token', () => {
     const template = loadChatTemplate({
-      source: "{{ messages[0].content }}{{ ' thinks' if enable_thinking }}{{ bos_token }}{{ pad_token }}",
+      source: "{{ messages[0].content }}{{ ' thinks' if enable_thinking }}{{ pad_token }}{{ eos_token }}",
+      eosToken: '</s>',
       specialTokens: { pad_token: '<pad>' },
     });
-    expect(template.render([user])).toBe('Hi<pad>');
-    const variables = { enable_thinking: true, messages: [], bos_token: '<b>' };
-    expect(template.render([user], { variables })).toBe('Hi thinks<b><pad>');
+    expect(template.render([user])).toBe('Hi<pad></s>');
+    const variables = { enable_thinking: true, messages: [], eos_token: '<b>', pad_token: 1 };
+    expect(template.render([user], { variables })).toBe('Hi thinks<pad></s>');
+  });
+
+  it('sees the special tokens that the tokenizer’s config names, in either form', () => {
+    const config = {
+      pad_token: '<pad>',
+      unk_token: { content: '<unk>' },
+      mask_token: null,
+      sep_token: 3,
+      eos_token: '</s>',
+    };
+    expect(specialTokensFrom(config)).toEqual({ pad_token: '<pad>', unk_token: '<unk>' });
+    expect(specialTokensFrom(undefined)).toEqual({});
   });
 
   it('sees a message without what is none in it, and reasoning under both its names', () => {

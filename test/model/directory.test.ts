@@ -42,6 +42,11 @@ const refusal = (code: string, message: RegExp) =>
   expect.objectContaining({ code, message: expect.stringMatching(message) });
 
 describe('a model directory', () => {
+  it('reads JSON that begins with a byte order mark', async () => {
+    writeFileSync(at('tokenizer_config.json'), '\uFEFF{"chat_template": "hello"}');
+    expect((await openModelDirectory(directory)).chatTemplate).toBe('hello');
+  });
+
   it('gives manifests of exactly a shard, with right ranges and hashes', async () => {
     const model = await openModelDirectory(directory, { model: 'odd' });
     const shard = { start: 1, end: 2, embedding: false, head: true };
