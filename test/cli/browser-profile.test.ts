@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { createProfile, temporaryFolder } from '../../src/cli/browser/browser-profile.ts';
@@ -31,8 +31,18 @@ describe('a browser’s profile', () => {
       `other-${pid}-AbC123`,
     ];
     for (const name of [left, ...others.map((name) => join(folder, name))]) mkdirSync(name);
+    symlinkSync(`${hostname()}-${pid}`, join(left, 'SingletonLock'));
+    // Chrome still ends, or runs in a container that shares the folder, where numbers mean other processes.
+    const locked = [`shoal-chrome-${pid}-Ending`, `shoal-chrome-${pid}-Others`].map((name) =>
+      join(folder, name),
+    );
+    for (const [at, lock] of [`${hostname()}-${process.ppid}`, `not-${hostname()}-${pid}`].entries()) {
+      mkdirSync(locked[at]!);
+      symlinkSync(lock, join(locked[at]!, 'SingletonLock'));
+    }
     const profile = createProfile(null, folder);
     expect(existsSync(left)).toBe(false);
+    for (const name of locked) expect(existsSync(name), name).toBe(true);
     for (const name of others) expect(existsSync(join(folder, name)), name).toBe(true);
     expect(existsSync(profile.folder)).toBe(true);
   });

@@ -2,8 +2,8 @@
  * Chrome's profile: a folder that lives as long as the browser. Its name holds the process that made it, so that one which was killed
  * outright leaves nothing behind for longer than until the next start.
  */
-import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { chownSync, existsSync, mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ShoalError } from '../../config/errors.ts';
 import { MAX_TMPDIR_BYTES } from '../../config/limits.ts';
@@ -59,12 +59,29 @@ export function removeLeftProfiles(temporary: string): void {
   for (const name of readdirSync(temporary)) {
     const pid = Number(NAME.exec(name)?.[1]);
     if (!Number.isSafeInteger(pid) || pid === process.pid || isRunning(pid)) continue;
+    if (isInUse(join(temporary, name))) continue;
     try {
       rmSync(join(temporary, name), { recursive: true, force: true });
     } catch {
       // Another user's: theirs to remove.
     }
   }
+}
+
+/**
+ * Chrome's own lock is a link to `<host>-<process>`. Containers that share a folder have hosts and processes of their own, so that
+ * a number that is free here says nothing there.
+ */
+function isInUse(profile: string): boolean {
+  let lock: string;
+  try {
+    lock = readlinkSync(join(profile, 'SingletonLock'));
+  } catch {
+    return false;
+  }
+  const at = lock.lastIndexOf('-');
+  const pid = Number(lock.slice(at + 1));
+  return lock.slice(0, at) !== hostname() || (Number.isSafeInteger(pid) && isRunning(pid));
 }
 
 function isRunning(pid: number): boolean {
