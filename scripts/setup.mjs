@@ -116,7 +116,7 @@ export async function fetchBrowser(find = findChrome) {
 
 /** @param {string} title */
 async function fetchForTesting(title) {
-  await step(title, fetchChrome);
+  await step(title, (report) => fetchChrome(report));
   return true;
 }
 
@@ -180,8 +180,11 @@ async function main(args) {
 }
 
 if (process.argv[1] && resolve(process.argv[1]) === fileURLToPath(import.meta.url)) {
-  main(process.argv.slice(2)).catch((error) => {
-    process.stderr.write(`setup: ${messageOf(error)}\n`);
-    process.exitCode = 1;
-  });
+  main(process.argv.slice(2))
+    .catch((error) => {
+      process.stderr.write(`setup: ${messageOf(error)}\n`);
+      process.exitCode = 1;
+    })
+    // A download that was given up may hold its connection for long.
+    .finally(() => process.exit());
 }

@@ -1,4 +1,5 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -55,6 +56,7 @@ describe.runIf(process.platform === 'linux' && process.arch === 'x64')('fetchChr
     const machine = { platform: 'linux', env: { PUPPETEER_CACHE_DIR: cache }, home: cache } as const;
     const found = chromeCandidates(machine).filter((path) => path.startsWith(cache));
     expect(found.map((path) => chromeVersion(path))).toContain('148.0.7778.97');
+    expect(readdirSync(cache)).toEqual(['chrome']);
   });
 
   it('tells what the mirror answered', async () => {
@@ -68,5 +70,23 @@ describe.runIf(process.platform === 'linux' && process.arch === 'x64')('fetchChr
       response.write(ARCHIVE.subarray(0, 100));
     });
     await expect(fetchChrome(() => {}, { silenceMs: 300 })).rejects.toThrow('nothing came for 0.3 s');
+    expect(readdirSync(cache)).toEqual([]);
+  });
+
+  it('stops at once when it is told to', async () => {
+    await startMirror((_, response) => response.write(ARCHIVE.subarray(0, 100)));
+    const stop = new AbortController();
+    const fetching = fetchChrome(() => {}, { signal: stop.signal });
+    await expect.poll(() => asked.length).toBe(1);
+    stop.abort(new Error('Ctrl-C'));
+    await expect(fetching).rejects.toThrow('Ctrl-C');
+  });
+
+  it('takes away what a killed one has left, and not what a living one is at', async () => {
+    const dead = spawnSync(process.execPath, ['-e', '']).pid;
+    for (const pid of [dead, process.ppid]) mkdirSync(join(cache, `.shoal-fetch-${pid}`));
+    await startMirror((_, response) => void response.writeHead(404).end());
+    await expect(fetchChrome(() => {})).rejects.toThrow('404');
+    expect(readdirSync(cache)).toEqual([`.shoal-fetch-${process.ppid}`]);
   });
 });

@@ -115,9 +115,14 @@ describe('without a browser', () => {
     write(`${name}/package.json`, '{"type": "module", "exports": "./main.js"}');
     write(
       `${name}/main.js`,
-      `import { writeFileSync } from 'node:fs';
+      `import { mkdirSync, writeFileSync } from 'node:fs';
        export const Browser = { CHROME: 'chrome' };
-       export async function install(options) { ${script} }`,
+       export async function install(options) {
+         ${script};
+         const path = options.cacheDir + '/chrome/linux-148.0.1';
+         mkdirSync(path, { recursive: true });
+         return { path };
+       }`,
     );
     write('node_modules/puppeteer-core/package.json', '{"type": "module"}');
     write(
@@ -146,8 +151,9 @@ describe('without a browser', () => {
     expect(JSON.parse(readFileSync(join(root, 'fetched'), 'utf8'))).toEqual({
       browser: 'chrome',
       buildId: '148.0.1',
-      cacheDir: join(root, '.cache', 'puppeteer'),
+      cacheDir: expect.stringContaining(join(root, '.cache', 'puppeteer')),
     });
+    expect(existsSync(join(root, '.cache', 'puppeteer', 'chrome', 'linux-148.0.1'))).toBe(true);
     expect(stderr).toMatch(/^Fetching Chrome …\nFetching Chrome: done in [\d.]+ s\n$/);
   });
 

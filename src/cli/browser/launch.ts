@@ -24,11 +24,13 @@ export interface BrowserOptions {
 }
 
 /**
- * Starts one Chrome, which is fetched where there is none. Over a pipe, not a port: a browser whose parent died, however it died, sees the pipe close and exits.
- * @throws NO_BROWSER with the remedy
+ * Starts one Chrome, which is fetched where there is none. Over a pipe, not a port: a browser whose parent died, however it
+ * died, sees the pipe close and exits.
+ * @param signal ends a download
+ * @throws NO_BROWSER with the remedy; ABORTED
  */
-export async function launchBrowser(options: BrowserOptions): Promise<Browser> {
-  const chrome = await provideChrome();
+export async function launchBrowser(options: BrowserOptions, signal?: AbortSignal): Promise<Browser> {
+  const chrome = await provideChrome(signal);
   const gpu = options.gpu === 'auto' ? await bestGpu(chrome.path, options) : options.gpu;
   return start(chrome.path, { ...options, gpu });
 }

@@ -11,7 +11,7 @@ export interface FoundChrome {
 
 export interface ChromeSource {
   readonly find: () => FoundChrome | null;
-  readonly fetch: (report: (detail: string) => void) => Promise<void>;
+  readonly fetch: (report: (detail: string) => void, options: { signal?: AbortSignal }) => Promise<void>;
   /** CHROME_PATH, where it is set. */
   readonly named: string | undefined;
 }
@@ -20,9 +20,12 @@ const SYSTEM: ChromeSource = { find: findChrome, fetch: fetchChrome, named: proc
 
 /**
  * The machine's Chrome or Chromium; without one, Chrome for Testing is fetched, with progress on stderr.
- * @throws NO_BROWSER with what to do
+ * @throws NO_BROWSER with what to do; ABORTED
  */
-export async function provideChrome({ find, fetch, named }: ChromeSource = SYSTEM): Promise<FoundChrome> {
+export async function provideChrome(
+  signal?: AbortSignal,
+  { find, fetch, named }: ChromeSource = SYSTEM,
+): Promise<FoundChrome> {
   const found = find();
   if (found !== null) return found;
   if (named) {
@@ -32,8 +35,11 @@ export async function provideChrome({ find, fetch, named }: ChromeSource = SYSTE
     );
   }
   try {
-    await step('No Chrome on this machine: fetching one', fetch);
+    await step('No Chrome on this machine: fetching one', (report) =>
+      fetch(report, { ...(signal && { signal }) }),
+    );
   } catch (error) {
+    if (signal?.aborted) throw new ShoalError('ABORTED', 'fetching a browser was stopped', { cause: error });
     const why = error instanceof Error ? error.message : String(error);
     throw new ShoalError('NO_BROWSER', `${NO_BROWSER_SENTENCE}. Fetching one failed: ${why}`, {
       cause: error,

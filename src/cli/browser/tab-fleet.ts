@@ -68,7 +68,7 @@ export class TabFleet {
   }
 
   #launched(): Promise<Browser> {
-    this.#browser ??= launchBrowser(this.#options).then((browser) => {
+    this.#browser ??= launchBrowser(this.#options, this.#stop.signal).then((browser) => {
       browser.once('disconnected', () => {
         this.#browser = null;
       });
