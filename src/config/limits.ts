@@ -461,6 +461,8 @@ export const BROWSER_STABLE_MS = 60_000;
 export const MAX_TABS = 32;
 /** A browser that has not started, or a page that has not loaded, by then never will. Slow disks and 2 cores fit. */
 export const BROWSER_START_MS = 60_000;
+/** A Chrome that did not start is started once more only to hear why; one that starts after all ends in a second. */
+export const FAILED_START_MS = 15_000;
 /** Chrome's socket is `<TMPDIR>/.org.chromium.Chromium.XXXXXX/SingletonSocket`; such paths end at 103 bytes on macOS, 107 on Linux. */
 export const MAX_TMPDIR_BYTES = 56;
 /** Time for saying goodbye on exit before what is left is killed. */

@@ -1,8 +1,10 @@
+import { execFile } from 'node:child_process';
 import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import puppeteer, { type Browser } from 'puppeteer-core';
 import { ShoalError } from '../../config/errors.ts';
-import { BROWSER_START_MS } from '../../config/limits.ts';
+import { BROWSER_START_MS, FAILED_START_MS } from '../../config/limits.ts';
 import { createProfile } from './browser-profile.ts';
 import { type Attempt, asUserScript, attempts, type BrowserUser, deviceGroups } from './browser-user.ts';
 import { chromeArguments, type GpuMode } from './chrome-arguments.ts';
@@ -46,7 +48,8 @@ async function start(executablePath: string, options: SettledOptions): Promise<B
     headful: options.headful,
   };
   let failure: unknown;
-  for (const attempt of attempts(machine, options.sandbox, deviceGroups(gpuDevices()))) {
+  const ways = attempts(machine, options.sandbox, deviceGroups(gpuDevices()));
+  for (const attempt of ways) {
     try {
       const browser = await startAs(executablePath, options, attempt);
       if (attempt.notice !== null) options.onNotice?.(attempt.notice);
@@ -55,7 +58,8 @@ async function start(executablePath: string, options: SettledOptions): Promise<B
       failure = error;
     }
   }
-  throw notStarted(executablePath, failure);
+  if (failure instanceof ShoalError) throw failure;
+  throw notStarted(executablePath, failure, await lastWords(executablePath, ways.at(-1)!.sandbox));
 }
 
 async function startAs(
@@ -99,9 +103,27 @@ function writeScript(folder: string, chrome: string, user: BrowserUser): string 
   return file;
 }
 
-function notStarted(executablePath: string, error: unknown): ShoalError {
-  if (error instanceof ShoalError) return error;
-  const reason = error instanceof Error ? error.message : String(error);
+/** Over a pipe puppeteer hears nothing of why Chrome ends; Chrome says it, where it can, on stderr. */
+async function lastWords(executablePath: string, sandbox: boolean): Promise<string> {
+  const profile = createProfile(null);
+  const args = ['--headless=new', `--user-data-dir=${profile.folder}`, '--dump-dom', 'about:blank'];
+  try {
+    await promisify(execFile)(executablePath, sandbox ? args : ['--no-sandbox', ...args], {
+      timeout: FAILED_START_MS,
+      env: { ...process.env, TMPDIR: profile.temporary },
+    });
+    return '';
+  } catch (error) {
+    const { stderr } = error as { stderr?: string };
+    // Each line begins with process, time and place.
+    return /:FATAL:[^\]]*\] *(.*)/.exec(stderr ?? '')?.[1] ?? '';
+  } finally {
+    profile.remove();
+  }
+}
+
+function notStarted(executablePath: string, error: unknown, said: string): ShoalError {
+  const reason = said || (error instanceof Error ? error.message : String(error));
   const remedy = /sandbox/i.test(reason)
     ? 'its sandbox is not available here (a container, or AppArmor): docs/deploy.md says what allows it; or run with --no-sandbox if you trust the server'
     : 'check that it starts by hand, or name another with CHROME_PATH';
