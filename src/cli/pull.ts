@@ -1,3 +1,4 @@
+import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { step } from '../../scripts/progress.mjs';
 import { type Catalogue, catalogueEntry, loadCatalogue, resolveModel } from '../config/catalogue.ts';
@@ -6,6 +7,7 @@ import { modelsFolder } from '../config/model-folders.ts';
 import { Secret } from '../config/secret.ts';
 import { HubClient } from '../model/hub-client.ts';
 import { pullModel } from '../model/pull-model.ts';
+import { textTable } from './text-table.ts';
 
 const HUB = 'https://huggingface.co';
 
@@ -20,25 +22,34 @@ export function listModels(
   catalogue: Catalogue = loadCatalogue(),
   write = (text: string) => void process.stdout.write(text),
 ): void {
-  const width = Math.max(...catalogue.entries.map(({ id }) => id.length));
-  for (const { id, name, description, license, gated } of catalogue.entries) {
-    const mark = isHere(id, catalogue) ? '✓' : ' ';
-    write(
-      `${mark} ${id.padEnd(width)}  ${name}: ${description} (${license ?? 'no license named'}${gated ? ', gated' : ''})\n`,
-    );
-  }
+  const rows = catalogue.entries.map((entry) => {
+    const { id, name, description, license, gated, gigabytes } = entry;
+    const directory = whereIs(id, catalogue);
+    const size =
+      directory !== null
+        ? megabytes(bytesIn(directory))
+        : gigabytes === undefined
+          ? ''
+          : `${gigabytes.toFixed(1)} GB`;
+    const terms = `${license ?? 'no license named'}${gated ? ', gated' : ''}`;
+    return [directory === null ? ' ' : '✓', id, size.padStart(8), `${name}: ${description} (${terms})`];
+  });
+  for (const line of textTable(rows)) write(`${line}\n`);
   write('✓ is on this machine; the others: shoal pull <id>\n');
 }
 
-function isHere(id: string, catalogue: Catalogue): boolean {
+/** Null for a model that is not on this machine. */
+function whereIs(id: string, catalogue: Catalogue): string | null {
   try {
-    resolveModel(id, catalogue);
-    return true;
+    return resolveModel(id, catalogue).directory;
   } catch (error) {
-    if (ShoalError.from(error).code === 'MODEL_NOT_FOUND') return false;
+    if (ShoalError.from(error).code === 'MODEL_NOT_FOUND') return null;
     throw error;
   }
 }
+
+const bytesIn = (directory: string): number =>
+  readdirSync(directory).reduce((sum, name) => sum + statSync(join(directory, name)).size, 0);
 
 /**
  * `shoal pull ID`: the files of a catalogue model, into SHOAL_HOME/models/ID. HF_ENDPOINT names a mirror, HF_TOKEN opens gated ones.

@@ -16,6 +16,8 @@ export interface CatalogueEntry {
   readonly template?: string;
   readonly description: string;
   readonly license?: string;
+  /** What a pull fetches, about; GB of 10⁹ bytes. */
+  readonly gigabytes?: number;
   /** The owner wants an agreement before the files can be fetched. */
   readonly gated: boolean;
 }
@@ -54,6 +56,11 @@ const FIELDS = {
   template: line(MAX_TEMPLATE_CHARS),
   description: line(240),
   license: line(80),
+  // Decimals of YAML are read as they are written.
+  gigabytes: z.coerce
+    .number('must be a number of GB')
+    .positive('must be more than 0')
+    .max(10_000, 'must be at most 10000'),
   gated: z.boolean('must be true or false'),
 };
 const SOURCE_FIELDS = {
@@ -76,6 +83,7 @@ const entrySchema = z.object({
   template: FIELDS.template.optional(),
   description: FIELDS.description.default(''),
   license: FIELDS.license.optional(),
+  gigabytes: FIELDS.gigabytes.optional(),
   gated: FIELDS.gated.default(false),
 });
 
@@ -89,6 +97,7 @@ const SHAPE: MapShape = {
         map: {
           ...texts(FIELDS),
           context: 'scalar',
+          gigabytes: 'scalar',
           gated: 'scalar',
           source: { map: texts(SOURCE_FIELDS), example: '{ path: … } or { huggingface: org/repo }' },
         },
@@ -152,7 +161,7 @@ function placeOf({ source: { path, huggingface }, revision }: Parsed): ModelSour
 }
 
 function entryOf(data: Parsed, source: ModelSource): CatalogueEntry {
-  const { context, template, license, id, name, quantization, description, gated } = data;
+  const { context, template, license, id, name, quantization, description, gated, gigabytes } = data;
   return {
     id,
     name,
@@ -161,6 +170,7 @@ function entryOf(data: Parsed, source: ModelSource): CatalogueEntry {
     description,
     gated,
     ...(context !== undefined && { context }),
+    ...(gigabytes !== undefined && { gigabytes }),
     ...(template !== undefined && { template }),
     ...(license !== undefined && { license }),
   };

@@ -130,10 +130,12 @@ it('doctor ends with 1 where something that is needed fails, and tells programs 
   }
 });
 
-it('lists the catalogue, and says what of it is here', () => {
+it('lists the catalogue with sizes, and says what of it is here', () => {
   const { status, stdout } = shoal('pull');
   expect(status).toBe(0);
-  expect(stdout).toMatch(/^✓ minnow .*apache-2\.0/);
+  expect(stdout).toMatch(/^✓ {2}minnow .*\d\.\d MB {2}.*apache-2\.0/);
+  const models = stdout.trim().split('\n').slice(0, -1);
+  for (const line of models) expect(line).toMatch(/ \d+\.\d+ [GM]B {2}/);
   expect(stdout).toContain('llama-3.1-8b');
 });
 
