@@ -24,9 +24,9 @@ function checkStatement(statement: Statement, known: Known, lenient: boolean): v
 function checkExpression(node: Expression, known: Known, lenient: boolean): void {
   if (!lenient) {
     if (node.type === 'filter' && !known.hasFilter(node.name))
-      throw new TemplateError(`No filter named '${node.name}'.`);
+      throw new TemplateError(`No filter named '${node.name}'`);
     if (node.type === 'test' && !known.hasTest(node.name))
-      throw new TemplateError(`No test named '${node.name}'.`);
+      throw new TemplateError(`No test named '${node.name}'`);
   }
   for (const child of children(node)) checkExpression(child, known, lenient || node.type === 'if');
 }

@@ -113,7 +113,7 @@ class Parser {
       case 'autoescape':
         throw new NotSupported('{% autoescape %}');
       default:
-        return stream.fail(`Encountered unknown tag '${tag}'.`);
+        return stream.fail(`Encountered unknown tag '${tag}'`);
     }
   }
 
