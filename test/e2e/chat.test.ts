@@ -348,6 +348,17 @@ describe('an answer', () => {
     expect(await copied()).toContain('- [ ] not');
   });
 
+  it('that is stopped by keyboard leaves the focus where the next question is typed', async () => {
+    const { say } = held();
+    await send('Go.');
+    say('Once');
+    await shows('Once');
+    await page.focus('.ask button');
+    await page.keyboard.press('Enter');
+    await shows('Stopped.');
+    expect(await page.evaluate(() => document.activeElement?.tagName)).toBe('TEXTAREA');
+  });
+
   it('is read out once, when it is whole', async () => {
     await page.evaluate(() => {
       const heard: string[] = [];

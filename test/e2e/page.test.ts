@@ -66,6 +66,7 @@ describe('the page', () => {
     await page.keyboard.type('What is the capital of Japan?');
     await page.keyboard.press('Enter');
     await page.waitForSelector('.served');
+    await page.waitForSelector('.context meter');
     expect(await text(page)).toMatch(/The capital of Japan is Tokyo\..*minnow · visitor \d+ \(layers 0–7\)/);
 
     await page.focus('textarea');

@@ -36,6 +36,7 @@ export function AskForm({ session, ready }: { session: ChatSession; ready: boole
         }}
       >
         <textarea
+          ref={session.box}
           aria-label="Your message"
           placeholder={ready ? 'Ask something…' : waiting}
           rows={1}
@@ -51,7 +52,13 @@ export function AskForm({ session, ready }: { session: ChatSession; ready: boole
           }}
         />
         {answering.value ? (
-          <button type="button" onClick={() => session.stop()}>
+          <button
+            type="button"
+            onClick={(event) => {
+              session.stop();
+              session.focusBox(event);
+            }}
+          >
             Stop
           </button>
         ) : (

@@ -27,6 +27,8 @@ export class ChatSession {
     return model?.id === this.#modelName ? model.contextLength : null;
   });
   readonly pace: DrawPace;
+  /** The box for a message. */
+  readonly box: { current: HTMLTextAreaElement | null } = { current: null };
   readonly #conversation: Conversation;
 
   constructor() {
@@ -69,6 +71,11 @@ export class ChatSession {
     );
     if (refusal !== null) this.#refused(refusal);
     this.store();
+  }
+
+  /** After a button that is gone once it was pressed by keyboard; a finger would get a keyboard it did not ask for. */
+  focusBox({ detail }: MouseEvent): void {
+    if (detail === 0) this.box.current?.focus();
   }
 
   stop(): void {

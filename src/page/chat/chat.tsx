@@ -45,7 +45,14 @@ export function Chat() {
         <h2 id="chat-title">Chat</h2>
         <ModelPicker session={session} />
         {turns.value.length > 0 && (
-          <button type="button" class="quiet" onClick={() => session.clear()}>
+          <button
+            type="button"
+            class="quiet"
+            onClick={(event) => {
+              session.clear();
+              session.focusBox(event);
+            }}
+          >
             New chat
           </button>
         )}

@@ -25,6 +25,14 @@ const markdown = new Marked({
       const label = tokens ? this.parser.parseInline(tokens, this.parser.textRenderer) : escaped(text);
       return `<a href="${escaped(href)}">${label === '' ? escaped(href) : label}</a>`;
     },
+    // A picture that is a link leads where the link does: anchors do not nest.
+    link({ href, title, tokens }) {
+      const hasImage = tokens.some(({ type }) => type === 'image');
+      const inner = hasImage
+        ? this.parser.parseInline(tokens, this.parser.textRenderer)
+        : this.parser.parseInline(tokens);
+      return `<a href="${escaped(href)}"${title ? ` title="${escaped(title)}"` : ''}>${inner || escaped(href)}</a>`;
+    },
     // Below the page's own h1 and h2.
     heading({ tokens, depth }) {
       const level = Math.min(6, Math.max(3, depth + 1));

@@ -1,5 +1,5 @@
 import type { ChatSession } from './chat-session.ts';
-import { namesText, offerText } from './chosen-model.ts';
+import { namesText, type Offer, offerText } from './chosen-model.ts';
 
 /** The models that are offered; the chosen one stays chosen when it is gone. */
 export function ModelPicker({ session }: { session: ChatSession }) {
@@ -43,11 +43,7 @@ export function ModelNotice({ session }: { session: ChatSession }) {
           <b>{state.model}</b> is gone. Wait for it, or go on with another model, which is then sent this
           conversation.
         </p>
-        {next && (
-          <button type="button" class="quiet" onClick={() => session.choose(next)}>
-            Go on with {offerText(next)}
-          </button>
-        )}
+        {next && <GoOn session={session} offer={next} />}
         {state.others.length > 1 && <p class="small">The others are in the list above.</p>}
       </div>
     );
@@ -68,9 +64,22 @@ export function ModelNotice({ session }: { session: ChatSession }) {
         )}{' '}
         {namesText(state.offer.lenders)} lends a model of this name, and would be sent this conversation.
       </p>
-      <button type="button" class="quiet" onClick={() => session.choose(state.offer)}>
-        Go on with {offerText(state.offer)}
-      </button>
+      <GoOn session={session} offer={state.offer} />
     </div>
+  );
+}
+
+function GoOn({ session, offer }: { session: ChatSession; offer: Offer }) {
+  return (
+    <button
+      type="button"
+      class="quiet"
+      onClick={(event) => {
+        session.choose(offer);
+        session.focusBox(event);
+      }}
+    >
+      Go on with {offerText(offer)}
+    </button>
   );
 }

@@ -29,6 +29,9 @@ describe('what a model writes', () => {
     expect(html('![a *cat*](https://example.org/c.png "t")')).toBe(
       '<p><a href="https://example.org/c.png">a cat</a></p>\n',
     );
+    expect(html('[![CI](https://example.org/badge.svg)](https://example.org/ci "t & u")')).toBe(
+      '<p><a href="https://example.org/ci" title="t &amp; u">CI</a></p>\n',
+    );
     expect(html('![](https://example.org/?a=1&b="2")')).not.toMatch(/<img|"2"/);
   });
 
