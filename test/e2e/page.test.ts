@@ -67,7 +67,9 @@ describe('the page', () => {
     await page.keyboard.press('Enter');
     await page.waitForSelector('.served');
     await page.waitForSelector('.context meter');
-    expect(await text(page)).toMatch(/The capital of Japan is Tokyo\.\s*Copyminnow · visitor \d+ \(layers 0–7\)/);
+    expect(await text(page)).toMatch(
+      /The capital of Japan is Tokyo\.\s*Copyminnow · visitor \d+ \(layers 0–7\)/,
+    );
 
     await page.focus('textarea');
     await page.keyboard.type('Tell me a long story.');
