@@ -10,7 +10,8 @@ import {
   MAX_TOOLS,
   MAX_TOP_LOGPROBS,
 } from '../../config/limits.ts';
-import { isObject, parameters, parse } from '../openai/request-schema.ts';
+import { parse } from '../openai/named-fault.ts';
+import { isObject, parameters } from '../openai/request-schema.ts';
 import { type OnUnknown, reportUnknown } from '../openai/unknown-parameters.ts';
 import type { ChatBody, GenerateBody, OllamaTool, Think } from './api.ts';
 import { checkedMessage, messageSchema, toMessages } from './messages.ts';
