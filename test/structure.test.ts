@@ -119,7 +119,7 @@ describe('imports in src', () => {
       for (const file of seen) for (const to of loadedBy(file)) if (imports.has(to)) seen.add(to);
       return seen;
     };
-    const readers = ['model/tokenizer.ts', 'model/chat-template.ts'];
+    const readers = ['model/text/tokenizer.ts', 'model/text/chat-template.ts'];
     for (const entry of ['cli/main.ts', 'server/server.ts']) {
       expect(readers.filter((file) => reachable(entry).has(file))).toEqual([]);
     }

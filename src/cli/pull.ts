@@ -5,8 +5,8 @@ import { type Catalogue, catalogueEntry, loadCatalogue, resolveModel } from '../
 import { ShoalError } from '../config/errors.ts';
 import { modelsFolder } from '../config/model-folders.ts';
 import { Secret } from '../config/secret.ts';
-import { HubClient } from '../model/hub-client.ts';
-import { pullModel } from '../model/pull-model.ts';
+import { HubClient } from '../model/fetch/hub-client.ts';
+import { pullModel } from '../model/fetch/pull-model.ts';
 import { textTable } from './text-table.ts';
 
 const HUB = 'https://huggingface.co';

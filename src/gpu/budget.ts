@@ -1,7 +1,7 @@
 import { ShoalError } from '../config/errors.ts';
 import { KV_PAGE_POSITIONS } from '../config/limits.ts';
+import type { FileDtype } from '../model/fetch/manifest.ts';
 import { kvBytes, scratchBytes } from '../model/gpu-bytes.ts';
-import type { FileDtype } from '../model/manifest.ts';
 import { layersText, type Quantization, type Shard } from '../model/shard.ts';
 import type { ModelSpec } from '../model/spec.ts';
 import { shardWeightBytes } from '../model/weight-layout.ts';

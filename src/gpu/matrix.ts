@@ -1,6 +1,6 @@
 import { ShoalError } from '../config/errors.ts';
 import { MAX_MATRIX_TILE_BYTES, UPLOAD_CHUNK_BYTES } from '../config/limits.ts';
-import { FILE_DTYPE_BYTES, type LoadedTensor } from '../model/manifest.ts';
+import { FILE_DTYPE_BYTES, type LoadedTensor } from '../model/fetch/manifest.ts';
 import {
   BLOCK,
   type MatrixShape,

@@ -1,7 +1,7 @@
 import { ShoalError } from '../config/errors.ts';
 import { MAX_BATCH_ROWS } from '../config/limits.ts';
+import type { LoadedTensor } from '../model/fetch/manifest.ts';
 import { ropeBytes, scratchBytes } from '../model/gpu-bytes.ts';
-import type { LoadedTensor } from '../model/manifest.ts';
 import type { TokenLogprobs } from '../model/sampling.ts';
 import { layersText, type Quantization, type Shard } from '../model/shard.ts';
 import type { ModelSpec } from '../model/spec.ts';

@@ -1,5 +1,5 @@
 import { ShoalError } from '../config/errors.ts';
-import { FILE_DTYPE_BYTES, type FileDtype } from '../model/manifest.ts';
+import { FILE_DTYPE_BYTES, type FileDtype } from '../model/fetch/manifest.ts';
 import {
   BLOCK,
   NATIVE_FORMAT,

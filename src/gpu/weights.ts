@@ -1,6 +1,6 @@
 import { ShoalError } from '../config/errors.ts';
 import { MAX_STAGED_UPLOAD_BYTES } from '../config/limits.ts';
-import type { LoadedTensor } from '../model/manifest.ts';
+import type { LoadedTensor } from '../model/fetch/manifest.ts';
 import { layersText } from '../model/shard.ts';
 import type { ModelSpec } from '../model/spec.ts';
 import { shardTensors, type TensorRole, type TensorSpec } from '../model/tensors.ts';

@@ -12,15 +12,15 @@ export type {
   WireDtype,
 } from '../gpu/stage-engine.ts';
 export { createStageEngine, type StageEngineOptions } from '../gpu/transformer.ts';
-export { type ChatTemplate, loadChatTemplate, type TemplateMessage } from '../model/chat-template.ts';
-export type { LoadedTensor, WeightManifest } from '../model/manifest.ts';
-export { loadModelText, type ModelText, type ModelTextFiles } from '../model/model-text.ts';
+export type { LoadedTensor, WeightManifest } from '../model/fetch/manifest.ts';
+export { type LoadShardOptions, loadShard } from '../model/fetch/weight-source.ts';
 export { GREEDY, type SamplingParams } from '../model/sampling.ts';
 export type { Quantization, Shard } from '../model/shard.ts';
 export type { ModelSpec } from '../model/spec.ts';
 export { wholeModel } from '../model/tensors.ts';
-export { loadTokenizer, type Tokenizer } from '../model/tokenizer.ts';
-export { type LoadShardOptions, loadShard } from '../model/weight-source.ts';
+export { type ChatTemplate, loadChatTemplate, type TemplateMessage } from '../model/text/chat-template.ts';
+export { loadModelText, type ModelText, type ModelTextFiles } from '../model/text/model-text.ts';
+export { loadTokenizer, type Tokenizer } from '../model/text/tokenizer.ts';
 export { fetchManifest } from '../worker/fetch-manifest.ts';
 export { type GenerateOptions, generate } from './generate.ts';
 export { SHADERS } from './packed-shaders.ts';

@@ -2,7 +2,7 @@
 import { open } from 'node:fs/promises';
 import { ShoalError } from '../config/errors.ts';
 import type { ModelDirectory } from './directory.ts';
-import type { LoadedTensor } from './manifest.ts';
+import type { LoadedTensor } from './fetch/manifest.ts';
 import type { Shard } from './shard.ts';
 
 /** @throws MODEL_CONFIG_INVALID for a shard that the model does not have; SAFETENSORS_INVALID where a file has become shorter */

@@ -2,13 +2,13 @@
 import { basename, join, resolve } from 'node:path';
 import { ShoalError } from '../config/errors.ts';
 import { MAX_MODEL_ID_CHARS, MAX_MODEL_JSON_BYTES } from '../config/limits.ts';
-import { chatTemplateFrom } from './chat-template-source.ts';
 import { checkDirectory, fileBytesOf, missingFile, readJsonFile, readTextFile } from './directory-files.ts';
+import type { FileDtype, TensorEntry, WeightManifest } from './fetch/manifest.ts';
 import { defaultEosTokenId, modelFamily, specFromHfConfig } from './hf-config.ts';
-import type { FileDtype, TensorEntry, WeightManifest } from './manifest.ts';
 import type { Shard } from './shard.ts';
 import type { ModelSpec } from './spec.ts';
 import { shardTensors, wholeModel } from './tensors.ts';
+import { chatTemplateFrom } from './text/chat-template-source.ts';
 import { WeightFiles } from './weight-files.ts';
 
 export interface ModelDirectoryOptions {

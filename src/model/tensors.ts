@@ -1,4 +1,4 @@
-import { FILE_DTYPE_BYTES, type FileDtype } from './manifest.ts';
+import { FILE_DTYPE_BYTES, type FileDtype } from './fetch/manifest.ts';
 import type { Shard } from './shard.ts';
 import type { ModelSpec } from './spec.ts';
 

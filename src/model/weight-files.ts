@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { ShoalError } from '../config/errors.ts';
 import { MAX_MODEL_JSON_BYTES } from '../config/limits.ts';
 import { checkBeginning, fileBytesOf, missingFile, readJsonFile } from './directory-files.ts';
-import { FILE_DTYPE_BYTES, type FileDtype, type TensorEntry } from './manifest.ts';
+import { FILE_DTYPE_BYTES, type FileDtype, type TensorEntry } from './fetch/manifest.ts';
 import {
   parseSafetensorsHeader,
   SAFETENSORS_PREFIX_BYTES,

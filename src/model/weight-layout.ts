@@ -1,5 +1,5 @@
 /** How a shard's weights lie on the GPU, as arithmetic: the engine allocates by it, and placement counts with it. */
-import type { FileDtype } from './manifest.ts';
+import type { FileDtype } from './fetch/manifest.ts';
 import type { Quantization, Shard } from './shard.ts';
 import type { ModelSpec } from './spec.ts';
 

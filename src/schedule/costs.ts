@@ -1,6 +1,7 @@
 /** What the parts of a model cost a worker: the input of placement. */
+
+import type { FileDtype } from '../model/fetch/manifest.ts';
 import { kvBytes, largestBufferBytes, scratchBytes } from '../model/gpu-bytes.ts';
-import type { FileDtype } from '../model/manifest.ts';
 import type { Quantization } from '../model/shard.ts';
 import type { ModelSpec } from '../model/spec.ts';
 import { shardWeightBytes, type WeightStorage } from '../model/weight-layout.ts';

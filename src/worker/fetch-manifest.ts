@@ -1,8 +1,8 @@
 import { ShoalError } from '../config/errors.ts';
 import { MAX_MANIFEST_BYTES } from '../config/limits.ts';
-import { checkManifest } from '../model/check-manifest.ts';
-import { type WeightManifest, weightManifestSchema } from '../model/manifest.ts';
-import type { Fetch } from '../model/range-download.ts';
+import { checkManifest } from '../model/fetch/check-manifest.ts';
+import { type WeightManifest, weightManifestSchema } from '../model/fetch/manifest.ts';
+import type { Fetch } from '../model/fetch/range-download.ts';
 import type { Shard } from '../model/shard.ts';
 
 /**

@@ -1,8 +1,8 @@
 import { MAX_SEQUENCES_PER_STAGE } from '../config/limits.ts';
 import type { DeviceLimits } from '../gpu/device.ts';
 import type { Tuning } from '../gpu/tuning.ts';
+import type { WeightManifest } from '../model/fetch/manifest.ts';
 import { kvBytes, scratchBytes } from '../model/gpu-bytes.ts';
-import type { WeightManifest } from '../model/manifest.ts';
 import { shardWeightBytes } from '../model/weight-layout.ts';
 import type { LoadRequest } from './device.ts';
 

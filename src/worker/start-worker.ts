@@ -2,7 +2,7 @@
 import { expose } from 'comlink';
 import type { ShaderSource } from '../gpu/shaders.ts';
 import { systemTimers } from '../mesh/timers.ts';
-import { CacheApiTensorCache } from '../model/tensor-cache.ts';
+import { CacheApiTensorCache } from '../model/fetch/tensor-cache.ts';
 import { WorkerHost } from './host.ts';
 import { webGpuDevices } from './webgpu-device.ts';
 import type { AcceptMessage, EventsMessage, WorkerEvent } from './worker-api.ts';

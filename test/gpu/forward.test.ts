@@ -7,7 +7,7 @@ import type { StageEngine } from '../../src/gpu/stage-engine.ts';
 import { createStageEngine } from '../../src/gpu/transformer.ts';
 import { FALLBACK_TUNING } from '../../src/gpu/tuning.ts';
 import { packRows } from '../../src/gpu/weight-format.ts';
-import type { FileDtype } from '../../src/model/manifest.ts';
+import type { FileDtype } from '../../src/model/fetch/manifest.ts';
 import { GREEDY, type SamplingParams } from '../../src/model/sampling.ts';
 import type { Quantization } from '../../src/model/shard.ts';
 import type { ModelSpec } from '../../src/model/spec.ts';

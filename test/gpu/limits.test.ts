@@ -6,7 +6,7 @@ import { KernelCompiler } from '../../src/gpu/kernels.ts';
 import { expandShader, SHADER_FILES } from '../../src/gpu/shaders.ts';
 import type { StageEngine } from '../../src/gpu/stage-engine.ts';
 import { createStageEngine, type StageEngineOptions } from '../../src/gpu/transformer.ts';
-import type { LoadedTensor } from '../../src/model/manifest.ts';
+import type { LoadedTensor } from '../../src/model/fetch/manifest.ts';
 import { GREEDY } from '../../src/model/sampling.ts';
 import { wholeModel } from '../../src/model/tensors.ts';
 import { openDevice, testShaders } from '../support/gpu.ts';

@@ -3,7 +3,7 @@ import type { GpuDevice } from '../../src/gpu/device.ts';
 import type { StageEngine, WireDtype } from '../../src/gpu/stage-engine.ts';
 import { createStageEngine } from '../../src/gpu/transformer.ts';
 import { FALLBACK_TUNING, type Tuning } from '../../src/gpu/tuning.ts';
-import type { FileDtype } from '../../src/model/manifest.ts';
+import type { FileDtype } from '../../src/model/fetch/manifest.ts';
 import { GREEDY } from '../../src/model/sampling.ts';
 import type { Quantization } from '../../src/model/shard.ts';
 import type { ModelSpec } from '../../src/model/spec.ts';

@@ -2,10 +2,10 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { checkManifest } from '../../src/model/check-manifest.ts';
 import { openModelDirectory } from '../../src/model/directory.ts';
-import { readModelText } from '../../src/model/model-text-files.ts';
+import { checkManifest } from '../../src/model/fetch/check-manifest.ts';
 import { wholeModel } from '../../src/model/tensors.ts';
+import { readModelText } from '../../src/model/text/model-text-files.ts';
 
 interface Reference {
   config: Record<string, unknown>;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import type { FileDtype } from '../../src/model/fetch/manifest.ts';
 import { specFromHfConfig } from '../../src/model/hf-config.ts';
-import type { FileDtype } from '../../src/model/manifest.ts';
 import { shardTensors, tensorFileBytes, wholeModel } from '../../src/model/tensors.ts';
 
 const spec = specFromHfConfig({

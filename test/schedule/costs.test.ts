@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { checkBudget, reservedBytes } from '../../src/gpu/budget.ts';
+import type { FileDtype } from '../../src/model/fetch/manifest.ts';
 import { kvBytes, scratchBytes } from '../../src/model/gpu-bytes.ts';
-import type { FileDtype } from '../../src/model/manifest.ts';
 import type { Quantization, Shard } from '../../src/model/shard.ts';
 import type { ModelSpec } from '../../src/model/spec.ts';
 import { wholeModel } from '../../src/model/tensors.ts';

@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { openModelDirectory } from '../../src/model/directory.ts';
 import { readTensors } from '../../src/model/directory-tensors.ts';
-import type { LoadedTensor } from '../../src/model/manifest.ts';
+import type { LoadedTensor } from '../../src/model/fetch/manifest.ts';
 import type { Shard } from '../../src/model/shard.ts';
 import type { ModelSpec } from '../../src/model/spec.ts';
 

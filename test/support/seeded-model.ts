@@ -1,6 +1,6 @@
 import { f16Bits } from '../../src/gpu/half.ts';
 import { drawAt } from '../../src/gpu/random.ts';
-import type { FileDtype, LoadedTensor } from '../../src/model/manifest.ts';
+import type { FileDtype, LoadedTensor } from '../../src/model/fetch/manifest.ts';
 import type { Shard } from '../../src/model/shard.ts';
 import type { ModelSpec } from '../../src/model/spec.ts';
 import { shardTensors } from '../../src/model/tensors.ts';

@@ -1,7 +1,7 @@
 /** The native engine behind the OpenAI API: text to ids, the mesh generates, ids to text. */
 import { ShoalError } from '../../config/errors.ts';
 import { DEFAULT_COMPLETION_TOKENS } from '../../config/limits.ts';
-import { StopStrings } from '../../model/stop-strings.ts';
+import { StopStrings } from '../../model/text/stop-strings.ts';
 import type { Backend, Readiness, RequestContext } from '../backend.ts';
 import { mergedChoices } from '../choices.ts';
 import { type Clock, systemClock } from '../clock.ts';

@@ -1,7 +1,7 @@
 /** Text as it is generated: tokens become characters, stop strings cut, times are taken. */
 
-import type { StopStrings } from '../../model/stop-strings.ts';
-import type { StreamDecoder } from '../../model/stream-decoder.ts';
+import type { StopStrings } from '../../model/text/stop-strings.ts';
+import type { StreamDecoder } from '../../model/text/stream-decoder.ts';
 import type { Clock } from '../clock.ts';
 import type { GenerateRequest, ServingLoss, ServingStage, TokenGenerator } from './generator.ts';
 import { type TokenBytes, textOf } from './openai-logprobs.ts';

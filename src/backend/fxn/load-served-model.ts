@@ -1,8 +1,8 @@
 import { MAX_MODEL_JSON_BYTES } from '../../config/limits.ts';
 import type { ModelDirectory } from '../../model/directory.ts';
 import { readJsonFile } from '../../model/directory-files.ts';
-import { createTokenReader } from '../../model/token-reader.ts';
-import { unpackTokens } from '../../model/token-table.ts';
+import { createTokenReader } from '../../model/text/token-reader.ts';
+import { unpackTokens } from '../../model/text/token-table.ts';
 import { samplingDefaults } from './sampling-defaults.ts';
 import type { ServedModel } from './served-model.ts';
 import { openThreadedPrompts } from './threaded-prompts.ts';

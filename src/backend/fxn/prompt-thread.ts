@@ -1,8 +1,9 @@
 /** What a thread does that reads prompts, and what it says of its model. */
-import type { ModelText } from '../../model/model-text.ts';
-import { type ModelTextPlace, readModelText } from '../../model/model-text-files.ts';
+
 import type { ModelSpec } from '../../model/spec.ts';
-import { packTokens, type TokenTable } from '../../model/token-table.ts';
+import type { ModelText } from '../../model/text/model-text.ts';
+import { type ModelTextPlace, readModelText } from '../../model/text/model-text-files.ts';
+import { packTokens, type TokenTable } from '../../model/text/token-table.ts';
 import type { Work } from '../threads/serve-jobs.ts';
 import { type Conversation, chatPrompt, completionPrompt } from './prompt.ts';
 

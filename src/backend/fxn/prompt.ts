@@ -1,8 +1,8 @@
 /** From a request to the ids that the model sees. */
 import { ShoalError } from '../../config/errors.ts';
-import type { ChatTemplate } from '../../model/chat-template.ts';
 import type { ModelSpec } from '../../model/spec.ts';
-import type { Tokenizer } from '../../model/tokenizer.ts';
+import type { ChatTemplate } from '../../model/text/chat-template.ts';
+import type { Tokenizer } from '../../model/text/tokenizer.ts';
 import type { ChatRequest } from '../openai/request-schema.ts';
 import { checkIds, checkTextBytes } from './prompt-length.ts';
 

@@ -1,8 +1,8 @@
 import type { ModelDetails } from '../../model/model-details.ts';
 import type { SamplingParams } from '../../model/sampling.ts';
 import type { ModelSpec } from '../../model/spec.ts';
-import type { StreamDecoder } from '../../model/stream-decoder.ts';
-import type { TokenReader } from '../../model/token-reader.ts';
+import type { StreamDecoder } from '../../model/text/stream-decoder.ts';
+import type { TokenReader } from '../../model/text/token-reader.ts';
 import type { RequestContext } from '../backend.ts';
 import type { Conversation } from './prompt.ts';
 

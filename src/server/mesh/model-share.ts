@@ -1,5 +1,5 @@
 import type { Status } from '../../mesh/protocol/status.ts';
-import type { FileDtype } from '../../model/manifest.ts';
+import type { FileDtype } from '../../model/fetch/manifest.ts';
 import type { ModelSpec } from '../../model/spec.ts';
 import { shardWeightBytes } from '../../model/weight-layout.ts';
 import type { ModelCosts } from '../../schedule/costs.ts';

@@ -6,15 +6,15 @@ import { loadServedModel } from '../../../src/backend/fxn/load-served-model.ts';
 import { chatPrompt, completionPrompt, type PromptModel } from '../../../src/backend/fxn/prompt.ts';
 import type { ServedModel } from '../../../src/backend/fxn/served-model.ts';
 import { type ModelDirectory, openModelDirectory } from '../../../src/model/directory.ts';
-import type { ModelText } from '../../../src/model/model-text.ts';
-import { readModelText } from '../../../src/model/model-text-files.ts';
+import type { ModelText } from '../../../src/model/text/model-text.ts';
+import { readModelText } from '../../../src/model/text/model-text-files.ts';
 import { FakeGenerator, says } from '../../support/fake-generator.ts';
 
 const context = () => ({ signal: new AbortController().signal });
 /** Called where this thread encodes. */
 const here = vi.hoisted(() => vi.fn());
-vi.mock('../../../src/model/text/encoder.ts', async (original) => {
-  const real = await original<typeof import('../../../src/model/text/encoder.ts')>();
+vi.mock('../../../src/model/text/encoding/encoder.ts', async (original) => {
+  const real = await original<typeof import('../../../src/model/text/encoding/encoder.ts')>();
   return {
     ...real,
     createTextEncoder(json: Parameters<typeof real.createTextEncoder>[0]) {
