@@ -1,5 +1,15 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -45,6 +55,33 @@ describe('a browser’s profile', () => {
     for (const name of locked) expect(existsSync(name), name).toBe(true);
     for (const name of others) expect(existsSync(join(folder, name)), name).toBe(true);
     expect(existsSync(profile.folder)).toBe(true);
+  });
+});
+
+describe.skipIf(process.platform !== 'linux' || process.getuid?.() !== 0)('for another user', () => {
+  const owner = { uid: 65_534, gid: 65_534 };
+
+  it('is gone when it is removed', () => {
+    mkdirSync(folder, { recursive: true });
+    chmodSync(folder, 0o755);
+    const profile = createProfile(owner, folder);
+    mkdirSync(join(profile.folder, 'Default'));
+    chownSync(join(profile.folder, 'Default'), owner.uid, owner.gid);
+    writeFileSync(join(profile.folder, 'Default', 'Cookies'), '');
+    profile.remove();
+    expect(existsSync(profile.folder)).toBe(false);
+  });
+
+  // Node's rmSync looks at a folder and then opens it by name; in between its owner may put a link there.
+  it('is emptied with that user’s rights', () => {
+    mkdirSync(folder, { recursive: true });
+    chmodSync(folder, 0o755);
+    const profile = createProfile(owner, folder);
+    const roots = join(profile.folder, 'root');
+    mkdirSync(roots, { mode: 0o755 });
+    writeFileSync(join(roots, 'precious'), 'still here');
+    profile.remove();
+    expect(readFileSync(join(roots, 'precious'), 'utf8')).toBe('still here');
   });
 });
 

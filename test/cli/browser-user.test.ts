@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
-import { asUserScript, attempts, type Machine } from '../../src/cli/browser/browser-user.ts';
+import { asUser, attempts, type Machine, withoutSecrets } from '../../src/cli/browser/browser-user.ts';
 
 const root: Machine = { platform: 'linux', env: {}, userId: 0, headful: false };
 
@@ -47,11 +47,27 @@ describe('whom Chrome runs as', () => {
   });
 });
 
-it('the script hands every argument on as it is', () => {
-  const user = { uid: 65_534, gid: 65_534, groups: [] };
-  expect(asUserScript('/opt/it’s/chrome', user)).toContain('\'/opt/it’s/chrome\' "$@"');
-  const script = asUserScript("/bin/o'echo", user)
-    .replace(/setpriv .* -- /, '')
-    .replace("/bin/o'\\''echo", '/bin/echo');
-  expect(execFileSync('sh', ['-c', script, 'sh', 'a b', '$HOME'], { encoding: 'utf8' })).toBe('a b $HOME\n');
+it('hands every argument on as it is, with no script in a file', () => {
+  const user = { uid: 65_534, gid: 65_534, groups: [44, 109] };
+  const [shell, ...args] = asUser(user, ['/opt/it’s/chr"ome', 'a b', '$HOME']);
+  const said = execFileSync(
+    shell!,
+    [args[0]!, args[1]!.replace('setpriv', "printf '%s|'"), ...args.slice(2)],
+    {
+      encoding: 'utf8',
+    },
+  );
+  expect(said).toBe('--reuid=65534|--regid=65534|--groups=44,109|--|/opt/it’s/chr"ome|a b|$HOME|');
+});
+
+it('keeps keys and tokens out of the environment of another user', () => {
+  const env = {
+    PATH: '/bin',
+    LANG: 'C',
+    HF_TOKEN: 'x',
+    SHOAL_API_KEY: 'x',
+    AWS_SECRET_ACCESS: 'x',
+    DB_PASSWORD: 'x',
+  };
+  expect(withoutSecrets(env)).toEqual({ PATH: '/bin', LANG: 'C' });
 });

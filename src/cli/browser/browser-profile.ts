@@ -2,11 +2,22 @@
  * Chrome's profile: a folder that lives as long as the browser. Its name holds the process that made it, so that one which was killed
  * outright leaves nothing behind for longer than until the next start.
  */
-import { chownSync, existsSync, mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import {
+  chownSync,
+  existsSync,
+  lstatSync,
+  mkdtempSync,
+  readdirSync,
+  readlinkSync,
+  rmdirSync,
+  rmSync,
+} from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ShoalError } from '../../config/errors.ts';
 import { MAX_TMPDIR_BYTES } from '../../config/limits.ts';
+import { asUser } from './browser-user.ts';
 
 const PREFIX = 'shoal-chrome-';
 const NAME = /^shoal-chrome-(\d+)-\w+$/;
@@ -32,8 +43,7 @@ export function createProfile(
   return {
     folder,
     temporary: isShort(folder) ? folder : temporary,
-    // Chrome's last processes may still write while they end.
-    remove: () => rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 }),
+    remove: () => removeFolder(folder),
   };
 }
 
@@ -61,10 +71,35 @@ export function removeLeftProfiles(temporary: string): void {
     if (!Number.isSafeInteger(pid) || pid === process.pid || isRunning(pid)) continue;
     if (isInUse(join(temporary, name))) continue;
     try {
-      rmSync(join(temporary, name), { recursive: true, force: true });
+      removeFolder(join(temporary, name));
     } catch {
       // Another user's: theirs to remove.
     }
+  }
+}
+
+/** Chrome's last processes may still write while they end. */
+const EMPTY = 'for i in 1 2 3 4 5; do rm -rf -- "$1"; [ -z "$(ls -A -- "$1")" ] && exit; sleep 0.1; done';
+
+/**
+ * Root empties another user's folder as that user: who owns a folder can exchange what is in it for links elsewhere, while
+ * it is being removed.
+ */
+function removeFolder(folder: string): void {
+  const found = lstatSync(folder, { throwIfNoEntry: false });
+  if (found === undefined || !found.isDirectory()) return;
+  const { uid, gid } = found;
+  if (process.getuid?.() !== 0 || uid === 0) {
+    rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+    return;
+  }
+  const [shell, ...args] = asUser({ uid, gid, groups: [] }, ['sh', '-c', EMPTY, 'sh', folder]);
+  spawnSync(shell!, args, { stdio: 'ignore' });
+  try {
+    // Where that user may not take it out of the folder that it is in.
+    if (existsSync(folder)) rmdirSync(folder);
+  } catch {
+    // What is not that user's, or is locked, stays.
   }
 }
 

@@ -72,10 +72,16 @@ export function deviceGroups(devices: readonly string[]): number[] {
   return [...new Set(groups)].filter((group) => group !== 0);
 }
 
-/** A shell script that becomes the user and then Chrome; what it inherits (the pipe to it) stays open. */
-export function asUserScript(chrome: string, { uid, gid, groups }: BrowserUser): string {
+/** A command as that user, what it inherits (the pipe to Chrome) stays open. The shell finds setpriv. */
+export function asUser({ uid, gid, groups }: BrowserUser, command: readonly string[]): string[] {
   const withGroups = groups.length > 0 ? `--groups=${groups.join(',')}` : '--clear-groups';
-  return `#!/bin/sh\nexec setpriv --reuid=${uid} --regid=${gid} ${withGroups} -- ${shellWord(chrome)} "$@"\n`;
+  const setpriv = [`--reuid=${uid}`, `--regid=${gid}`, withGroups, '--', ...command];
+  return ['/bin/sh', '-c', 'exec setpriv "$@"', 'sh', ...setpriv];
 }
 
-const shellWord = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;
+/** The environment that another user gets: all of that user's processes can read it. */
+export function withoutSecrets(env: Machine['env']): Record<string, string | undefined> {
+  return Object.fromEntries(
+    Object.entries(env).filter(([name]) => !/key|token|secret|passw|credential|auth/i.test(name)),
+  );
+}

@@ -1,12 +1,19 @@
 import { execFile } from 'node:child_process';
-import { existsSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import puppeteer, { type Browser } from 'puppeteer-core';
+import puppeteer, { type Browser, type LaunchOptions } from 'puppeteer-core';
 import { ShoalError } from '../../config/errors.ts';
 import { BROWSER_START_MS, FAILED_START_MS } from '../../config/limits.ts';
 import { createProfile } from './browser-profile.ts';
-import { type Attempt, asUserScript, attempts, type BrowserUser, deviceGroups } from './browser-user.ts';
+import {
+  type Attempt,
+  asUser,
+  attempts,
+  type BrowserUser,
+  deviceGroups,
+  withoutSecrets,
+} from './browser-user.ts';
 import { chromeArguments, type GpuMode } from './chrome-arguments.ts';
 import { probeAdapter } from './probe-adapter.ts';
 import { provideChrome } from './provide-chrome.ts';
@@ -69,17 +76,20 @@ async function startAs(
 ): Promise<Browser> {
   const profile = createProfile(user);
   try {
-    const browser = await puppeteer.launch({
-      executablePath: user === null ? chrome : writeScript(profile.folder, chrome, user),
+    const settings: LaunchOptions = {
       userDataDir: profile.folder,
+      headless: !options.headful,
+      args: chromeArguments({ ...options, sandbox, platform: process.platform }),
+    };
+    const browser = await puppeteer.launch({
+      ...settings,
+      ...(user === null ? { executablePath: chrome } : startedAs(user, chrome, settings)),
       env: {
-        ...process.env,
+        ...(user === null ? process.env : withoutSecrets(process.env)),
         TMPDIR: profile.temporary,
         // Not root's home, which nobody else may read.
         ...(user !== null && { HOME: profile.folder }),
       },
-      headless: !options.headful,
-      args: chromeArguments({ ...options, sandbox, platform: process.platform }),
       pipe: true,
       timeout: BROWSER_START_MS,
       defaultViewport: null,
@@ -97,10 +107,10 @@ async function startAs(
   }
 }
 
-function writeScript(folder: string, chrome: string, user: BrowserUser): string {
-  const file = join(folder, 'chrome-as-user');
-  writeFileSync(file, asUserScript(chrome, user), { mode: 0o755 });
-  return file;
+/** No script in a file: in the profile, which is the user's, the user could put another in its place for root to run. */
+function startedAs(user: BrowserUser, chrome: string, settings: LaunchOptions): LaunchOptions {
+  const [shell, ...args] = asUser(user, [chrome, ...puppeteer.defaultArgs(settings)]);
+  return { executablePath: shell!, args, ignoreDefaultArgs: true };
 }
 
 /** Over a pipe puppeteer hears nothing of why Chrome ends; Chrome says it, where it can, on stderr. */
