@@ -130,6 +130,10 @@ export function createApp({
   app.get('/api/status', async (c) =>
     c.json(await status(c.req.raw.signal), 200, { 'cache-control': 'no-store' }),
   );
+  // As llama.cpp and vLLM (`/health`) and SageMaker (`/ping`) are asked. Before keys and limits: one of them shares the API's prefix.
+  for (const path of ['/health', '/v1/health', '/ping']) {
+    app.get(path, async (c) => healthResponse(await readiness(c.req.raw.signal)));
+  }
   const hasProxies = () => nodes().some(({ provider }) => provider !== 'fxn');
   const answering = createAnswering(backend, requests, hasProxies, isStrict);
   // Only the API, and the files of workers, and only for sites that the operator listed; it takes no credentials of the browser's. The headers
@@ -157,10 +161,6 @@ export function createApp({
   app.route('/v1', openAiRoutes(backend, answering));
   app.route(OLLAMA_API, ollamaRoutes(backend, answering));
   app.route('/models', modelRoutes(serving));
-  // As llama.cpp and vLLM (`/health`) and SageMaker (`/ping`) are asked; no key, as for the two below.
-  for (const path of ['/health', '/v1/health', '/ping']) {
-    app.get(path, async (c) => healthResponse(await readiness(c.req.raw.signal)));
-  }
   app.get('/version', (c) => c.json({ version: VERSION }));
   app.get('/health/live', (c) => c.json({ live: true }));
   app.get('/health/ready', async (c) => {

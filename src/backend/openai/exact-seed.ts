@@ -4,7 +4,7 @@ import { memberText } from '../../config/json-text.ts';
 export type Seed = number | bigint;
 
 /**
- * A seed with the digits that the client sent.
+ * A seed with the digits that the client sent. −1 is none: to vLLM, llama.cpp and Ollama it means another one each time.
  *
  * @param text what the request was parsed from; undefined: the double is all there is
  * @param within the member of the request that it stands in
@@ -14,6 +14,7 @@ export function exactSeed(
   text: string | undefined,
   within?: 'options',
 ): Seed | undefined {
+  if (seed === -1) return undefined;
   if (seed === undefined || Number.isSafeInteger(seed) || text === undefined) return seed;
   const object = within === undefined ? text : memberText(text, within);
   const digits = (object && memberText(object, 'seed')) ?? '';

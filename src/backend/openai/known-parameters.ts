@@ -182,8 +182,7 @@ const SHARED: Record<string, Known> = {
   xtc_probability: { neutral: only(0), reason: NO_SAMPLER },
 };
 
-export const CHAT: Record<string, Known> = {
-  ...SHARED,
+const CHAT_ONLY: Record<string, Known> = {
   add_generation_prompt: { neutral: only(true), reason: 'an answer is always begun' },
   add_special_tokens: { neutral: off, reason: 'the chat template writes them' },
   audio: { neutral: never, reason: TEXT_ONLY },
@@ -215,12 +214,29 @@ export const CHAT: Record<string, Known> = {
   web_search_options: { neutral: never, reason: 'nothing is searched' },
 };
 
-export const COMPLETION: Record<string, Known> = {
-  ...SHARED,
-  add_special_tokens: { neutral: only(true), reason: 'send the prompt as token ids' },
-  chat_template_kwargs: { neutral: none, reason: 'raw text has no template' },
+const COMPLETION_ONLY: Record<string, Known> = {
   prompt_embeds: { neutral: none, reason: 'a prompt is text or token ids' },
   suffix: { neutral: none, reason: 'text is generated after the prompt only' },
+};
+
+/** The same, of the other endpoint: also there they ask for something. */
+const elsewhere = (known: Record<string, Known>, reason: string): Record<string, Known> =>
+  Object.fromEntries(Object.entries(known).map(([name, given]) => [name, { ...given, reason }]));
+
+export const CHAT: Record<string, Known> = {
+  ...SHARED,
+  ...elsewhere(COMPLETION_ONLY, 'it is for raw text; use /v1/completions'),
+  ...CHAT_ONLY,
+};
+
+export const COMPLETION: Record<string, Known> = {
+  ...SHARED,
+  ...elsewhere(CHAT_ONLY, 'it is for chats; use /v1/chat/completions'),
+  ...COMPLETION_ONLY,
+  add_special_tokens: { neutral: only(true), reason: 'send the prompt as token ids' },
+  chat_template_kwargs: { neutral: none, reason: 'raw text has no template' },
+  max_completion_tokens: { neutral: only(-1, -2), reason: 'send max_tokens' },
+  top_logprobs: { neutral: only(0), reason: 'send the number as logprobs' },
 };
 
 /** What clients send back with a message that they got, or keep beside it: it says nothing more than the text. */

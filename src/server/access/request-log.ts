@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import type { Exchange } from './exchange.ts';
 
 /** Of the API and the metrics; what the page and workers fetch is a line at debug. */
-const NOTED = /^\/(v1|metrics)(\/|$)|^\/api\/(?!status$)/;
+const NOTED = /^\/metrics$|^\/v1(\/(?!health$)|$)|^\/api\/(?!status$)/;
 const MAX_LOGGED_PATH_CHARS = 200;
 
 /**

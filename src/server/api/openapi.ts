@@ -10,6 +10,8 @@ import {
   modelSchema,
 } from '../../backend/openai/answer-schema.ts';
 import { publishedRequests } from '../../backend/openai/request-schema.ts';
+import { WARNING_HEADER } from '../../backend/openai/unknown-parameters.ts';
+import { LENDERS_HEADER, SERVED_BY_HEADER } from '../../backend/served-by.ts';
 import type { Provider } from '../../config/backend-config.ts';
 import { statusSchema } from '../../mesh/protocol/status.ts';
 
@@ -17,7 +19,7 @@ type Json = Record<string, unknown>;
 
 /** What is refused, and where clients learn what to do. 500 is not among them: it is a bug. */
 const ERRORS: Record<number, string> = {
-  400: 'The request is malformed (`invalid_request`), asks for what this backend cannot do (`unsupported_parameter`), or does not fit the context (`context_length_exceeded`). `param` names the parameter.',
+  400: 'The request is malformed (`invalid_request`), asks for what this backend cannot do (`unsupported_parameter`), does not fit the context (`context_length_exceeded`), or takes too long to read (`prompt_too_costly`). `param` names the parameter.',
   401: 'The server asks for a key, and none or a wrong one came.',
   403: 'The Host or Origin header is not allowed.',
   404: 'No such model, or no such path.',
@@ -126,6 +128,15 @@ function answering(options: {
     summary,
     operationId: request.replace(/Request$/, ''),
     security: KEY_IF_ASKED,
+    parameters: [
+      {
+        name: LENDERS_HEADER,
+        in: 'header',
+        description:
+          'Ids of the lenders that may read the request, with commas between; empty: none. Without it, any.',
+        schema: { type: 'string' },
+      },
+    ],
     requestBody: {
       required: true,
       content: { 'application/json': { schema: ref(request), example } },
@@ -134,8 +145,12 @@ function answering(options: {
       200: {
         description: 'The answer; with `stream: true` as server-sent events.',
         headers: {
-          'x-shoal-warning': {
+          [WARNING_HEADER]: {
             description: 'Parameters that were ignored, as nothing here knows them.',
+            schema: { type: 'string' },
+          },
+          [SERVED_BY_HEADER]: {
+            description: 'The node that gave the answer, and who lends it: `name=…&lender=ID&by=NAME`.',
             schema: { type: 'string' },
           },
         },
@@ -233,6 +248,7 @@ export function openApiDocument(provider: Provider, model: string): Json {
       '/health': {
         get: health('Whether a request would be answered, as llama.cpp and vLLM say it', 'Health'),
       },
+      '/v1/health': { get: health('The same, where some llama.cpp clients ask', 'HealthV1') },
       '/ping': { get: health('The same, where SageMaker asks', 'Ping') },
       '/version': { get: reading('Shoal’s version', 'Version', json('Version', 'This server’s.')) },
       '/health/live': { get: reading('The process runs', 'Live', json('Liveness', 'It does.')) },

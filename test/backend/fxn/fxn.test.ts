@@ -192,8 +192,8 @@ describe('chat', () => {
   });
 
   it('keeps what extreme values mean: top_p 0, top_k −1, a negative seed', async () => {
-    await chat({ top_p: 0, top_k: -1, seed: -1 });
-    expect(generator.requests[0]!.sampling).toMatchObject({ topP: 1, topK: 1, seed: 0xffff_ffff });
+    await chat({ top_p: 0, top_k: -1, seed: -2 });
+    expect(generator.requests[0]!.sampling).toMatchObject({ topP: 1, topK: 1, seed: 0xffff_fffe });
     await chat({ top_k: -1, seed: 2 ** 32 + 3 });
     expect(generator.requests[1]!.sampling).toMatchObject({ topK: 0, seed: 3 });
   });

@@ -60,7 +60,9 @@ describe('a chat request', () => {
     const seeds = (seed: number) =>
       [0, 1].map((choice) => chat({ seed, n: 2 }).body('m', choice).options.seed);
     expect(seeds(5)).toEqual([5, 6]);
-    expect(seeds(-1)).toEqual([2 ** 31 - 1, 0]);
+    expect(seeds(-2)).toEqual([2 ** 31 - 2, 2 ** 31 - 1]);
+    // To Ollama, as to others, another one each time.
+    expect(seeds(-1)).toEqual([undefined, undefined]);
     expect(chat({ n: 2 }).body('m', 1).options).toEqual({});
   });
 

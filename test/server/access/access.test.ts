@@ -65,6 +65,8 @@ describe('with a key file', () => {
     expect((await send('/health/live')).status).toBe(200);
     expect((await send('/health/ready')).status).toBe(200);
     expect((await send('/api/status')).status).toBe(200);
+    for (const path of ['/health', '/v1/health', '/ping', '/version'])
+      expect((await send(path)).status, path).toBe(200);
   });
 
   it('a preflight is answered without a key, and a listed site may read the refusal', async () => {
@@ -307,6 +309,7 @@ describe('the log', () => {
   it('is quiet about what the page polls', async () => {
     const { send, log } = openApp({ now: clock });
     await send('/api/status');
+    await send('/v1/health');
     await send('/');
     expect(log.text()).toBe('');
   });

@@ -174,7 +174,7 @@ describe('the mesh’s seed', () => {
     ['-9223372036854775808', 0],
     ['18446744073709551615', 0xffff_ffff],
     ['9007199254740993', 1],
-    ['-1', 0xffff_ffff],
+    ['-2', 0xffff_fffe],
     ['4294967296', 0],
   ])('takes 64 bits and uses the last 32: %s', async (seed, used) => {
     const answer = await ask(seed);

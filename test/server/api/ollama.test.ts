@@ -344,6 +344,12 @@ describe('/api/chat', () => {
   });
 });
 
+it('each model has a digest, of which Ollama’s own command cuts twelve characters for its columns', async () => {
+  const lists = [(await client.list()).models, (await client.ps()).models];
+  for (const [model] of lists) expect(model!.digest).toMatch(/^[0-9a-f]{64}$/);
+  expect(lists[0]![0]!.digest).toBe(lists[1]![0]!.digest);
+});
+
 describe('/api/generate', () => {
   it('is a chat of one turn, with a system message', async () => {
     const answer = await client.generate({

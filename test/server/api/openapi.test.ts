@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { createFxnBackend } from '../../../src/backend/fxn/fxn.ts';
+import { CHAT, COMPLETION, HARMLESS } from '../../../src/backend/openai/known-parameters.ts';
 import { parseChatRequest, parseCompletionRequest } from '../../../src/backend/openai/request-schema.ts';
 import { ShoalError } from '../../../src/config/errors.ts';
 import { openApiDocument } from '../../../src/server/api/openapi.ts';
@@ -93,6 +94,17 @@ describe('the document', () => {
     expect(properties.top_logprobs).toMatchObject({ maximum: 20 });
     expect(properties.tools!.description).toMatch(/^Not supported: tool calls/);
     expect(properties.user!.description).toMatch(/not read/);
+  });
+
+  it('names every parameter that is known, of either endpoint', () => {
+    for (const [name, known] of [
+      ['ChatRequest', CHAT],
+      ['CompletionRequest', COMPLETION],
+    ] as const) {
+      const { properties } = document.components.schemas[name] as { properties: Json };
+      const all = [...Object.keys(known), ...HARMLESS];
+      expect(all.filter((parameter) => !Object.hasOwn(properties, parameter))).toEqual([]);
+    }
   });
 
   it('has examples that are valid and answered', async () => {
@@ -196,6 +208,7 @@ describe('answers are as published', () => {
     ['/v1/models', 'ModelList'],
     ['/v1/models/fake', 'Model'],
     ['/health', 'Health'],
+    ['/v1/health', 'Health'],
     ['/ping', 'Health'],
     ['/version', 'Version'],
     ['/health/live', 'Liveness'],

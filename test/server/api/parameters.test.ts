@@ -77,6 +77,7 @@ const NOTHING: readonly object[] = [
   { priority: 0, request_id: 'r', return_token_ids: false, return_tokens_as_token_ids: false },
   { options: {} },
   { options: [] },
+  { seed: -1 },
   { ignore_eos: false, n: 1, seed: null, logprobs: null, top_k: -1, min_p: 0, repetition_penalty: 1 },
 ];
 
@@ -116,7 +117,12 @@ describe('what asks for nothing is taken', () => {
     expect(await asked(await complete(extra))).toEqual(await asked(await complete({})));
   });
 
-  it.each([{ suffix: '' }, { add_special_tokens: true }])('a completion with %j', async (extra) => {
+  it.each([
+    { suffix: '' },
+    { add_special_tokens: true },
+    { tools: [], tool_choice: 'auto', parallel_tool_calls: true, reasoning_effort: 'low' },
+    { max_completion_tokens: null, top_logprobs: 0 },
+  ])('a completion with %j', async (extra) => {
     expect(await asked(await complete(extra))).toEqual(await asked(await complete({})));
   });
 
@@ -134,6 +140,7 @@ describe('what asks for nothing is taken', () => {
     { options: { num_predict: -2, penalize_newline: false, numa: false, low_vram: false } },
     { options: { num_ctx: 8192, num_keep: 4, num_gpu: 1, num_thread: 2, num_batch: 512, use_mmap: true } },
     { options: { stop: [], seed: null } },
+    { options: { seed: -1 } },
     { keep_alive: 0, think: false, format: '', truncate: true, shift: true },
     { format: [], think: null, logprobs: false },
   ];
@@ -188,6 +195,22 @@ describe('what cannot be done is refused by the name that the client sent', () =
     [{ chat_template_kwargs: { a: { b: 1 } } }, 'chat_template_kwargs.a'],
   ])('chat: %j', async (extra, param) => {
     expect(await told(await chat(extra))).toMatchObject({ param });
+  });
+
+  it.each([
+    [{ suffix: ' end' }, 'suffix'],
+    [{ prompt_embeds: 'AAAA' }, 'prompt_embeds'],
+  ])('chat, of completions: %j', async (extra, param) => {
+    expect(await told(await chat(extra))).toMatchObject({ param, code: 'unsupported_parameter' });
+  });
+  it.each([
+    [{ tools: [{ type: 'function', function: { name: 'f' } }] }, 'tools'],
+    [{ modalities: ['text', 'audio'] }, 'modalities'],
+    [{ max_completion_tokens: 5 }, 'max_completion_tokens'],
+    [{ top_logprobs: 2 }, 'top_logprobs'],
+    [{ chat_template_kwargs: { enable_thinking: true } }, 'chat_template_kwargs'],
+  ])('completions, of chats: %j', async (extra, param) => {
+    expect(await told(await complete(extra))).toMatchObject({ param, code: 'unsupported_parameter' });
   });
 
   it.each<[object, string]>([

@@ -1,4 +1,5 @@
 /** Models as Ollama describes them (https://github.com/ollama/ollama/blob/main/docs/api.md). */
+import { createHash } from 'node:crypto';
 import type { Backend, ModelInfo } from '../../../backend/backend.ts';
 import { ShoalError } from '../../../config/errors.ts';
 
@@ -31,22 +32,34 @@ export function modelName(body: unknown): string {
   throw new ShoalError('INVALID_REQUEST', 'model: name the model', { param: 'model' });
 }
 
+/**
+ * In the place of a manifest's SHA-256: that of what is told of the model. Ollama's own command cuts twelve characters off it for a
+ * column, and crashes where there are fewer.
+ */
+const digestOf = ({ id, details }: ModelInfo) =>
+  createHash('sha256')
+    .update(JSON.stringify([id, details ?? null]))
+    .digest('hex');
+
 /** An entry of `/api/tags`. What is not known is empty, as clients want the keys to be there. */
-export const listed = ({ id, created, details = {} }: ModelInfo) => ({
-  name: id,
-  model: id,
-  modified_at: new Date(created * 1000).toISOString(),
-  size: details.sizeBytes ?? 0,
-  digest: '',
-  details: {
-    parent_model: '',
-    format: details.format ?? '',
-    family: details.architecture ?? '',
-    families: details.architecture === undefined ? [] : [details.architecture],
-    parameter_size: details.parameters === undefined ? '' : shortCount(details.parameters),
-    quantization_level: details.quantization ?? '',
-  },
-});
+export function listed(info: ModelInfo) {
+  const { id, created, details = {} } = info;
+  return {
+    name: id,
+    model: id,
+    modified_at: new Date(created * 1000).toISOString(),
+    size: details.sizeBytes ?? 0,
+    digest: digestOf(info),
+    details: {
+      parent_model: '',
+      format: details.format ?? '',
+      family: details.architecture ?? '',
+      families: details.architecture === undefined ? [] : [details.architecture],
+      parameter_size: details.parameters === undefined ? '' : shortCount(details.parameters),
+      quantization_level: details.quantization ?? '',
+    },
+  };
+}
 
 /** Models here stay. */
 const NEVER = '9999-12-31T00:00:00Z';
