@@ -1,10 +1,10 @@
 /** An upstream's event stream on its way to the client. */
 import { ShoalError } from '../../config/errors.ts';
+import { withMembers } from '../../config/json-text.ts';
 import { openAiErrorBody } from '../openai/error.ts';
 import { SSE_DONE, sseData, sseText } from '../openai/sse.ts';
 import { type AnswerProgress, isObject } from './answer-progress.ts';
 import { type EventBlock, EventBlocks } from './event-blocks.ts';
-import { exchangeMember } from './json-member.ts';
 import { renameModel } from './model-name.ts';
 import { readError, type TheirError } from './their-error.ts';
 import type { Upstream, UpstreamAnswer } from './upstream.ts';
@@ -109,7 +109,7 @@ function passedOn(
     return null;
   const mapped = upstream.redact(names.theirs === names.ours ? data : renameModel(data, names.ours));
   // To clients in JavaScript `{}` is an error, though the backend means none.
-  const mended = value.error ? exchangeMember(mapped, 'error', () => 'null') : mapped;
+  const mended = value.error ? withMembers(mapped, { error: 'null' }) : mapped;
   if (mended !== data || !block.isPlain) return sseText(mended, name);
   return bytes;
 }
