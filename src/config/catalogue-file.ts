@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import type { FieldNote } from './field-note.ts';
 import { MAX_CONTEXT_POSITIONS, MAX_MODEL_ID_CHARS, MAX_TEMPLATE_CHARS } from './limits.ts';
-import { type MapShape, type Shape, YamlReading } from './yaml-reading.ts';
+import { allTexts, type MapShape, YamlReading } from './yaml-reading.ts';
 
 export interface CatalogueEntry {
   readonly id: string;
@@ -87,19 +87,16 @@ const entrySchema = z.object({
   gated: FIELDS.gated.default(false),
 });
 
-const texts = (fields: object) =>
-  Object.fromEntries(Object.keys(fields).map((key): [string, Shape] => [key, 'text']));
-
 const SHAPE: MapShape = {
   map: {
     models: {
       list: {
         map: {
-          ...texts(FIELDS),
+          ...allTexts(FIELDS),
           context: 'scalar',
           gigabytes: 'scalar',
           gated: 'scalar',
-          source: { map: texts(SOURCE_FIELDS), example: '{ path: … } or { huggingface: org/repo }' },
+          source: { map: allTexts(SOURCE_FIELDS), example: '{ path: … } or { huggingface: org/repo }' },
         },
         example: '"key: value" lines, the first of which is "- id: …"',
       },

@@ -2,24 +2,21 @@
 import type { ModelBackendConfig } from './backend-config.ts';
 import { NODE_FIELDS, TIMEOUT_FIELDS, TOP_FIELDS } from './backend-fields.ts';
 import { readBackendFields } from './backend-reading.ts';
-import { type MapShape, type Shape, YamlReading } from './yaml-reading.ts';
-
-const texts = (fields: object) =>
-  Object.fromEntries(Object.keys(fields).map((key): [string, Shape] => [key, 'text']));
+import { allTexts, type MapShape, YamlReading } from './yaml-reading.ts';
 
 const SHAPE: MapShape = {
   map: {
-    ...texts(TOP_FIELDS),
+    ...allTexts(TOP_FIELDS),
     nodes: {
       list: {
-        map: texts(NODE_FIELDS),
+        map: allTexts(NODE_FIELDS),
         example: '"key: value" lines, such as url: "http://127.0.0.1:8082"',
       },
       example: 'a list of nodes, each a line that begins with "- url: "',
     },
     allow_addresses: { list: 'text', example: 'a list, such as ["10.0.0.5", "192.168.0.0/16"]' },
     timeout_seconds: {
-      map: texts(TIMEOUT_FIELDS),
+      map: allTexts(TIMEOUT_FIELDS),
       example: 'a map, such as { connect: 5, first_byte: 120, idle: 60 }',
     },
   },

@@ -25,6 +25,10 @@ export interface MapShape {
   readonly example: string;
 }
 
+/** The shape of a map in which each of these fields is a text. */
+export const allTexts = (fields: object): Record<string, Shape> =>
+  Object.fromEntries(Object.keys(fields).map((key) => [key, 'text']));
+
 interface Place {
   readonly offset: number;
   /** The path as the file spells it: `nodes[0].apiKey`. */
