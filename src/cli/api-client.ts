@@ -6,12 +6,12 @@ import { readServedBy, SERVED_BY_HEADER } from '../backend/served-by.ts';
 import { ShoalError } from '../config/errors.ts';
 import type { Secret } from '../config/secret.ts';
 import { type Status, statusSchema } from '../mesh/protocol/status.ts';
-import { isUntrusted, untrustedHint } from './server-trust.ts';
+import { isUntrusted, type ServerFetch, untrustedHint } from './server-trust.ts';
 
 /** What the command line asks of a server; a server in this process is asked without a socket. */
 export interface ApiClient {
   readonly baseUrl: string;
-  readonly fetch: (url: string, init?: RequestInit) => Promise<Response>;
+  readonly fetch: ServerFetch;
   /** For a server that asks for one. */
   readonly apiKey?: Secret;
 }

@@ -9,7 +9,8 @@ import { Agent, buildConnector, fetch as undiciFetch } from 'undici';
 import { ShoalError } from '../config/errors.ts';
 import { UPSTREAM_PROBE_MS } from '../config/limits.ts';
 import { fingerprintOf } from '../server/http/tls.ts';
-import type { ApiClient } from './api-client.ts';
+
+export type ServerFetch = (url: string, init?: RequestInit) => Promise<Response>;
 
 export interface TrustFlags {
   /** `sha256:` and 64 lower-case hex digits. */
@@ -21,7 +22,7 @@ export interface TrustFlags {
  * For requests over HTTP; nothing is sent before the certificate is known to be the right one.
  * @throws CERTIFICATE_REFUSED for a fingerprint of a server without TLS
  */
-export function fetchWith(server: string, trust: TrustFlags): ApiClient['fetch'] {
+export function fetchWith(server: string, trust: TrustFlags): ServerFetch {
   if (!needsCare(server, trust)) return fetch;
   const connector = buildConnector({ rejectUnauthorized: false, maxCachedSessions: 0 });
   const dispatcher = new Agent({

@@ -13,7 +13,7 @@ import {
 } from '../../config/limits.ts';
 import type { App } from '../app.ts';
 import { OfferingMessage } from './offered-upgrades.ts';
-import type { Certificate } from './tls.ts';
+import type { Certificate } from './self-signed.ts';
 import { unbuffered } from './unbuffered.ts';
 
 /** Milliseconds. They bound what a client sends; an answer may take as long as it takes. */

@@ -7,7 +7,12 @@ import { dirname } from 'node:path';
 import type { Logger } from 'pino';
 import { generate } from 'selfsigned';
 import { lanAddresses } from './lan-addresses.ts';
-import type { Certificate } from './tls.ts';
+
+/** PEM. */
+export interface Certificate {
+  readonly cert: string;
+  readonly key: string;
+}
 
 const DNS_NAME = 2;
 const IP_ADDRESS = 7;

@@ -3,18 +3,12 @@ import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { Logger } from 'pino';
 import { ShoalError } from '../../config/errors.ts';
-import { keptSelfSigned, makeSelfSigned } from './self-signed.ts';
+import { type Certificate, keptSelfSigned, makeSelfSigned } from './self-signed.ts';
 
 export type TlsOptions =
   | { readonly kind: 'files'; readonly certFile: string; readonly keyFile: string }
   /** Kept in `file` from start to start; without one it lives as long as the server. */
   | { readonly kind: 'self-signed'; readonly file?: string };
-
-export interface Certificate {
-  /** PEM. */
-  readonly cert: string;
-  readonly key: string;
-}
 
 /** @throws CONFIG_INVALID when a file of the operator cannot be read */
 export async function loadCertificate(tls: TlsOptions, boundHost: string, log: Logger): Promise<Certificate> {
