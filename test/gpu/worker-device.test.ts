@@ -3,7 +3,6 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { MIB } from '../../src/config/limits.ts';
 import { systemTimers } from '../../src/mesh/timers.ts';
 import { type ModelDirectory, openModelDirectory } from '../../src/model/directory.ts';
-import { MemoryTensorCache } from '../../src/model/fetch/tensor-cache.ts';
 import { GREEDY } from '../../src/model/sampling.ts';
 import { wholeModel } from '../../src/model/tensors.ts';
 import { WorkerHost } from '../../src/worker/host.ts';
@@ -11,6 +10,7 @@ import { webGpuDevices } from '../../src/worker/webgpu-device.ts';
 import type { WorkerEvent } from '../../src/worker/worker-api.ts';
 import { RangeServer } from '../model/fetch/range-server.ts';
 import { openDevice, testShaders } from '../support/gpu.ts';
+import { MemoryTensorCache } from '../support/memory-tensor-cache.ts';
 import { fixture } from '../support/model-weights.ts';
 import { until } from '../support/until.ts';
 

@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { DOWNLOAD_STALL_MS, MAX_DOWNLOAD_ATTEMPTS, MAX_RANGE_BYTES } from '../../../src/config/limits.ts';
 import type { LoadedTensor, WeightManifest } from '../../../src/model/fetch/manifest.ts';
-import { MemoryTensorCache } from '../../../src/model/fetch/tensor-cache.ts';
 import {
   type LoadProgress,
   type LoadShardOptions,
@@ -12,6 +11,7 @@ import { specFromHfConfig } from '../../../src/model/hf-config.ts';
 import { parseSafetensorsHeader } from '../../../src/model/safetensors.ts';
 import type { Shard } from '../../../src/model/shard.ts';
 import { shardTensors, wholeModel } from '../../../src/model/tensors.ts';
+import { MemoryTensorCache } from '../../support/memory-tensor-cache.ts';
 import { tensorFile } from '../safetensors-file.ts';
 import { RangeServer, recordedSleep } from './range-server.ts';
 
