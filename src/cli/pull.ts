@@ -1,6 +1,7 @@
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { step } from '../../scripts/progress.mjs';
+import { bytesText } from '../config/bytes-text.ts';
 import { type Catalogue, catalogueEntry, loadCatalogue, resolveModel } from '../config/catalogue.ts';
 import { ShoalError } from '../config/errors.ts';
 import { modelsFolder } from '../config/model-folders.ts';
@@ -27,7 +28,7 @@ export function listModels(
     const directory = whereIs(id, catalogue);
     const size =
       directory !== null
-        ? megabytes(bytesIn(directory))
+        ? bytesText(bytesIn(directory))
         : gigabytes === undefined
           ? ''
           : `${gigabytes.toFixed(1)} GB`;
@@ -84,7 +85,7 @@ export async function pull(
     directory,
     signal,
     onFile: (name, bytes, work) =>
-      step(`${name}, ${megabytes(bytes)}`, (show) =>
+      step(`${name}, ${bytesText(bytes)}`, (show) =>
         work((here) => show(`${Math.floor((100 * here) / Math.max(1, bytes))} %`)),
       ),
   });
@@ -104,10 +105,3 @@ function endpointOf({ HF_ENDPOINT }: NodeJS.ProcessEnv): string {
   }
   return url.href.replace(/\/+$/, '');
 }
-
-const megabytes = (bytes: number) =>
-  bytes >= 1e9
-    ? `${(bytes / 1e9).toFixed(2)} GB`
-    : bytes >= 1e6
-      ? `${(bytes / 1e6).toFixed(1)} MB`
-      : `${Math.ceil(bytes / 1e3)} kB`;

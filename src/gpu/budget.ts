@@ -1,3 +1,4 @@
+import { bytesText } from '../config/bytes-text.ts';
 import { ShoalError } from '../config/errors.ts';
 import { KV_PAGE_POSITIONS } from '../config/limits.ts';
 import type { FileDtype } from '../model/fetch/manifest.ts';
@@ -5,7 +6,7 @@ import { kvBytes, scratchBytes } from '../model/gpu-bytes.ts';
 import { layersText, type Quantization, type Shard } from '../model/shard.ts';
 import type { ModelSpec } from '../model/spec.ts';
 import { shardWeightBytes } from '../model/weight-layout.ts';
-import { formatBytes, type GpuDevice } from './device.ts';
+import type { GpuDevice } from './device.ts';
 import { KvCache } from './kv-cache.ts';
 
 export interface StageBudget {
@@ -61,6 +62,6 @@ export function checkBudget(budget: StageBudget, dtype: FileDtype): void {
         : 'lend more memory or load the model with q4 weights';
   throw new ShoalError(
     'SHARD_TOO_LARGE',
-    `${layersText(shard.start, shard.end)} need ${formatBytes(need)} (weights ${formatBytes(weights)}, KV cache and scratch ${formatBytes(reservedBytes)}), this device allows ${formatBytes(memoryBudgetBytes)}; ${remedy}`,
+    `${layersText(shard.start, shard.end)} need ${bytesText(need)} (weights ${bytesText(weights)}, KV cache and scratch ${bytesText(reservedBytes)}), this device allows ${bytesText(memoryBudgetBytes)}; ${remedy}`,
   );
 }

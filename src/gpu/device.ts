@@ -1,3 +1,4 @@
+import { bytesText } from '../config/bytes-text.ts';
 import { ShoalError } from '../config/errors.ts';
 
 export interface AdapterInfo {
@@ -170,7 +171,7 @@ export class GpuDevice {
       if (error === null) return made;
       throw new ShoalError(
         'OUT_OF_MEMORY',
-        `${what} needs ${formatBytes(bytes)}, which the GPU did not give (${error.message}); lend less memory or take fewer layers`,
+        `${what} needs ${bytesText(bytes)}, which the GPU did not give (${error.message}); lend less memory or take fewer layers`,
       );
     } catch (thrown) {
       for (const buffer of created) this.free(buffer);
@@ -186,12 +187,6 @@ export class GpuDevice {
 
 export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw new ShoalError('ABORTED', 'the work was aborted', { cause: signal.reason });
-}
-
-export function formatBytes(bytes: number): string {
-  if (bytes >= 1e9) return `${(bytes / 1e9).toFixed(2)} GB`;
-  if (bytes >= 1e6) return `${(bytes / 1e6).toFixed(1)} MB`;
-  return `${Math.ceil(bytes / 1e3)} kB`;
 }
 
 function messageOf(thrown: unknown): string {

@@ -1,9 +1,10 @@
+import { bytesText } from '../config/bytes-text.ts';
 import { ShoalError } from '../config/errors.ts';
 import { KV_PAGE_POSITIONS, MAX_SEQUENCES_PER_STAGE } from '../config/limits.ts';
 import { kvBytes, pageBytes, pagesOf, pageTableBytes } from '../model/gpu-bytes.ts';
 import type { ModelSpec } from '../model/spec.ts';
 import { USAGE } from './buffer-usage.ts';
-import { formatBytes, type GpuDevice } from './device.ts';
+import type { GpuDevice } from './device.ts';
 
 export interface KvPools {
   /** (pages, kvHeads, headDim, KV_PAGE_POSITIONS) f32 */
@@ -75,7 +76,7 @@ export class KvCache {
     if (pages < 1) {
       throw new ShoalError(
         'SHARD_TOO_LARGE',
-        `one page of KV cache (${KV_PAGE_POSITIONS} positions) over ${layers} layers needs ${formatBytes(layers * (k + v))}, the KV budget is ${formatBytes(budgetBytes)}; lend more memory or take fewer layers`,
+        `one page of KV cache (${KV_PAGE_POSITIONS} positions) over ${layers} layers needs ${bytesText(layers * (k + v))}, the KV budget is ${bytesText(budgetBytes)}; lend more memory or take fewer layers`,
       );
     }
     return pages;

@@ -1,3 +1,4 @@
+import { bytesText } from '../config/bytes-text.ts';
 import { ShoalError } from '../config/errors.ts';
 import { MAX_MATRIX_TILE_BYTES, UPLOAD_CHUNK_BYTES } from '../config/limits.ts';
 import { FILE_DTYPE_BYTES, type LoadedTensor } from '../model/fetch/manifest.ts';
@@ -11,7 +12,7 @@ import {
   type WeightFormat,
 } from '../model/weight-layout.ts';
 import { USAGE } from './buffer-usage.ts';
-import { formatBytes, type GpuDevice } from './device.ts';
+import type { GpuDevice } from './device.ts';
 import { lanesOf } from './lanes.ts';
 import { packRows } from './weight-format.ts';
 
@@ -34,7 +35,7 @@ export function tileOutputs(device: GpuDevice, shape: MatrixShape, format: Weigh
   if (outputs === 0) {
     throw new ShoalError(
       'SHARD_TOO_LARGE',
-      `${shape.name}: four rows of ${shape.k} weights need ${formatBytes(TILE_STEP * rowBytes(format, shape.k))}, this device binds ${formatBytes(bound)} at once; use another device`,
+      `${shape.name}: four rows of ${shape.k} weights need ${bytesText(TILE_STEP * rowBytes(format, shape.k))}, this device binds ${bytesText(bound)} at once; use another device`,
     );
   }
   return Math.min(outputs, shape.outputs);

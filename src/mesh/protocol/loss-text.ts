@@ -1,3 +1,4 @@
+import { megabytesOf } from '../../config/bytes-text.ts';
 import { nameList } from './name-list.ts';
 import type { Loss, Status } from './status.ts';
 
@@ -33,7 +34,7 @@ export function recoveryText({ recovery, loading }: Pick<Status, 'recovery' | 'l
     case 'placing':
       return `${lost}, goes on with ${others}: handing out the layers anew`;
     case 'loading':
-      return `${lost}, goes on with ${others}: loading${bytesText(loading)}`;
+      return `${lost}, goes on with ${others}: loading${howFar(loading)}`;
     case 'resuming':
       return `${lost}, goes on with ${others}: picking up where it was`;
     case 'waiting':
@@ -46,8 +47,7 @@ export function recoveryText({ recovery, loading }: Pick<Status, 'recovery' | 'l
 }
 
 /** ` 3.1 of 9.8 MB`; nothing before anybody has said how much there is. */
-function bytesText(loading: Status['loading']): string {
+function howFar(loading: Status['loading']): string {
   if (!loading || loading.bytesTotal === 0) return '';
-  const megabytes = (bytes: number) => (bytes / 1e6).toFixed(1);
-  return ` ${megabytes(loading.bytesDone)} of ${megabytes(loading.bytesTotal)} MB`;
+  return ` ${megabytesOf(loading.bytesDone, loading.bytesTotal)}`;
 }

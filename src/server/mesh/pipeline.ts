@@ -1,3 +1,4 @@
+import { megabytesOf } from '../../config/bytes-text.ts';
 import { ShoalError } from '../../config/errors.ts';
 import type { LoadPhase, StageInfo } from '../../mesh/protocol/control.ts';
 import type { Shard } from '../../model/shard.ts';
@@ -149,9 +150,8 @@ export class Pipeline {
   /** For people: `2 of 3 workers ready, 10.1 of 15.0 MB`. */
   loadText(): string {
     const { ready, bytesDone, bytesTotal } = this.loaded();
-    const megabytes = (bytes: number) => (bytes / 1e6).toFixed(1);
     const workers = `${ready} of ${this.stages.length} workers ready`;
     // Nobody has said yet how much there is to load.
-    return bytesTotal === 0 ? workers : `${workers}, ${megabytes(bytesDone)} of ${megabytes(bytesTotal)} MB`;
+    return bytesTotal === 0 ? workers : `${workers}, ${megabytesOf(bytesDone, bytesTotal)}`;
   }
 }
