@@ -1,14 +1,10 @@
 /** All of the server's HTTP: the OpenAI API, health, status, the model's files and the page. Tested without sockets. */
-import { type Context, Hono, type MiddlewareHandler } from 'hono';
-import { cors } from 'hono/cors';
+import { type Context, Hono } from 'hono';
 import type { Logger } from 'pino';
 import type { Readiness } from '../backend/backend.ts';
 import { openAiErrorResponse } from '../backend/openai/error.ts';
-import { WARNING_HEADER } from '../backend/openai/unknown-parameters.ts';
 import type { NodeStatus } from '../backend/pool/node-pool.ts';
-import { SERVED_BY_HEADER } from '../backend/served-by.ts';
 import { ShoalError } from '../config/errors.ts';
-import { CORS_MAX_AGE_SECONDS } from '../config/limits.ts';
 import { VERSION } from '../config/version.ts';
 import type { Status } from '../mesh/protocol/status.ts';
 import type { Access } from './access/access.ts';
@@ -22,10 +18,13 @@ import { closeWhileDraining } from './draining.ts';
 import { modelRoutes } from './files/model-routes.ts';
 import type { PageFiles } from './files/page-files.ts';
 import { pageResponse } from './files/page-response.ts';
+import { healthRoutes } from './health-routes.ts';
 import { allowedMethods } from './http/allowed-methods.ts';
 import { compressDocuments } from './http/documents.ts';
 import type { HostGuard } from './http/host-guard.ts';
+import { refuseStrangers } from './http/refuse-strangers.ts';
 import { securityHeaders } from './http/security-headers.ts';
+import { shareWithListed } from './http/share-with-listed.ts';
 import type { Metrics } from './metrics/metrics.ts';
 import type { RequestsInFlight } from './requests-in-flight.ts';
 import type { Serving } from './serving.ts';
@@ -109,48 +108,18 @@ export function createApp({
   );
   app.use(securityHeaders);
   app.use(closeWhileDraining(requests));
-  app.use(async (c, next) => {
-    const host = c.req.header('host') ?? new URL(c.req.url).host;
-    if (!guard.allowsHost(host)) {
-      throw new ShoalError(
-        'FORBIDDEN',
-        `this server does not answer to the name "${host.slice(0, 80)}"; use its address, or start it with --allow-host and the name`,
-      );
-    }
-    // A foreign page could otherwise spend this machine's time: a POST of text/plain needs no preflight.
-    const changes = c.req.method !== 'GET' && c.req.method !== 'HEAD';
-    if (changes && !guard.allowsOrigin(c.req.header('origin'), host)) {
-      throw new ShoalError('FORBIDDEN', 'pages of other origins may not use this server');
-    }
-    await next();
-  });
+  app.use(refuseStrangers(guard));
 
   compressDocuments(app);
   // Shares a prefix with Ollama's API but not its keys: the page polls it.
   app.get('/api/status', async (c) =>
     c.json(await status(c.req.raw.signal), 200, { 'cache-control': 'no-store' }),
   );
-  // As llama.cpp and vLLM (`/health`) and SageMaker (`/ping`) are asked. Before keys and limits: one of them shares the API's prefix.
-  for (const path of ['/health', '/v1/health', '/ping']) {
-    app.get(path, async (c) => healthResponse(await readiness(c.req.raw.signal)));
-  }
+  // Before keys and limits: one of them shares the API's prefix.
+  app.route('/', healthRoutes(readiness));
   const hasProxies = () => nodes().some(({ provider }) => provider !== 'fxn');
   const answering = createAnswering(backend, requests, hasProxies, isStrict);
-  // Only the API, and the files of workers, and only for sites that the operator listed; it takes no credentials of the browser's. The headers
-  // asked for are granted as they are: OpenAI's client sends a dozen of its own.
-  const grant = cors({
-    origin: (origin) => (guard.isListedOrigin(origin) ? origin : null),
-    allowMethods: ['GET', 'POST'],
-    exposeHeaders: ['retry-after', 'x-request-id', SERVED_BY_HEADER, WARNING_HEADER, 'content-range', 'etag'],
-    maxAge: CORS_MAX_AGE_SECONDS,
-  });
-  // Headers that are set before there is an answer make it be copied; programs, which send no Origin, need none.
-  const shared: MiddlewareHandler = async (c, next) => {
-    if (c.req.header('origin') !== undefined) return grant(c, next);
-    await next();
-    c.header('vary', 'Origin', { append: true });
-  };
-  for (const path of [...API_PATHS, '/models/*']) app.use(path, shared);
+  for (const path of [...API_PATHS, '/models/*']) app.use(path, shareWithListed(guard));
   for (const path of API_PATHS)
     app.use(path, (c, next) => {
       metrics.watch(c.get('exchange'), c.req.path);
@@ -162,11 +131,6 @@ export function createApp({
   app.route(OLLAMA_API, ollamaRoutes(backend, answering));
   app.route('/models', modelRoutes(serving));
   app.get('/version', (c) => c.json({ version: VERSION }));
-  app.get('/health/live', (c) => c.json({ live: true }));
-  app.get('/health/ready', async (c) => {
-    const answer = await readiness(c.req.raw.signal);
-    return c.json(answer, answer.ready ? 200 : 503, { 'cache-control': 'no-store' });
-  });
   app.get('/metrics', access.requireKey, async (c) => {
     const { mesh, served } = serving;
     const text = await metrics.render({
@@ -194,17 +158,6 @@ export function createApp({
     return c.req.path.startsWith(`${OLLAMA_API}/`) ? ollamaErrorResponse(response, error.message) : response;
   });
   return { fetch: (request, env) => app.fetch(request, env), status };
-}
-
-/** llama.cpp's bodies: it is the one whose clients read them. */
-function healthResponse({ ready, detail }: Readiness): Response {
-  const headers = { 'cache-control': 'no-store' };
-  return ready
-    ? Response.json({ status: 'ok' }, { headers })
-    : Response.json(
-        { error: { code: 503, message: detail, type: 'unavailable_error' } },
-        { status: 503, headers },
-      );
 }
 
 function notFound(c: Context, page: PageFiles): Response {
