@@ -5,6 +5,10 @@
 
 const BACKSLASH = 92;
 const QUOTE = 34;
+const OPEN_LIST = 91;
+const CLOSE_LIST = 93;
+const OPEN_OBJECT = 123;
+const CLOSE_OBJECT = 125;
 
 export interface Member {
   readonly key: string;
@@ -82,10 +86,10 @@ function valueEnd(json: string, start: number): number {
   }
   let depth = 0;
   for (let at = start; at < json.length; at++) {
-    const code = json[at];
-    if (code === '"') at = stringEnd(json, at) - 1;
-    else if (code === '{' || code === '[') depth++;
-    else if ((code === '}' || code === ']') && --depth === 0) return at + 1;
+    const code = json.charCodeAt(at);
+    if (code === QUOTE) at = stringEnd(json, at) - 1;
+    else if (code === OPEN_OBJECT || code === OPEN_LIST) depth++;
+    else if ((code === CLOSE_OBJECT || code === CLOSE_LIST) && --depth === 0) return at + 1;
   }
   return json.length;
 }

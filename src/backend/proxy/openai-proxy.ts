@@ -16,6 +16,7 @@ import { SSE_HEADERS, sseBody } from '../openai/sse.ts';
 import { AnswerProgress, askedOf, isObject } from './answer-progress.ts';
 import { readModelList } from './model-list.ts';
 import { renameModel } from './model-name.ts';
+import { checkOneReading } from './one-reading.ts';
 import { ErrorEvent, relayEvents, toldToTheEnd } from './relay-stream.ts';
 import { readError, statusOf } from './their-error.ts';
 import { Upstream, type UpstreamAnswer } from './upstream.ts';
@@ -90,6 +91,7 @@ export function createOpenAiProxy(
       const param = issue?.path.join('.') ?? '';
       throw new ShoalError('INVALID_REQUEST', `${param || 'the request body'}: ${issue?.message}`, { param });
     }
+    checkOneReading(body, context.text);
     kind.checkRequest?.(body);
     const names: Names = { theirs: alias ?? asked.data.model, ours: asked.data.model };
     const reported = alias === undefined ? names.ours : (config.fxnId ?? alias);

@@ -1,5 +1,6 @@
 import { layersText } from '../../model/shard.ts';
 import type { Answer } from '../api-client.ts';
+import { printable } from '../printable.ts';
 
 /** Who gave an answer and how fast: `tab-1 (layers 0–3) → tab-2 (layers 4–7), 12.3 tokens/s`. */
 export function servedBy({ served, node, usage, streamMs }: Answer): string {
@@ -10,7 +11,8 @@ export function servedBy({ served, node, usage, streamMs }: Answer): string {
   const who = stages?.join(' → ') ?? (node === null ? 'the configured backend' : `${node.name}${lent}`);
   const moved = served?.restarts ? `, went on elsewhere ${served.restarts}×` : '';
   const rate = served?.tokens_per_second ?? rateOf(usage?.completionTokens ?? 0, streamMs);
-  return `${who}${moved}${rate === null ? '' : `, ${rate.toFixed(1)} tokens/s`}`;
+  // Workers, lenders and nodes name themselves.
+  return `${printable(who)}${moved}${rate === null ? '' : `, ${rate.toFixed(1)} tokens/s`}`;
 }
 
 /** As they came here; the first one's time is the prompt's. */

@@ -52,6 +52,13 @@ describe('after an answer', () => {
       'box (ollama), lent by alice, 10.0 tokens/s',
     );
     expect(servedBy(answer({}))).toBe('the configured backend');
+    // Those who lend name themselves, and the header may carry any character.
+    const steering = { name: 'x', lender: { id: 'p', name: '\x1b]0;owned\x07\n> ' } };
+    expect(servedBy(answer({ node: steering }))).toBe('x, lent by  ]0;owned > ');
+    const [stage] = served.stages;
+    expect(servedBy(answer({ served: { ...served, stages: [{ ...stage!, name: '\x9b2J' }] } }))).toMatch(
+      /^ 2J/,
+    );
   });
 
   it('stands how full the context is, and what cut the answer', () => {
