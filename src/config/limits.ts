@@ -438,6 +438,8 @@ export const MODEL_LABELS_REFRESH_MS = 10_000;
 // — chat of the page ———————————————————————————————————————————————————————————————————————————
 /** A chat that a reload brings back, the oldest turns first left out. Browsers give an origin 5 MB, 2 bytes a character. */
 export const MAX_STORED_CHAT_CHARS = 1_000_000;
+/** A run without a space, or of spaces alone, in a block of Markdown; longer ones are shown as plain text. Takes 0.1 s to read. */
+export const MAX_MARKDOWN_RUN_CHARS = 4_000;
 /** What a screen reader is told of an answer at once; the rest stands in the log. A minute of speech. */
 export const MAX_SPOKEN_CHARS = 1_000;
 

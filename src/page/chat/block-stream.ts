@@ -22,11 +22,13 @@ export class BlockStream {
   #isWhole = false;
 
   /**
-   * @param text all that there is; where it does not begin with what there was, everything is read anew
+   * @param source all that there is; where it does not begin with what there was, everything is read anew
    * @param isWhole nothing more comes
    * @returns its blocks. Those that have not changed are the same objects as before.
    */
-  update(text: string, isWhole: boolean): readonly Block[] {
+  update(source: string, isWhole: boolean): readonly Block[] {
+    // marked reads it so, and its blocks would have other lengths than the text.
+    const text = source.replaceAll(/\r\n?/g, '\n');
     if (text === this.#text && isWhole === this.#isWhole) return this.#blocks;
     if (!text.startsWith(this.#text)) this.#restart();
     this.#text = text;

@@ -127,7 +127,7 @@ export async function* streamChat(request: ChatRequest, signal: AbortSignal): As
     const { done, value: event } = await events.read().catch(lost);
     if (done && !isFinished) throw new ChatError('The answer broke off. Ask again.', 'other');
     if (done || event.data === '[DONE]') return;
-    const parsed = chunk.parse(JSON.parse(event.data));
+    const parsed = readChunk(event.data);
     if (parsed.error) throw chatError(parsed.error, 200);
     const choice = parsed.choices[0];
     const reasoning = choice?.delta?.reasoning_content || choice?.delta?.reasoning;
@@ -142,6 +142,18 @@ export async function* streamChat(request: ChatRequest, signal: AbortSignal): As
       const { prompt_tokens: promptTokens, completion_tokens: completionTokens } = parsed.usage;
       yield { type: 'usage', promptTokens, completionTokens };
     }
+  }
+}
+
+/** What a parser says of it tells a reader nothing. */
+function readChunk(data: string): z.infer<typeof chunk> {
+  try {
+    return chunk.parse(JSON.parse(data));
+  } catch {
+    throw new ChatError(
+      'The server sent a part of the answer that this page cannot read. Ask again.',
+      'other',
+    );
   }
 }
 

@@ -1,5 +1,6 @@
 /** Markdown as a model writes it, to HTML. Not yet sanitized: `fillBlock` does that. */
 import { Marked, type Tokens, type TokensList } from 'marked';
+import { MAX_MARKDOWN_RUN_CHARS } from '../../config/limits.ts';
 
 /** Definitions of reference links, by their lower-case tag. */
 export type Links = TokensList['links'];
@@ -50,22 +51,51 @@ export interface SourceBlock {
 
 /** The top-level blocks of `text`, blank lines and definitions with the block before them; joined they are `text` again. */
 export function lexBlocks(text: string): { readonly blocks: readonly SourceBlock[]; readonly links: Links } {
-  const tokens = markdown.lexer(text);
-  const blocks: { type: string; raw: string }[] = [];
-  for (const { type, raw } of tokens) {
-    const last = blocks.at(-1);
-    if (last !== undefined && (type === 'space' || type === 'def')) last.raw += raw;
-    else blocks.push({ type, raw });
-  }
-  return { blocks, links: tokens.links };
+  return (
+    unlessTooDeep(() => {
+      const lexer = new markdown.Lexer(markdown.defaults);
+      // Not `lex`: what stands within the blocks is read when they are drawn.
+      lexer.blockTokens(text, lexer.tokens);
+      const blocks: { type: string; raw: string }[] = [];
+      for (const { type, raw } of lexer.tokens) {
+        const last = blocks.at(-1);
+        if (last !== undefined && (type === 'space' || type === 'def')) last.raw += raw;
+        else blocks.push({ type, raw });
+      }
+      return { blocks, links: lexer.tokens.links };
+    }) ?? { blocks: [{ type: 'text', raw: text }], links: {} }
+  );
 }
 
 /** @param links what reference links in the block may mean, beside its own definitions */
 export function blockHtml(raw: string, links: Links): string {
-  const lexer = new markdown.Lexer(markdown.defaults);
-  Object.assign(lexer.tokens.links, links);
-  return markdown.parser(lexer.lex(raw));
+  if (hasLongRun(raw) && !lexBlocks(raw).blocks.every(({ type }) => type === 'code')) return plainHtml(raw);
+  return (
+    unlessTooDeep(() => {
+      const lexer = new markdown.Lexer(markdown.defaults);
+      Object.assign(lexer.tokens.links, links);
+      return markdown.parser(lexer.lex(raw));
+    }) ?? plainHtml(raw)
+  );
 }
+
+/** marked goes down a level of the stack with each quote and list: ten thousand `>` are more than there are. */
+function unlessTooDeep<T>(read: () => T): T | null {
+  try {
+    return read();
+  } catch (thrown) {
+    if (thrown instanceof RangeError) return null;
+    throw thrown;
+  }
+}
+
+/** A loop of a model (`_a_a_a…`, spaces for ever): marked's time for what stands within a line is a run's length squared. */
+function hasLongRun(raw: string): boolean {
+  if (raw.length <= MAX_MARKDOWN_RUN_CHARS) return false;
+  return [/\s+/, /\S+/].some((gap) => raw.split(gap).some(({ length }) => length > MAX_MARKDOWN_RUN_CHARS));
+}
+
+const plainHtml = (raw: string) => `<p>${escaped(raw.trimEnd()).replaceAll('\n', '<br>')}</p>`;
 
 const ESCAPES: Record<string, string> = {
   '&': '&amp;',

@@ -88,6 +88,13 @@ describe('an answer that grows', () => {
     expect(whole[1]).toBe(early[1]);
   });
 
+  it('of a server that ends lines with CRLF loses and repeats nothing', () => {
+    const text = 'One.\r\n\r\n- a\r\n- b\r\n\r\n```\r\ncode\r\n```\r\n\r\nEnd.';
+    const { shown, whole } = streamed(text, seededRandom(5));
+    const plain = text.replaceAll('\r\n', '\n');
+    for (const blocks of [shown.at(-1)!, whole]) expect(blocks.map(({ raw }) => raw).join('')).toBe(plain);
+  });
+
   it('starts anew for another text', () => {
     const stream = new BlockStream();
     stream.update('One.\n\nTwo.\n\nThree', false);

@@ -18,6 +18,11 @@ const delta = (said: object, finish: string | null = null) => ({
   choices: [{ delta: said, finish_reason: finish }],
 });
 
+it.each(['{"choices":', '{"choices":"none"}'])('says in words that it cannot read %s', async (text) => {
+  answerWith(data(text));
+  await expect(collect()).rejects.toThrow('a part of the answer that this page cannot read');
+});
+
 it('gives text, who served it, the finish reason and the usage, wherever the bytes are cut', async () => {
   const served = {
     stages: [{ peer: 'p-1', name: 'tab-1', layers: [0, 8] }],

@@ -44,3 +44,22 @@ describe('what a model writes', () => {
     expect(html('# a\n\n## b\n\n### c\n\n###### d').match(/<h\d/g)).toEqual(['<h3', '<h3', '<h4', '<h6']);
   });
 });
+
+describe('what would take marked too long, or too deep', () => {
+  it.each([
+    ['quotes in quotes', '>'.repeat(20_000)],
+    ['lists in lists', '1. '.repeat(20_000)],
+  ])('is shown as it is: %s', (_, text) => {
+    expect(lexBlocks(text).blocks.map(({ raw }) => raw)).toEqual([text]);
+    expect(html(text)).toBe(`<p>${text.trimEnd().replaceAll('>', '&gt;')}</p>`);
+  });
+
+  it('is a run of letters, or of spaces, and no code', () => {
+    const run = '_a'.repeat(3_000);
+    expect(html(`**x** ${run}`)).toBe(`<p>**x** ${run}</p>`);
+    expect(html(`<b>\n${run}`)).toBe(`<p>&lt;b&gt;<br>${run}</p>`);
+    expect(html(`**x**${' '.repeat(5_000)}b`)).toContain('**x**');
+    expect(html(`\`\`\`\n${run}\n\`\`\`\n`)).toContain(`<pre><code>${run}`);
+    expect(html('**x** a long text. '.repeat(1_000))).toContain('<strong>x</strong>');
+  });
+});
