@@ -1,12 +1,23 @@
+import type { Status } from '../mesh/protocol/status.ts';
 import { Fact } from './fact.tsx';
 import { formatBytes } from './format.ts';
 import { estimateShare } from './share-estimate.ts';
 import { status } from './status.ts';
 
+/** Before the first status there may be one. */
+export const hasMesh = (now: Status | null) => now === null || now.provider === 'fxn';
+
 /** What pressing Join would mean: what this tab would hold, what that costs, and how it ends. */
 export function BeforeJoin({ budgetBytes }: { readonly budgetBytes: number }) {
   const share = estimateShare(status.value, budgetBytes);
   const model = status.value?.model;
+  if (!hasMesh(status.value))
+    return (
+      <p class="small muted">
+        This server passes questions on to other servers, and runs no model on the graphics cards of tabs:
+        there is nothing to join. A server of your own can be lent as a local endpoint.
+      </p>
+    );
   return (
     <>
       {model && (

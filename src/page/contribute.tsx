@@ -1,7 +1,7 @@
 import { useSignal } from '@preact/signals';
 import { useEffect, useMemo } from 'preact/hooks';
 import { layersText } from '../model/shard.ts';
-import { BeforeJoin } from './before-join.tsx';
+import { BeforeJoin, hasMesh } from './before-join.tsx';
 import { BUDGETS_GB, budgetBytes, DEFAULT_BUDGET_GB } from './budget.ts';
 import type { ContributorState } from './contributor-state.ts';
 import { Fact } from './fact.tsx';
@@ -119,7 +119,12 @@ export function Contribute({ name, auto, budgetGb }: ContributeProps) {
       <div class="actions">
         {idle ? (
           <>
-            <button type="button" class="primary" onClick={() => void contributor.join()}>
+            <button
+              type="button"
+              class="primary"
+              disabled={!hasMesh(status.value)}
+              onClick={() => void contributor.join()}
+            >
               Join
             </button>
             <label class="budget">

@@ -5,8 +5,8 @@ import { formatRate } from './format.ts';
 import { ownPeer } from './own-peer.ts';
 import { You } from './you.tsx';
 
-/** More would be too narrow side by side; they stand one below the other. */
-const MAX_SIDE_BY_SIDE = 3;
+/** More would be too narrow side by side for the name of a graphics card; they stand one below the other. */
+const MAX_SIDE_BY_SIDE = 2;
 
 /** The stages in the order a token travels, 1 to as many as the model has layers. */
 export function PipelineDrawing(props: {

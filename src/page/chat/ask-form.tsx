@@ -2,11 +2,14 @@ import { status } from '../status.ts';
 import type { ChatSession } from './chat-session.ts';
 
 const PLACEHOLDERS = {
-  none: 'Waiting for a pipeline…',
+  none: 'Waiting for a model…',
   unsure: 'Waiting for the model…',
-  gone: 'Choose a model, or wait…',
+  gone: 'Choose a model…',
   'other-lenders': 'Choose who answers…',
 } as const;
+
+/** The key belongs to an input method. Safari says so by the code alone when the key is the one that ends it. */
+export const isComposing = ({ isComposing, keyCode }: KeyboardEvent) => isComposing || keyCode === 229;
 
 /** The box for a message, and for the server's key where it wants one. */
 export function AskForm({ session, ready }: { session: ChatSession; ready: boolean }) {
@@ -40,15 +43,15 @@ export function AskForm({ session, ready }: { session: ChatSession; ready: boole
           aria-label="Your message"
           placeholder={ready ? 'Ask something…' : waiting}
           rows={1}
+          enterkeyhint="send"
           dir="auto"
           value={draft.value}
           onInput={(event) => session.type(event.currentTarget.value)}
           onKeyDown={(event) => {
-            if (event.key === 'Enter' && !event.shiftKey && !event.isComposing) {
+            if (event.key === 'Enter' && !event.shiftKey && !isComposing(event)) {
               event.preventDefault();
-              void session.ask(draft.value);
+              if (ready) void session.ask(draft.value);
             }
-            if (event.key === 'Escape') session.stop();
           }}
         />
         {answering.value ? (

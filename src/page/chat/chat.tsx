@@ -1,11 +1,12 @@
 import { useEffect, useLayoutEffect, useMemo, useRef } from 'preact/hooks';
 import { status } from '../status.ts';
-import { AskForm } from './ask-form.tsx';
+import { AskForm, isComposing } from './ask-form.tsx';
 import { ChatSession } from './chat-session.ts';
 import { ContextLine } from './context-line.tsx';
 import { Examples } from './examples.tsx';
 import { ModelNotice, ModelPicker } from './model-picker.tsx';
 import { Spoken } from './spoken.tsx';
+import { sticksToEnd } from './stick-to-end.ts';
 import { TurnView } from './turn-view.tsx';
 
 /** The chat box: streams an answer, stops it, tells who served it, and outlives a reload. */
@@ -17,9 +18,14 @@ export function Chat() {
 
   // New text scrolls into view unless the reader has scrolled up; a notice that takes room from the log moves nothing away.
   const sticky = useRef(true);
+  const place = useRef(0);
   const stick = () => {
     if (sticky.current) log.current?.scrollTo({ top: log.current.scrollHeight });
   };
+  useLayoutEffect(() => {
+    // Who asks looks for what was asked.
+    if (answering.value) sticky.current = true;
+  }, [answering.value]);
   useLayoutEffect(() => {
     stick();
     session.pace.drawn();
@@ -34,13 +40,21 @@ export function Chat() {
     const ended = new AbortController();
     addEventListener('beforeunload', () => session.mayLeave(), ended);
     addEventListener('pagehide', () => session.store(), ended);
+    // A phone ends a page that it does not show without another word.
+    document.addEventListener('visibilitychange', () => document.hidden && session.store(), ended);
     return () => ended.abort();
   }, []);
 
   const last = turns.value.length - 1;
   const leftOut = turns.value.at(-1)?.leftOut ?? 0;
   return (
-    <section class="card chat" aria-labelledby="chat-title">
+    <section
+      class="card chat"
+      aria-labelledby="chat-title"
+      onKeyDown={(event) => {
+        if (event.key === 'Escape' && !isComposing(event)) session.stop();
+      }}
+    >
       <div class="card-head">
         <h2 id="chat-title">Chat</h2>
         <ModelPicker session={session} />
@@ -68,7 +82,8 @@ export function Chat() {
         tabIndex={0}
         onScroll={(event) => {
           const box = event.currentTarget;
-          sticky.current = box.scrollHeight - box.scrollTop - box.clientHeight < 40;
+          sticky.current = sticksToEnd(sticky.current, place.current, box);
+          place.current = box.scrollTop;
         }}
       >
         {turns.value.length === 0 && <Examples session={session} ready={ready} />}

@@ -19,9 +19,11 @@ export function Examples({ session, ready }: { session: ChatSession; ready: bool
   return (
     <div class="examples">
       <p class="muted">
-        {model === DEFAULT_MODEL || model === ''
-          ? 'The embedded model is a tiny demo. It knows a small world; try:'
-          : `${offer ? offerText(offer) : model} answers; try:`}
+        {model === ''
+          ? 'No model is offered yet. Once there is one, try:'
+          : model === DEFAULT_MODEL
+            ? 'minnow is a tiny demo model. It knows a small world; try:'
+            : `You ask ${offer ? offerText(offer) : model}; try:`}
       </p>
       {EXAMPLES.map((example) => (
         <button

@@ -37,11 +37,16 @@ export function ModelNotice({ session }: { session: ChatSession }) {
   const state = session.model.value;
   if (state.type === 'gone') {
     const [next] = state.others;
+    const hasBegun = session.turns.value.length > 0;
     return (
       <div class="notice choice" role="status">
         <p>
-          <b>{state.model}</b> is gone. Wait for it, or go on with another model, which is then sent this
-          conversation.
+          <b>{state.model}</b> is gone.{' '}
+          {next === undefined
+            ? 'No other model is offered now.'
+            : hasBegun
+              ? 'Wait for it, or go on with another model, which is then sent this conversation.'
+              : 'Wait for it, or choose another model.'}
         </p>
         {next && <GoOn session={session} offer={next} />}
         {state.others.length > 1 && <p class="small">The others are in the list above.</p>}

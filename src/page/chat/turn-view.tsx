@@ -5,6 +5,7 @@ import type { Turn } from './conversation.ts';
 import { copyButton } from './copy-text.ts';
 import { memo } from './memo.ts';
 import { ServedBy } from './served-by.tsx';
+import { NO_ANSWER } from './spoken.tsx';
 import { splitThinking } from './thinking.ts';
 
 interface TurnProps {
@@ -31,6 +32,7 @@ export const TurnView = memo(({ turn, busy, isFirstSent, contextLength }: TurnPr
 
 function AnswerView({ turn, busy, contextLength }: Omit<TurnProps, 'isFirstSent'>) {
   const { thinking, answer, isThinking } = splitThinking(turn.content, turn.reasoning, !busy);
+  const isNothing = !busy && answer.trim() === '' && !turn.stopped && !turn.cut && !turn.error;
   return (
     <div class="turn assistant">
       {thinking !== '' && (
@@ -58,6 +60,7 @@ function AnswerView({ turn, busy, contextLength }: Omit<TurnProps, 'isFirstSent'
         </p>
       )}
       {turn.stopped && <p class="muted small">Stopped.</p>}
+      {isNothing && <p class="muted small">{NO_ANSWER}</p>}
       {!busy && (
         <div class="foot">
           {answer.trim() !== '' && <CopyAnswer text={answer} />}
