@@ -30,6 +30,8 @@ export class LiveLines {
   constructor(terminal: LiveTerminal) {
     this.#terminal = terminal;
     this.#timer = setInterval(() => {
+      // Nothing turns: who stays up for days writes nothing meanwhile.
+      if (![...this.#lines.values()].some(({ mark }) => mark === 'busy')) return;
       this.#frame++;
       this.#draw();
     }, FRAME_MS);

@@ -45,6 +45,21 @@ function stderrStream(): Writable {
   });
 }
 
+/** Log lines that pass above what is kept up to date. */
+export function loggerAbove(lines: { above(text: string): void }, level = 'info'): Logger {
+  const destination = new Writable({
+    write(chunk, _, done) {
+      lines.above(String(chunk));
+      done();
+    },
+  });
+  return loggerTo('pretty', {
+    level: process.env.SHOAL_LOG_LEVEL ?? level,
+    destination,
+    colorize: !process.env.NO_COLOR,
+  });
+}
+
 /** @param destination default: stderr */
 export function loggerTo(
   format: LogFormat,

@@ -128,6 +128,10 @@ export interface Actions {
 /** Usage errors end with exit code 2, as is usual; failures of a command with 1. */
 const USAGE_ERROR = 2;
 
+const HELP_END = `
+Begin with "shoal up": it starts everything on this machine and says what to do next.
+"shoal help up" lists its options; so for every command.`;
+
 export function createProgram(actions: Actions): Command {
   const program = new Command('shoal')
     .description('A language model that runs across browser tabs.')
@@ -138,7 +142,8 @@ export function createProgram(actions: Actions): Command {
       process.stdout.write(`${text}\n`);
       throw new CommanderError(0, 'commander.version', text);
     })
-    .configureHelp({ showGlobalOptions: true });
+    .configureHelp({ showGlobalOptions: true })
+    .addHelpText('after', HELP_END);
   const fail = (message: string): never => program.error(`error: ${message}`, { exitCode: USAGE_ERROR });
 
   withSampling(withBrowser(withServer(program.command('up'))))
@@ -164,14 +169,17 @@ export function createProgram(actions: Actions): Command {
     )
     .action((flags: WorkerFlags) => actions.worker(flags));
 
-  withTrust(withSampling(program.command('chat').argument('[question]')))
+  withTrust(withSampling(program.command('chat').argument('[question...]')))
     .description(
       'ask a running server; without a question, a conversation (/help in it); SHOAL_API_KEY is the key, where it asks for one',
     )
     .option('--server <url>', 'the server to ask', serverAddress, DEFAULT_SERVER)
     .option('--model <id>', 'the model to ask (default: the first that the server lists)')
     .option('--no-history', 'keep nothing of what is typed for the arrow keys of later chats')
-    .action((question: string | undefined, flags: ChatFlags) => actions.chat(question, flags));
+    // Who forgets the quotes means the same.
+    .action((words: string[], flags: ChatFlags) =>
+      actions.chat(words.length === 0 ? undefined : words.join(' '), flags),
+    );
 
   withTrust(program.command('status'))
     .description('what a running server serves, with whom')

@@ -15,6 +15,8 @@ export interface Scope {
   readonly signal: AbortSignal;
   /** Closed in reverse order when the command ends, however it ends; what takes longer than `withinMs` is left behind. */
   defer(close: () => Promise<unknown>, withinMs?: number): void;
+  /** Runs before the command's error is told and anything is closed: a line that is kept up to date would take the error away. */
+  beforeEnd(act: () => void): void;
   /** SIGHUP calls `listener` from now on, and no longer ends the command. A terminal that is closed still does. */
   onHangUp(listener: () => void): void;
 }
@@ -32,6 +34,7 @@ export async function runInScope(
   const closers: { readonly close: () => Promise<unknown>; readonly withinMs: number }[] = [];
   const hadTerminal = hasTerminal();
   const onHangUp: (() => void)[] = [];
+  const onEnd: (() => void)[] = [];
   const crashed = new Promise<never>((_, reject) => {
     process.once('uncaughtException', reject);
     process.once('unhandledRejection', reject);
@@ -68,15 +71,18 @@ export async function runInScope(
     const scope: Scope = {
       signal: stop.signal,
       defer: (close, withinMs = 2 * SHUTDOWN_MS) => void closers.push({ close, withinMs }),
+      beforeEnd: (act) => void onEnd.push(act),
       onHangUp: (listener) => void onHangUp.push(listener),
     };
     await Promise.race([command(scope), crashed, interrupted]);
   } catch (error) {
     // Who has stopped reading is told no fault either.
     await outputSettled();
+    for (const act of onEnd.splice(0)) act();
     if (!stop.signal.aborted) printError(error);
     exitCode = 1;
   }
+  for (const act of onEnd.splice(0)) act();
   if (stop.signal.aborted) exitCode = isUnread ? exitCode : interruptedExitCode;
   // What the command still awaits now ends by the signal or by its resources' closing.
   stop.abort();

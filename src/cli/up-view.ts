@@ -1,5 +1,4 @@
 /** What `shoal up` shows while it starts, and when it runs: lines kept up to date and a summary at a terminal, a log elsewhere. */
-import { Writable } from 'node:stream';
 import type { Logger } from 'pino';
 import type { Status } from '../mesh/protocol/status.ts';
 import { layersText } from '../model/shard.ts';
@@ -8,7 +7,7 @@ import type { TabState } from './browser/tab-state.ts';
 import { servedBy } from './chat/served-line.ts';
 import { commandName } from './command-name.ts';
 import type { LiveLines } from './live-lines.ts';
-import { createLogger, loggerTo } from './log.ts';
+import { createLogger, loggerAbove } from './log.ts';
 import { printable, printableLines } from './printable.ts';
 import { trustLines } from './serve.ts';
 import { isNews, reportTab, tabLine } from './tab-line.ts';
@@ -65,14 +64,7 @@ function logView(log: Logger): UpView {
 
 function liveView(lines: LiveLines): UpView {
   const startedMs = performance.now();
-  const destination = new Writable({
-    write(chunk, _, done) {
-      lines.above(String(chunk));
-      done();
-    },
-  });
-  const level = process.env.SHOAL_LOG_LEVEL ?? 'info';
-  const log = loggerTo('pretty', { level, destination, colorize: !process.env.NO_COLOR });
+  const log = loggerAbove(lines);
   let isStarted = false;
   return {
     log,

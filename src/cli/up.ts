@@ -22,7 +22,7 @@ const SAMPLE_QUESTION = 'What is the capital of Japan?';
 export async function up(flags: UpFlags, scope: Scope, lines: LiveLines | null = null): Promise<void> {
   const view = createUpView(lines);
   const { log } = view;
-  scope.defer(async () => view.end());
+  scope.beforeEnd(() => view.end());
   // The tabs tell what happens; of the server only trouble is news here.
   const serverLog = log.child({}, { level: process.env.SHOAL_LOG_LEVEL ?? 'warn' });
   const failures = new TabFailures();

@@ -4,17 +4,18 @@ import { ShoalError } from '../config/errors.ts';
 import { Backoff } from './backoff.ts';
 import { TabFleet } from './browser/tab-fleet.ts';
 import { fromCallersFolder } from './callers-folder.ts';
-import { createLogger } from './log.ts';
+import { openLiveLines } from './live-lines.ts';
+import { createLogger, loggerAbove } from './log.ts';
 import type { WorkerFlags } from './program.ts';
 import { readFirstConfig } from './read-config.ts';
 import type { Scope } from './scope.ts';
 import { pinnedCertificate, publicKeyHash } from './server-trust.ts';
 import { untilStopped } from './stay-up.ts';
-import { reportTab } from './tab-line.ts';
+import { isNews, reportTab, tabLine } from './tab-line.ts';
 
 /** `shoal worker`: tabs, or the proxy of model_backend.yaml, that serve until the command is stopped. */
 export async function worker(flags: WorkerFlags, scope: Scope): Promise<void> {
-  const log = createLogger();
+  let log = createLogger();
   const { file, config, warnings } = await readFirstConfig(fromCallersFolder(flags.config));
   for (const warning of warnings) log.warn(warning);
   if (config.provider !== 'fxn') {
@@ -23,6 +24,8 @@ export async function worker(flags: WorkerFlags, scope: Scope): Promise<void> {
     return;
   }
   const trustedKey = await pinnedKey(flags, log, scope.signal);
+  const lines = openLiveLines();
+  if (lines !== null) log = loggerAbove(lines);
   const fleet = new TabFleet({
     serverUrl: flags.server,
     tabs: flags.tabs,
@@ -34,14 +37,23 @@ export async function worker(flags: WorkerFlags, scope: Scope): Promise<void> {
     sandbox: flags.sandbox,
     ...(flags.memory !== undefined && { memoryGb: flags.memory }),
     onNotice: (notice) => log.warn(notice),
-    onChange: (tab, state) => reportTab(log, tab, state),
+    onChange: (tab, state) => {
+      if (lines === null || isNews(state)) reportTab(log, tab, state);
+    },
+    onState: (tab, state) => {
+      const { text, mark } = tabLine(state);
+      lines?.set(tab, text, mark);
+    },
     onProbe: (tab, line) => log.info(`${tab}: ${line}`),
   });
   scope.defer(() => fleet.close());
+  scope.beforeEnd(() => lines?.end());
   // Who tells every Shoal process to read its files anew must not lose the tabs.
   scope.onHangUp(() => log.info('SIGHUP: tabs have no configuration that could be read anew'));
-  log.info(`${flags.tabs} ${flags.tabs === 1 ? 'tab' : 'tabs'} for ${flags.server}`);
+  log.info(`${flags.tabs} ${flags.tabs === 1 ? 'tab' : 'tabs'} for ${flags.server}; Ctrl-C ends`);
+  lines?.set('browser', 'starting Chrome');
   await fleet.start();
+  lines?.set('browser', 'Chrome runs', 'done');
   await untilStopped(scope.signal);
   log.info('leaving');
 }

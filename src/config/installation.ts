@@ -14,6 +14,10 @@ export const IS_PACKAGE = !import.meta.url.endsWith('.ts');
 export const PACKAGE_ROOT = rootAbove(dirname(fileURLToPath(import.meta.url)));
 
 export const PAGE_FOLDER = join(PACKAGE_ROOT, 'dist');
+/** What to do where it is missing. A package has nothing to build it from. */
+export const MISSING_PAGE_REMEDY = IS_PACKAGE
+  ? 'the package is damaged: install it again'
+  : 'run: npm run build';
 /** Beside the page in a checkout, in it once it is built. */
 export const SHADER_FOLDER = IS_PACKAGE ? join(PAGE_FOLDER, 'shaders') : join(PACKAGE_ROOT, 'public/shaders');
 /** The catalogue's place, for people; relative to PACKAGE_ROOT. */

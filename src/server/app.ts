@@ -5,6 +5,7 @@ import type { Readiness } from '../backend/backend.ts';
 import { openAiErrorResponse } from '../backend/openai/error.ts';
 import type { NodeStatus } from '../backend/pool/node-pool.ts';
 import { ShoalError } from '../config/errors.ts';
+import { MISSING_PAGE_REMEDY } from '../config/installation.ts';
 import { VERSION } from '../config/version.ts';
 import type { Status } from '../mesh/protocol/status.ts';
 import type { Access } from './access/access.ts';
@@ -173,7 +174,10 @@ function notFound(c: Context, page: PageFiles): Response {
   const isUnbuilt = path === '/' && page.size === 0;
   return openAiErrorResponse(
     isUnbuilt
-      ? new ShoalError('NOT_FOUND', 'the page is not built; run npm run build and start again')
+      ? new ShoalError(
+          'NOT_FOUND',
+          `this server has no page; ${MISSING_PAGE_REMEDY}, and start the server again`,
+        )
       : new ShoalError('NOT_FOUND', `there is no ${method} ${path.slice(0, 200)} here`),
   );
 }

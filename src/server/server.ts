@@ -2,6 +2,7 @@
 import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
 import { ShoalError } from '../config/errors.ts';
+import { MISSING_PAGE_REMEDY } from '../config/installation.ts';
 import { LAST_WORDS_MS, UPSTREAM_PROBE_MS } from '../config/limits.ts';
 import type { Status } from '../mesh/protocol/status.ts';
 import { systemTimers, type Timers } from '../mesh/timers.ts';
@@ -89,7 +90,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     allowedOrigins: options.allowedOrigins ?? [],
   });
   const page = await readPageFiles(options.pageDirectory);
-  if (page.size === 0) log.warn(`no page in ${options.pageDirectory}; npm run build makes it`);
+  if (page.size === 0) log.warn(`there is no page in ${options.pageDirectory}; ${MISSING_PAGE_REMEDY}`);
   const certificate = options.tls ? await loadCertificate(options.tls, host, log) : null;
   const metrics: Metrics = new Metrics({
     models: async () => {

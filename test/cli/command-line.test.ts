@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it, vi } from 'vitest';
+import { type Actions, type ChatFlags, createProgram, runProgram } from '../../src/cli/program.ts';
 
 // Each case starts Node; on a busy machine that takes seconds.
 vi.setConfig({ testTimeout: 60_000 });
@@ -41,6 +42,19 @@ it('tells an unreachable server in one line, without a stack', () => {
     'shoal: BACKEND_FAILED: http://127.0.0.1:1 cannot be reached; is the server running there?\n',
   );
   expect(status).toBe(1);
+});
+
+it('takes a question without quotes', async () => {
+  const asked: unknown[] = [];
+  const chat = async (question: string | undefined, { seed }: ChatFlags) => void asked.push([question, seed]);
+  const actions = { chat } as Partial<Actions> as Actions;
+  for (const args of [[], ['one two'], ['What', 'is', 'this?', '--seed', '1']])
+    expect(await runProgram(createProgram(actions), ['chat', ...args])).toBe(0);
+  expect(asked).toEqual([
+    [undefined, undefined],
+    ['one two', undefined],
+    ['What is this?', 1],
+  ]);
 });
 
 describe('config check', () => {

@@ -143,6 +143,7 @@ describe('a command that was given no file', () => {
     const scope = {
       signal: new AbortController().signal,
       defer: (close: () => Promise<unknown>) => void closers.push(close),
+      beforeEnd: () => {},
       onHangUp: () => {},
     };
     await rm(file);

@@ -2,8 +2,9 @@
 import { existsSync } from 'node:fs';
 import { access, constants, mkdir, statfs } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { findChrome } from '../../../scripts/find-chrome.mjs';
+import { MISSING_PAGE_REMEDY } from '../../config/installation.ts';
 import { modelsFolder } from '../../config/model-folders.ts';
 import { launchBrowser } from '../browser/launch.ts';
 import { type ProbedAdapter, probeAdapter } from '../browser/probe-adapter.ts';
@@ -151,7 +152,7 @@ export function pageCheck(pageDirectory: string): Check {
     async run() {
       return existsSync(join(pageDirectory, 'index.html'))
         ? ok('built')
-        : failure(`${pageDirectory} has no page`, `run: npm run build (in ${dirname(pageDirectory)})`);
+        : failure(`${pageDirectory} has no page`, MISSING_PAGE_REMEDY);
     },
   };
 }

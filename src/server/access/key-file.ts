@@ -153,7 +153,7 @@ function unreadable(file: string, cause: unknown): ShoalError {
   const { code } = cause as NodeJS.ErrnoException;
   return new ShoalError(
     'CONFIG_INVALID',
-    `${file} cannot be read (${code}); shoal keys add NAME --file ${file} makes it`,
+    `${file} cannot be read (${code}); ${code === 'ENOENT' ? `shoal keys add NAME --file ${file} makes it` : 'check that it is a file that this user may read'}`,
     { cause },
   );
 }

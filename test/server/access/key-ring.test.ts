@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
@@ -152,5 +152,7 @@ describe('the key ring', () => {
 
   it('does not open without a good file', () => {
     expect(openRing).toThrow(/cannot be read \(ENOENT\); shoal keys add NAME --file/);
+    mkdirSync(file);
+    expect(openRing).toThrow(/cannot be read \(EISDIR\); check that it is a file/);
   });
 });
