@@ -1,4 +1,7 @@
-/** The models of tokenizer.json: how a piece of text becomes ids. */
+/**
+ * The models of tokenizer.json: how a piece of text becomes ids. Unigram is `@huggingface/tokenizers`' own, which gives the
+ * original's ids for what is recorded of that (test/fixtures/tokenizers); byte_fallback it has not.
+ */
 import { Unigram } from '@huggingface/tokenizers';
 import { ShoalError } from '../../../config/errors.ts';
 import { createBpe, type Model, unknownOf } from './bpe.ts';
