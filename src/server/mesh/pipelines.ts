@@ -25,6 +25,7 @@ import {
   place,
   slowestStage,
 } from '../../schedule/placement.ts';
+import { EarliestTimer } from '../earliest-timer.ts';
 import { TimerGroup } from '../timer-group.ts';
 import { assignStages } from './assign-stages.ts';
 import { Losses } from './losses.ts';
@@ -53,6 +54,7 @@ type Message<T extends PeerMessage['type']> = Extract<PeerMessage, { type: T }>;
 export class Pipelines {
   readonly #options: PipelinesOptions;
   readonly #timers: TimerGroup;
+  readonly #placing: EarliestTimer;
   readonly #liveListeners: ((pipeline: Pipeline) => void)[] = [];
   readonly #endListeners: ((pipeline: Pipeline, loss: Loss | null) => void)[] = [];
   readonly #losses = new Losses();
@@ -63,8 +65,6 @@ export class Pipelines {
   #draining: Pipeline | null = null;
   #epoch = 0;
   #expecting: boolean;
-  #placeAt = Number.POSITIVE_INFINITY;
-  #cancelPlace: () => void = () => {};
   #cancelStall: () => void = () => {};
   #lastOrder: readonly string[] = [];
   /** Why there is no pipeline, when none is live or loading. */
@@ -77,11 +77,12 @@ export class Pipelines {
   constructor(options: PipelinesOptions) {
     this.#options = options;
     this.#timers = new TimerGroup(options.timers);
+    this.#placing = new EarliestTimer(this.#timers, () => this.#place());
     this.#expecting = (options.expectWorkers ?? 0) > 1;
     if (this.#expecting) {
       this.#timers.after(EXPECT_WORKERS_MS, () => {
         this.#expecting = false;
-        this.#schedule(0);
+        this.#placing.within(0);
       });
     }
   }
@@ -106,7 +107,7 @@ export class Pipelines {
 
   /** A placement is due. */
   get isPlacing(): boolean {
-    return this.#placeAt !== Number.POSITIVE_INFINITY;
+    return this.#placing.isDue;
   }
 
   /** Whom the pipeline that served last has lost, and those after it that did not come to serve. */
@@ -161,14 +162,14 @@ export class Pipelines {
   workerJoined(peer: Peer): void {
     this.#judged.forget(peer.id);
     this.#endAllWith(peer, `${peer.name} offered its device anew`, 'left');
-    this.#schedule(PLACEMENT_DEBOUNCE_MS);
+    this.#placing.within(PLACEMENT_DEBOUNCE_MS);
   }
 
   /** After the registry knows that the peer is no worker any more. */
   workerGone(peer: Peer, reason: string): void {
     this.#judged.forget(peer.id);
     this.#endAllWith(peer, `${peer.name} left (${reason})`, 'left');
-    this.#schedule(DEPARTURE_DEBOUNCE_MS);
+    this.#placing.within(DEPARTURE_DEBOUNCE_MS);
   }
 
   progress(peer: Peer, message: Message<'load-progress'>): void {
@@ -233,10 +234,10 @@ export class Pipelines {
       const problem = `${peer.name} failed: ${error.toString()}`;
       const backoffMs = peer.exclude(this.#timers.now(), problem, wasLoading);
       this.#options.log.warn({ worker: peer.name, epoch: pipeline.epoch, backoffMs }, problem);
-      this.#timers.after(backoffMs, () => this.#schedule(0));
+      this.#timers.after(backoffMs, () => this.#placing.within(0));
       if (suspicionMs > 0) {
         peer.suspectedUntil = this.#timers.now() + suspicionMs;
-        this.#timers.after(suspicionMs, () => this.#schedule(0));
+        this.#timers.after(suspicionMs, () => this.#placing.within(0));
       }
       if (!wasLoading) this.#endAllWith(peer, problem, 'failed');
     }
@@ -245,7 +246,7 @@ export class Pipelines {
       const loss = first === undefined ? null : ({ worker: first.name, how: 'failed' } as const);
       this.#break(pipeline, new ShoalError('PIPELINE_LOST', first?.problem ?? error.message), loss);
     }
-    this.#schedule(DEPARTURE_DEBOUNCE_MS);
+    this.#placing.within(DEPARTURE_DEBOUNCE_MS);
   }
 
   /** A sequence left the pipeline; the last one lets a draining pipeline go. */
@@ -253,15 +254,15 @@ export class Pipelines {
     pipeline.sequences--;
     if (pipeline.state === 'draining' && pipeline.sequences === 0) {
       this.#end(pipeline);
-      this.#schedule(0);
+      this.#placing.within(0);
     }
-    if (this.#waitsForIdle && pipeline === this.#live && pipeline.sequences === 0) this.#schedule(0);
+    if (this.#waitsForIdle && pipeline === this.#live && pipeline.sequences === 0) this.#placing.within(0);
   }
 
   close(): void {
     this.#closed = true;
+    this.#placing.stop();
     this.#timers.clear();
-    this.#placeAt = Number.POSITIVE_INFINITY;
     this.#lack = 'the server is shutting down';
     const reason = new ShoalError('PIPELINE_LOST', 'the server is shutting down');
     for (const pipeline of this.#all()) this.#break(pipeline, reason, null);
@@ -273,17 +274,6 @@ export class Pipelines {
 
   #find(epoch: number): Pipeline | undefined {
     return this.#all().find((pipeline) => pipeline.epoch === epoch);
-  }
-
-  #schedule(ms: number): void {
-    const at = this.#timers.now() + ms;
-    if (this.#closed || at >= this.#placeAt) return;
-    this.#cancelPlace();
-    this.#placeAt = at;
-    this.#cancelPlace = this.#timers.after(ms, () => {
-      this.#placeAt = Number.POSITIVE_INFINITY;
-      this.#place();
-    });
   }
 
   #place(): void {
@@ -377,7 +367,7 @@ export class Pipelines {
     this.#syncStates();
     this.#options.log.info({ epoch: pipeline.epoch }, 'pipeline live');
     for (const listener of this.#liveListeners) listener(pipeline);
-    this.#schedule(PLACEMENT_DEBOUNCE_MS);
+    this.#placing.within(PLACEMENT_DEBOUNCE_MS);
   }
 
   #watchStall(pipeline: Pipeline): void {
