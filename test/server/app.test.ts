@@ -9,7 +9,6 @@ import type { NodeStatus } from '../../src/backend/pool/node-pool.ts';
 import { ShoalError } from '../../src/config/errors.ts';
 import { MAX_BODY_BYTES } from '../../src/config/limits.ts';
 import { statusSchema } from '../../src/mesh/protocol/status.ts';
-import type { ModelSpec } from '../../src/model/spec.ts';
 import { createAccess } from '../../src/server/access/access.ts';
 import { type App, createApp } from '../../src/server/app.ts';
 import type { ServedFiles } from '../../src/server/files/model-routes.ts';
@@ -18,24 +17,11 @@ import { createHostGuard } from '../../src/server/http/host-guard.ts';
 import { Mesh } from '../../src/server/mesh/mesh.ts';
 import { Metrics } from '../../src/server/metrics/metrics.ts';
 import { RequestsInFlight } from '../../src/server/requests-in-flight.ts';
-import { PLAIN_LLAMA } from '../support/plain-llama.ts';
+import { TINY_LLAMA } from '../support/plain-llama.ts';
 import { COSTS } from './mesh/harness.ts';
 import { TestTimers } from './socket-timers.ts';
 
 const log = pino({ level: 'silent' });
-const SPEC: ModelSpec = {
-  layers: 8,
-  hidden: 8,
-  intermediate: 8,
-  heads: 2,
-  kvHeads: 1,
-  headDim: 4,
-  vocab: 16,
-  contextLength: 64,
-  ...PLAIN_LLAMA,
-  bosTokenId: 1,
-  eosTokenIds: [2],
-};
 const WEIGHTS = Uint8Array.from({ length: 1_000 }, (_, i) => i % 251);
 
 class FakeBackend implements Backend {
@@ -66,8 +52,13 @@ beforeAll(async () => {
   await writeFile(join(directory, 'model.safetensors'), WEIGHTS);
   const files: ServedFiles = {
     model: 'fake',
-    spec: SPEC,
-    manifest: async ({ start, end }) => ({ version: 1, model: `${start}-${end}`, spec: SPEC, tensors: {} }),
+    spec: TINY_LLAMA,
+    manifest: async ({ start, end }) => ({
+      version: 1,
+      model: `${start}-${end}`,
+      spec: TINY_LLAMA,
+      tensors: {},
+    }),
     filePath: (name) => {
       if (name === 'model.safetensors') return join(directory, name);
       throw new ShoalError('NOT_FOUND', 'no weight file');

@@ -8,7 +8,6 @@ import { openAiErrorResponse } from '../../src/backend/openai/error.ts';
 import { SSE_DONE, SSE_HEADERS, sseBody, sseData } from '../../src/backend/openai/sse.ts';
 import type { NodeStatus } from '../../src/backend/pool/node-pool.ts';
 import { ShoalError } from '../../src/config/errors.ts';
-import type { ModelSpec } from '../../src/model/spec.ts';
 import { createAccess } from '../../src/server/access/access.ts';
 import { createApp } from '../../src/server/app.ts';
 import type { ServedFiles } from '../../src/server/files/model-routes.ts';
@@ -16,7 +15,7 @@ import { readPageFiles } from '../../src/server/files/page-files.ts';
 import { createHostGuard } from '../../src/server/http/host-guard.ts';
 import { Metrics } from '../../src/server/metrics/metrics.ts';
 import { RequestsInFlight } from '../../src/server/requests-in-flight.ts';
-import { PLAIN_LLAMA } from './plain-llama.ts';
+import { TINY_LLAMA } from './plain-llama.ts';
 
 /** One chunk of a chat's stream: text, or whatever a server may send. */
 export type Piece = string | Readonly<Record<string, unknown>>;
@@ -128,7 +127,7 @@ export class ChatServer {
     const none = () => {
       throw new ShoalError('NOT_FOUND', 'no files');
     };
-    return { model: id, spec: { ...SPEC, contextLength }, manifest: none, filePath: none };
+    return { model: id, spec: { ...TINY_LLAMA, contextLength }, manifest: none, filePath: none };
   }
 
   async #chat(body: Asked, { lenders, onRouted, onAnswered }: RequestContext): Promise<Response> {
@@ -164,17 +163,3 @@ export class ChatServer {
     );
   }
 }
-
-const SPEC: ModelSpec = {
-  layers: 8,
-  hidden: 8,
-  intermediate: 8,
-  heads: 2,
-  kvHeads: 1,
-  headDim: 4,
-  vocab: 16,
-  contextLength: 64,
-  ...PLAIN_LLAMA,
-  bosTokenId: 1,
-  eosTokenIds: [2],
-};

@@ -11,3 +11,18 @@ export const PLAIN_LLAMA = {
   qkNorm: false,
   tiedEmbeddings: true,
 } as const satisfies Partial<ModelSpec>;
+
+/** For what only tells of a model. */
+export const TINY_LLAMA: ModelSpec = {
+  layers: 8,
+  hidden: 8,
+  intermediate: 8,
+  heads: 2,
+  kvHeads: 1,
+  headDim: 4,
+  vocab: 16,
+  contextLength: 64,
+  ...PLAIN_LLAMA,
+  bosTokenId: 1,
+  eosTokenIds: [2],
+};
