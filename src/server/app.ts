@@ -154,9 +154,13 @@ export function createApp({
   app.notFound((c) => notFound(c, page));
   app.onError((thrown, c) => {
     const error = publicError(thrown, log);
-    c.get('exchange').errorCode = error.code;
-    const response = openAiErrorResponse(error);
-    return c.req.path.startsWith(`${OLLAMA_API}/`) ? ollamaErrorResponse(response, error.message) : response;
+    const exchange = c.get('exchange');
+    exchange.errorCode = error.code;
+    const openAi = openAiErrorResponse(error);
+    const isOllamas = c.req.path.startsWith(`${OLLAMA_API}/`);
+    const response = isOllamas ? ollamaErrorResponse(openAi, error.message) : openAi;
+    if (exchange.warning !== null) response.headers.set(WARNING_HEADER, exchange.warning);
+    return response;
   });
   return { fetch: (request, env) => app.fetch(request, env), status };
 }

@@ -32,7 +32,14 @@ export async function openThreadedPrompts(model: PromptThreadData): Promise<Open
     facts,
     prompts: {
       async chat({ messages, chat_template_kwargs }, context) {
-        const chars = messages.reduce((sum, { content }) => sum + content.length, 0);
+        const texts = [
+          ...messages.map(({ content }) => content),
+          ...Object.values(chat_template_kwargs ?? {}),
+        ];
+        const chars = texts.reduce<number>(
+          (sum, text) => sum + (typeof text === 'string' ? text.length : 0),
+          0,
+        );
         checkChars(chars, 'messages');
         const conversation = { messages, ...(chat_template_kwargs && { chat_template_kwargs }) };
         return run({ kind: 'chat', conversation }, chars, context);

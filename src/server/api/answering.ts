@@ -51,6 +51,9 @@ export function createAnswering(
       by = node;
     };
     const ignored = new IgnoredParameters(isStrict);
+    const warn = () => {
+      if (!ignored.isEmpty) exchange.warning = String(ignored);
+    };
     try {
       const context: RequestContext = {
         signal: request.signal,
@@ -63,12 +66,12 @@ export function createAnswering(
       };
       const response = untilRead(await call(body, context), ended);
       if (by !== null) response.headers.set(SERVED_BY_HEADER, writeServedBy(by));
-      if (!ignored.isEmpty) {
-        exchange.warning = String(ignored);
-        response.headers.set(WARNING_HEADER, exchange.warning);
-      }
+      warn();
+      if (exchange.warning !== null) response.headers.set(WARNING_HEADER, exchange.warning);
       return response;
     } catch (error) {
+      // A name that is misspelled may be the one that is missed.
+      warn();
       ended();
       throw error;
     }

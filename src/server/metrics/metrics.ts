@@ -31,6 +31,11 @@ const ROUTES = new Set([
   '/v1/models',
   '/api/chat',
   '/api/generate',
+  '/api/ps',
+  '/api/pull',
+  '/api/show',
+  '/api/tags',
+  '/api/version',
 ]);
 
 export class Metrics {

@@ -5,6 +5,7 @@ import { createFxnBackend } from '../../../src/backend/fxn/fxn.ts';
 import { loadServedModel } from '../../../src/backend/fxn/load-served-model.ts';
 import { chatPrompt, completionPrompt, type PromptModel } from '../../../src/backend/fxn/prompt.ts';
 import type { ServedModel } from '../../../src/backend/fxn/served-model.ts';
+import { MAX_RENDERED_CHARS } from '../../../src/config/limits.ts';
 import { type ModelDirectory, openModelDirectory } from '../../../src/model/directory.ts';
 import type { ModelText } from '../../../src/model/text/model-text.ts';
 import { readModelText } from '../../../src/model/text/model-text-files.ts';
@@ -89,6 +90,24 @@ describe('a prompt that is too long', () => {
         /^prompt is 700000 B of text, which are at least 50000 tokens long.*takes 512/,
       ),
     });
+  });
+
+  it('counts what a request gives its template beside the messages', async () => {
+    const chat_template_kwargs = { note: 'x'.repeat(MAX_RENDERED_CHARS) };
+    const messages = [{ role: 'user' as const, content: 'x' }];
+    await expect(model.prompts.chat({ messages, chat_template_kwargs }, context())).rejects.toMatchObject({
+      code: 'INVALID_REQUEST',
+      message: expect.stringContaining(String(MAX_RENDERED_CHARS + 1)),
+    });
+  });
+
+  it('is refused before it waits for a thread', async () => {
+    const served = await loadServedModel(directory);
+    await served.prompts.close();
+    await expect(served.prompts.completion(long, context())).rejects.toMatchObject({
+      code: 'CONTEXT_LENGTH_EXCEEDED',
+    });
+    await expect(served.prompts.completion('One', context())).rejects.toMatchObject({ code: 'ABORTED' });
   });
 
   it('is refused by what the template makes of it', async () => {

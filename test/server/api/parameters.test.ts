@@ -283,6 +283,16 @@ describe('what nobody knows is ignored, and the client told', () => {
     expect(await refusal.text()).toContain(`unrecognized request argument: ${name}`);
   });
 
+  it.each([
+    ['/v1/chat/completions', { mesages: [user] }, 'mesages; did you mean messages?'],
+    ['/v1/completions', { promt: 'Hi' }, 'promt; did you mean prompt?'],
+    ['/api/chat', { messages: [user], frobnicate: 1, options: { temperature: 9 } }, 'frobnicate'],
+  ])('also where the request is refused for something else: %s %j', async (path, extra, told) => {
+    const answer = await native.post(path, { model: 'fake', ...extra });
+    expect(answer.status).toBe(400);
+    expect(answer.headers.get(WARNING_HEADER)).toContain(told);
+  });
+
   it('is bounded, and takes no text of the client into a header as it is', async () => {
     const many = Object.fromEntries(Array.from({ length: 500 }, (_, i) => [`zz\r\nset-cookie: ${i}é`, 1]));
     const answer = await chat({ ...many, ['y'.repeat(9_000)]: 1 });

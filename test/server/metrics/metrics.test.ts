@@ -87,6 +87,16 @@ describe('/metrics', () => {
     expect(sampleValue(samples, 'shoal_refused_requests_total', { reason: 'concurrency' })).toBe(0);
   });
 
+  it('counts each of Ollama’s routes by its name', async () => {
+    const { send } = openApp({ now });
+    const paths = ['/api/tags', '/api/ps', '/api/version', '/api/show', '/api/pull', '/api/made-up'];
+    for (const path of paths) await send(path, /show|pull/.test(path) ? { method: 'POST', body: '{}' } : {});
+    const samples = readExposition(await (await send('/metrics')).text());
+    const counted = (route: string) => sampleValue(samples, 'shoal_http_requests_total', { route });
+    expect(paths.map(counted)).toEqual([1, 1, 1, 1, 1, undefined]);
+    expect(counted('other')).toBe(1);
+  });
+
   it('tells what runs now', async () => {
     const { chat, send, backend } = openApp({ now });
     const stream = await chat({}, undefined, { model: 'fake', stream: true });
