@@ -3,6 +3,7 @@ import { type Context, Hono } from 'hono';
 import type { Logger } from 'pino';
 import type { Readiness } from '../backend/backend.ts';
 import { openAiErrorResponse } from '../backend/openai/error.ts';
+import { WARNING_HEADER } from '../backend/openai/unknown-parameters.ts';
 import type { NodeStatus } from '../backend/pool/node-pool.ts';
 import { ShoalError } from '../config/errors.ts';
 import { MISSING_PAGE_REMEDY } from '../config/installation.ts';
