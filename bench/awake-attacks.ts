@@ -20,8 +20,8 @@ const chat = (content: string) =>
     `"max_tokens":1,"messages":[{"role":"user","content":${JSON.stringify(content)}}]`,
   );
 const HELLO = '"messages":[{"role":"user","content":"Hello"}]';
-const names = (value: string) =>
-  `{${Array.from({ length: Math.floor(SIZE / (9 + value.length)) }, (_, i) => `"${1e5 + i}":${value}`).join()}}`;
+const names = (letter: string, count = Math.floor(SIZE / 12)) =>
+  Array.from({ length: count }, (_, i) => `"${letter}${1e5 + i}":0`).join();
 
 export const ATTACKS: readonly Attack[] = [
   { name: 'raw text of common words', ...completion(fill('a fish ')) },
@@ -43,10 +43,24 @@ export const ATTACKS: readonly Attack[] = [
     ...raw('/v1/chat/completions', `${HELLO},"metadata":${'['.repeat(SIZE / 2)}${']'.repeat(SIZE / 2)}`),
   },
   { name: 'messages that are none', ...raw('/v1/chat/completions', `"messages":[${items('{}')}]`) },
-  { name: 'parameters nobody knows', ...raw('/v1/chat/completions', `${HELLO},${names('0').slice(1, -1)}`) },
+  { name: 'parameters nobody knows', ...raw('/v1/chat/completions', `${HELLO},${names('p')}`) },
   {
     name: 'biases of no token',
-    ...raw('/v1/chat/completions', `${HELLO},"logit_bias":${names('0').replaceAll('"1', '"k')}`),
+    ...raw('/v1/chat/completions', `${HELLO},"logit_bias":{${names('k')}}`),
+  },
+  {
+    name: 'keys of messages that nobody knows',
+    ...raw(
+      '/v1/chat/completions',
+      `"messages":[${Array.from({ length: 1_000 }, () => `{"role":"user","content":"a",${names('m', 30)}}`).join()}]`,
+    ),
+  },
+  {
+    name: 'names for the chat template',
+    ...raw(
+      '/v1/chat/completions',
+      `${HELLO},"chat_template_kwargs":{${names('t', 16_000).replaceAll(':0', ':[]')}}`,
+    ),
   },
   { name: 'token ids', ...raw('/v1/completions', `"prompt":[${items('1')}]`) },
   { name: 'token ids that are none', ...raw('/v1/completions', `"prompt":[${items('-1')}]`) },
@@ -54,6 +68,10 @@ export const ATTACKS: readonly Attack[] = [
   {
     name: 'Ollama: images that are none',
     ...raw('/api/chat', `"messages":[{"role":"user","content":"","images":[${items('""')}]}]`),
+  },
+  {
+    name: 'Ollama: context of what is no id',
+    ...raw('/api/generate', `"prompt":"a","context":[${items('1.5')}]`),
   },
   { name: 'GET /openapi.json', path: '/openapi.json' },
 ];

@@ -2,6 +2,7 @@
  * The hostile clients of the bench, a process of their own, so that what they send costs the probes nothing. Each has an
  * address of its own (X-Forwarded-For).
  */
+import { setMaxListeners } from 'node:events';
 import { Agent, request } from 'node:http';
 import { ATTACKS, type Attack } from './awake-attacks.ts';
 
@@ -58,6 +59,7 @@ function send(url: string, { path, body }: Attack, client: number, signal: Abort
 process.on('message', async (orders: Orders) => {
   const statuses: Record<string, number> = {};
   const over = AbortSignal.timeout(orders.seconds * 1_000);
+  setMaxListeners(0, over);
   const run = async (client: number) => {
     await sleep((orders.pauseMs * client) / orders.clients);
     for (let turn = client; !over.aborted; turn++) {

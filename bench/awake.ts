@@ -1,9 +1,9 @@
 /**
  * `npm run bench:awake`: whether the server stays awake while clients try their worst: how long `GET /health/live` takes
- * during each attack, and how evenly an honest client's tokens come among 64 hostile ones. With `--before DIR` also of another
- * checkout, in the same run.
+ * during each attack, how late the server's own loop is, and why; and how evenly an honest client's tokens come among 64
+ * hostile ones. With `--before DIR` also of another checkout, in the same run.
  */
-import { type ChildProcess, fork, spawn } from 'node:child_process';
+import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { Agent, get, request } from 'node:http';
@@ -14,15 +14,24 @@ import { Command } from 'commander';
 import { ATTACKS } from './awake-attacks.ts';
 import type { Orders, Outcome } from './awake-clients.ts';
 import { benchModel } from './awake-model.ts';
+import { type Lateness, watchLoop } from './loop-watch.mjs';
 
 const flags = new Command('bench:awake')
   .option('--before <dir>', 'a checkout to compare with, its packages installed')
   .option('--seconds <n>', 'of each attack', '4')
   .option('--load-seconds <n>', 'of the load test, and of the honest client alone', '30')
   .option('--clients <n>', 'hostile ones of the load test', '64')
+  .option('--only <text>', 'the attacks that have this in their names')
   .option('--port <n>', 'the first of two', '9580')
   .parse()
-  .opts<{ before?: string; seconds: string; loadSeconds: string; clients: string; port: string }>();
+  .opts<{
+    before?: string;
+    seconds: string;
+    loadSeconds: string;
+    clients: string;
+    only?: string;
+    port: string;
+  }>();
 
 const PROBE_MS = 20;
 const TOKEN_MS = 25;
@@ -37,6 +46,7 @@ const sources = (name: string, args: string[] = []) => {
 };
 
 const agent = new Agent({ keepAlive: true, maxSockets: 1_000 });
+const ownLoop = watchLoop();
 
 function liveMs(url: string): Promise<number> {
   const startedAt = performance.now();
@@ -47,20 +57,31 @@ function liveMs(url: string): Promise<number> {
   });
 }
 
-async function startServer(checkout: string, model: string, port: number): Promise<string> {
+interface Server {
+  readonly url: string;
+  /** Ends a stretch of its loop's times, and begins the next. */
+  readonly loop: () => Promise<readonly Lateness[]>;
+}
+
+async function startServer(checkout: string, model: string, port: number): Promise<Server> {
   const url = `http://127.0.0.1:${port}`;
-  const args = ['bin/shoal.mjs', 'serve', '--model', model, '--port', String(port), '--trust-proxy', '1'];
-  const child = spawn(process.execPath, args, {
+  const args = ['serve', '--model', model, '--port', String(port), '--trust-proxy', '1'];
+  const child = fork(fileURLToPath(new URL('./awake-server.mjs', import.meta.url)), args, {
     cwd: checkout,
-    stdio: ['ignore', 'ignore', 'inherit'],
+    execArgv: [],
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     env: { ...process.env, SHOAL_LOG_LEVEL: 'error' },
   });
   children.push(child);
+  const loop = async () => {
+    child.send('loop');
+    return ((await once(child, 'message')) as [Lateness[]])[0];
+  };
   const deadline = performance.now() + 120_000;
   while (performance.now() < deadline) {
     try {
       await liveMs(url);
-      return url;
+      return { url, loop };
     } catch {
       await sleep(200);
     }
@@ -78,13 +99,25 @@ async function probe(url: string, isOver: () => boolean): Promise<number[]> {
   return Promise.all(times);
 }
 
-async function during<T>(url: string, act: () => Promise<T>): Promise<{ live: number[]; result: T }> {
+interface Seen<T> {
+  readonly live: readonly number[];
+  /** Of the server. */
+  readonly loop: readonly Lateness[];
+  /** Of this process, which asks: how much of `live` may be its own. */
+  readonly own: readonly Lateness[];
+  readonly result: T;
+}
+
+async function during<T>({ url, loop }: Server, act: () => Promise<T>): Promise<Seen<T>> {
   let isOver = false;
+  await loop();
+  ownLoop();
   const probing = probe(url, () => isOver);
   const result = await act().finally(() => {
     isOver = true;
   });
-  return { live: await probing, result };
+  const live = await probing;
+  return { live, own: ownLoop(), loop: await loop(), result };
 }
 
 async function attack(clients: ChildProcess, orders: Orders): Promise<Outcome> {
@@ -139,6 +172,12 @@ const quantile = (values: readonly number[], q: number) => {
 const show = (ms: number) => (ms >= 100 ? ms.toFixed(0) : ms.toFixed(1));
 const three = (times: readonly number[]) =>
   [quantile(times, 0.5), quantile(times, 0.99), quantile(times, 1)].map(show).join(' / ');
+/** The latest tick with what it waited for a core, and the most that the thread did in a row. */
+const lateness = (ticks: readonly Lateness[]) => {
+  const latest = ticks.reduce((a, b) => (b.late > a.late ? b : a));
+  const ran = Math.max(...ticks.map((tick) => tick.ran ?? Number.NaN));
+  return [latest.late, latest.starved ?? Number.NaN, ran].map(show).join(' / ');
+};
 const row = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
 const statusesOf = ({ statuses }: Outcome) =>
   Object.entries(statuses)
@@ -150,36 +189,44 @@ try {
   const model = await benchModel(folder);
   const [clients] = [sources('./awake-clients.ts')];
   await once(clients, 'message');
-  const sides: { name: string; url: string }[] = [];
+  const sides: { name: string; server: Server }[] = [];
   if (flags.before !== undefined) {
-    sides.push({ name: 'before', url: await startServer(resolve(flags.before), model, Number(flags.port)) });
+    sides.push({
+      name: 'before',
+      server: await startServer(resolve(flags.before), model, Number(flags.port)),
+    });
   }
-  sides.push({ name: 'now', url: await startServer(process.cwd(), model, Number(flags.port) + 1) });
+  sides.push({ name: 'now', server: await startServer(process.cwd(), model, Number(flags.port) + 1) });
 
   const load = () => `load ${loadavg()[0]!.toFixed(1)}`;
   console.log(
     `${new Date().toISOString().slice(0, 10)}, ${cpus()[0]?.model ?? '?'} (${cpus().length} cores), Node ${process.version}, ${load()} at the start.\n`,
   );
-  console.log(row(['GET /health/live, ms: p50 / p99 / max', ...sides.map(({ name }) => name)]));
-  console.log(row(['---', ...sides.map(() => '---:')]));
+  console.log(
+    row(['', ...sides.flatMap(({ name }) => [`${name}: GET /health/live`, `${name}: the server’s loop`])]),
+  );
+  console.log(row(['---', ...sides.flatMap(() => ['---:', '---:'])]));
+  const cellsOf = ({ live, loop }: Seen<unknown>) => [three(live), lateness(loop)];
   const idle = [];
-  for (const { url } of sides)
-    idle.push((await during(url, () => sleep(Number(flags.seconds) * 1_000))).live);
-  console.log(row(['nobody else', ...idle.map(three)]));
+  for (const { server } of sides) {
+    idle.push(...cellsOf(await during(server, () => sleep(Number(flags.seconds) * 1_000))));
+  }
+  console.log(row(['nobody else', ...idle]));
   for (const [index, { name }] of ATTACKS.entries()) {
+    if (!name.includes(flags.only ?? '')) continue;
     const cells = [];
-    for (const { url } of sides) {
+    for (const { name: side, server } of sides) {
       const orders = {
-        url,
+        url: server.url,
         attacks: [index],
         clients: 2,
         pauseMs: 0,
         asksToo: false,
         seconds: Number(flags.seconds),
       };
-      const { live, result } = await during(url, () => attack(clients, orders));
-      note(`${name}: ${statusesOf(result)}`);
-      cells.push(three(live));
+      const seen = await during(server, () => attack(clients, orders));
+      note(`${side}, ${name}: ${statusesOf(seen.result)}; the probe’s own loop: ${lateness(seen.own)}`);
+      cells.push(...cellsOf(seen));
     }
     console.log(row([name, ...cells]));
   }
@@ -195,11 +242,13 @@ try {
       'among them',
       'p99, ×',
       '/health/live among them: p50 / p99 / max',
+      'the server’s loop',
       'the hostile ones got',
     ]),
   );
-  console.log(row(['---', '---:', '---:', '---:', '---:', '---']));
-  for (const { name, url } of sides) {
+  console.log(row(['---', '---:', '---:', '---:', '---:', '---:', '---']));
+  for (const { name, server } of sides) {
+    const { url } = server;
     const engine = sources('./awake-engine.ts', [`${url.replace('http', 'ws')}/signal`, String(TOKEN_MS)]);
     await sleep(3_000);
     const orders = {
@@ -211,16 +260,25 @@ try {
       seconds,
     };
     const alone = await honestGaps(url, seconds / 2);
-    const { live, result } = await during(url, async () => {
+    const { live, loop, own, result } = await during(server, async () => {
       const [outcome, gaps] = await Promise.all([attack(clients, orders), honestGaps(url, seconds)]);
       return { outcome, gaps };
     });
     alone.push(...(await honestGaps(url, seconds / 2)));
     engine.kill();
+    note(`${name}, among them: the probe’s own loop: ${lateness(own)}`);
     const two = (gaps: readonly number[]) => `${show(quantile(gaps, 0.5))} / ${show(quantile(gaps, 0.99))}`;
     const ratio = quantile(result.gaps, 0.99) / quantile(alone, 0.99);
     console.log(
-      row([name, two(alone), two(result.gaps), ratio.toFixed(2), three(live), statusesOf(result.outcome)]),
+      row([
+        name,
+        two(alone),
+        two(result.gaps),
+        ratio.toFixed(2),
+        three(live),
+        lateness(loop),
+        statusesOf(result.outcome),
+      ]),
     );
   }
 } finally {

@@ -160,16 +160,20 @@ export const MAX_BODY_BYTES = 1 * MIB;
 export const MAX_PROXY_BODY_BYTES = 32 * MIB;
 /** Levels of a request body's lists and objects; schemas of tools and answers have some twenty. Recursive code ends at several thousand. */
 export const MAX_JSON_DEPTH = 128;
-/** Values in a request body; a prompt of a million token ids is the largest that means something. Parsed in 30 ms. */
+/** Values in a request body; a prompt of a million token ids is the largest that means something. Parsed in some 20 ms (a core of an AMD EPYC, as all times of bodies here; tools/parse-times.ts). */
 export const MAX_JSON_VALUES = 1_050_000;
-/** Lists and objects of a request body, which take the parser ten times as long as numbers: MAX_REQUEST_PARTS and tools' schemas are some 20,000. */
-export const MAX_JSON_CONTAINERS = 65_536;
-/** Names of values in the objects of a request body, twenty times as long: two or three for each list and object of a real one. */
-export const MAX_JSON_NAMES = 131_072;
+/** Lists and objects of a request body: MAX_REQUEST_PARTS and the schemas of MAX_TOOLS tools are some 12,000. Each with a name of its own takes the parser a microsecond. */
+export const MAX_JSON_CONTAINERS = 16_384;
+/** Names of values in the objects of a request body: two for each list and object of a real one. So many that are all different are parsed in some 10 to 25 ms; 131,072 took 70 to 90. */
+export const MAX_JSON_NAMES = 32_768;
+/** Texts of a request body, names included: those of messages, parts and tools are fewer than 40,000. A million, all different, took the parser 360 to 500 ms. */
+export const MAX_JSON_TEXTS = 65_536;
 /** So much of a request body is looked at in one go, a millisecond or two; then others get a turn. */
 export const JSON_SLICE_BYTES = 256 * KIB;
-/** Parameters of a request, options of an Ollama's, keys of a message: all that are known are 80, and each unknown one costs five microseconds. */
+/** Parameters of a request, options of an Ollama's, names for a chat template, keys of a message: all that are known are 80, and each unknown one costs two to five microseconds. */
 export const MAX_REQUEST_PARAMETERS = 1_024;
+/** Keys of all messages of a request: clients that keep their own beside the text have a dozen in each of MAX_CHAT_MESSAGES. */
+export const MAX_MESSAGE_KEYS = 16_384;
 /** Content parts, images and tool calls of all messages of a request: four for each of MAX_CHAT_MESSAGES. */
 export const MAX_REQUEST_PARTS = 4_096;
 /** Tools of one request: OpenAI takes 128. */

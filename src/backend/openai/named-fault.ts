@@ -1,15 +1,20 @@
 /** What a schema finds wrong, with the path of it in the client's request. */
 import type { z } from 'zod';
 import { ShoalError } from '../../config/errors.ts';
+import { MAX_SHOWN_PARAMETER_CHARS } from '../../config/limits.ts';
 
 /** @throws INVALID_REQUEST with the path of the first thing that is wrong */
 export function parse<T>(schema: z.ZodType<T>, value: unknown): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const { path, message } = deepestIssue(result.error.issues[0]!);
-  const param = path.join('.');
+  const param = shownPath(path);
   throw new ShoalError('INVALID_REQUEST', `${param}: ${message}`, { param });
 }
+
+/** A name in it may be the client's own text, a megabyte long. */
+export const shownPath = (path: readonly PropertyKey[]): string =>
+  path.map((key) => String(key).slice(0, MAX_SHOWN_PARAMETER_CHARS)).join('.');
 
 /** A union's own message is "Invalid input": the branch that got furthest says what is wrong. */
 function deepestIssue(issue: z.core.$ZodIssue): { path: PropertyKey[]; message: string } {

@@ -1,5 +1,11 @@
 import { ShoalError } from '../../config/errors.ts';
-import { MAX_JSON_CONTAINERS, MAX_JSON_DEPTH, MAX_JSON_NAMES, MAX_JSON_VALUES } from '../../config/limits.ts';
+import {
+  MAX_JSON_CONTAINERS,
+  MAX_JSON_DEPTH,
+  MAX_JSON_NAMES,
+  MAX_JSON_TEXTS,
+  MAX_JSON_VALUES,
+} from '../../config/limits.ts';
 
 const QUOTE = 0x22;
 const COMMA = 0x2c;
@@ -12,7 +18,8 @@ const CLOSE_OBJECT = 0x7d;
 
 /**
  * Looks at JSON before it is parsed, and refuses what would hold up the server: a megabyte of `{},{},…` takes `JSON.parse`
- * forty times as long as a megabyte of text, and whoever walks through the result as long again. What is nested too deep is
+ * forty times as long as a megabyte of text, names and texts that are all different as long, and whoever walks through the
+ * result as long again. What is nested too deep is
  * refused too: zod, chat templates and `JSON.stringify` end in "Maximum call stack size exceeded", which would look like a failure
  * of the node that the request was for.
  *
@@ -22,11 +29,12 @@ export class JsonBounds {
   #depth = 0;
   #containers = 0;
   #names = 0;
+  #texts = 0;
   #values = 1;
   #isText = false;
   #isEscaped = false;
 
-  /** @throws INVALID_REQUEST beyond MAX_JSON_DEPTH, MAX_JSON_CONTAINERS, MAX_JSON_NAMES, MAX_JSON_VALUES */
+  /** @throws INVALID_REQUEST beyond MAX_JSON_DEPTH, MAX_JSON_CONTAINERS, MAX_JSON_NAMES, MAX_JSON_TEXTS, MAX_JSON_VALUES */
   push(bytes: Uint8Array): void {
     for (let i = 0; i < bytes.length; i++) {
       const byte = bytes[i];
@@ -35,13 +43,16 @@ export class JsonBounds {
         else if (byte === BACKSLASH) this.#isEscaped = true;
         else if (byte === QUOTE) this.#isText = false;
         else i = skipText(bytes, i);
-      } else if (byte === QUOTE) this.#isText = true;
-      else if (byte === COMMA) this.#count();
+      } else if (byte === QUOTE) {
+        this.#isText = true;
+        this.#texts++;
+      } else if (byte === COMMA) this.#count();
       else if (byte === COLON) this.#names++;
       else if (byte === OPEN_LIST || byte === OPEN_OBJECT) this.#open();
       else if (byte === CLOSE_LIST || byte === CLOSE_OBJECT) this.#depth--;
     }
     if (this.#names > MAX_JSON_NAMES) throw tooMany(`more than ${MAX_JSON_NAMES} names`);
+    if (this.#texts > MAX_JSON_TEXTS) throw tooMany(`more than ${MAX_JSON_TEXTS} texts and names`);
   }
 
   #count(): void {

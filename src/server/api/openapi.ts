@@ -76,7 +76,16 @@ const open = (description: string, required: readonly string[]): Json => ({
   properties: { model: { type: 'string' }, stream: { type: 'boolean' } },
 });
 
+const made = new Map<Provider, Record<string, Json>>();
+
+/** Made once: it takes tens of milliseconds, in which the server does nothing else. */
 function schemas(provider: Provider): Record<string, Json> {
+  const known = made.get(provider) ?? makeSchemas(provider);
+  made.set(provider, known);
+  return known;
+}
+
+function makeSchemas(provider: Provider): Record<string, Json> {
   const shared = {
     Error: output(errorBodySchema),
     Model: output(modelSchema),

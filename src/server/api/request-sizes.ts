@@ -7,6 +7,7 @@ import {
   MAX_CHAT_MESSAGES,
   MAX_CONTENT_PARTS,
   MAX_LOGIT_BIAS,
+  MAX_MESSAGE_KEYS,
   MAX_REQUEST_PARAMETERS,
   MAX_REQUEST_PARTS,
   MAX_REQUEST_TOOLS,
@@ -21,6 +22,8 @@ const REQUEST: Readonly<Record<string, number>> = {
   functions: MAX_REQUEST_TOOLS,
   images: MAX_CONTENT_PARTS,
   options: MAX_REQUEST_PARAMETERS,
+  chat_template_kwargs: MAX_REQUEST_PARAMETERS,
+  stream_options: MAX_REQUEST_PARAMETERS,
 };
 const MESSAGE: Readonly<Record<string, number>> = {
   content: MAX_CONTENT_PARTS,
@@ -36,9 +39,11 @@ export function checkRequestSizes(body: unknown): void {
   for (const [name, most] of Object.entries(REQUEST)) checkCount(name, sizeOf(request[name]), most);
   if (!Array.isArray(request.messages)) return;
   let parts = 0;
+  let allKeys = 0;
   for (const [index, message] of request.messages.entries()) {
     const keys = sizeOf(message);
     if (keys === 0) continue;
+    allKeys += keys;
     const path = `messages.${index}`;
     checkCount(path, keys, MAX_REQUEST_PARAMETERS);
     for (const [name, most] of Object.entries(MESSAGE)) {
@@ -47,6 +52,7 @@ export function checkRequestSizes(body: unknown): void {
       parts += count;
     }
   }
+  checkCount('messages', allKeys, MAX_MESSAGE_KEYS, 'messages', 'keys');
   checkCount('messages', parts, MAX_REQUEST_PARTS, 'messages', 'parts, images and calls');
 }
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { parseChatRequest, parseCompletionRequest } from '../../../src/backend/openai/request-schema.ts';
 import { ShoalError } from '../../../src/config/errors.ts';
+import { MAX_SHOWN_PARAMETER_CHARS } from '../../../src/config/limits.ts';
 
 const base = { model: 'm', messages: [{ role: 'user', content: 'Hi' }] };
 
@@ -192,4 +193,11 @@ describe('what clients send back', () => {
     expect(parseChatRequest({ ...base, stop: '' }).stop).toEqual([]);
     expect(parseChatRequest({ ...base, stop: ['', 'a'] }).stop).toEqual(['a']);
   });
+});
+
+it('does not repeat a name that is a megabyte long', () => {
+  const long = 'k'.repeat(1_000_000);
+  const error = refusal(() => parseChatRequest({ ...base, chat_template_kwargs: { [long]: 1 } }));
+  expect(error.param).toBe(`chat_template_kwargs.${long.slice(0, MAX_SHOWN_PARAMETER_CHARS)}`);
+  expect(error.message.length).toBeLessThan(200);
 });

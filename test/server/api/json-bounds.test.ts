@@ -7,6 +7,7 @@ import {
   MAX_JSON_CONTAINERS,
   MAX_JSON_DEPTH,
   MAX_JSON_NAMES,
+  MAX_JSON_TEXTS,
   MAX_JSON_VALUES,
 } from '../../../src/config/limits.ts';
 import { JsonBounds } from '../../../src/server/api/json-bounds.ts';
@@ -32,16 +33,19 @@ it('lets through what is as deep as allowed, and refuses one level more', () => 
   expect(() => check(objects)).toThrow(/nested/);
 });
 
-it('counts values, lists and objects, and names wherever they lie', () => {
+it('counts values, lists and objects, names and texts wherever they lie', () => {
   const list = (count: number, item: string) => `[${Array.from({ length: count }, () => item).join()}]`;
   const half = list(MAX_JSON_VALUES / 2 - 1, '0');
   expect(() => check(half)).not.toThrow();
   expect(() => check(`{"a":${half},"b":${half}}`)).toThrow(/more than 1050000 values/);
   expect(() => check(list(MAX_JSON_CONTAINERS - 1, '{}'))).not.toThrow();
-  expect(() => check(list(MAX_JSON_CONTAINERS, '[]'))).toThrow(/more than 65536 lists and objects/);
+  expect(() => check(list(MAX_JSON_CONTAINERS, '[]'))).toThrow(/more than 16384 lists and objects/);
   const names = (count: number) => `{${Array.from({ length: count }, (_, i) => `"${i}":0`).join()}}`;
   expect(() => check(names(MAX_JSON_NAMES))).not.toThrow();
-  expect(() => check(names(MAX_JSON_NAMES + 1))).toThrow(/more than 131072 names/);
+  expect(() => check(names(MAX_JSON_NAMES + 1))).toThrow(/more than 32768 names/);
+  expect(() => check(list(MAX_JSON_TEXTS, '"a"'))).not.toThrow();
+  expect(() => check(list(MAX_JSON_TEXTS + 1, '"a"'))).toThrow(/more than 65536 texts and names/);
+  expect(() => check(`[${names(10)},${list(MAX_JSON_TEXTS - 9, '"\\""')}]`)).toThrow(/texts and names/);
   for (const plain of ['null', '1', '"a"', 'true']) expect(() => check(plain)).not.toThrow();
 });
 

@@ -62,6 +62,12 @@ describe('the document', () => {
     expect(Object.keys(document.components.schemas).filter((name) => !used.has(name))).toEqual([]);
   });
 
+  it('has its schemas made once, not at each GET', () => {
+    const schemas = () =>
+      (openApiDocument('fxn', 'a') as { components: { schemas: Json } }).components.schemas;
+    expect(schemas()).toBe(schemas());
+  });
+
   it('describes every operation: what it takes, what it gives, what it refuses', () => {
     const ids = operations().map(({ operation }) => operation.operationId);
     expect(new Set(ids).size).toBe(ids.length);

@@ -4,6 +4,7 @@ import {
   MAX_CHAT_MESSAGES,
   MAX_CONTENT_PARTS,
   MAX_LOGIT_BIAS,
+  MAX_MESSAGE_KEYS,
   MAX_REQUEST_PARAMETERS,
   MAX_REQUEST_PARTS,
   MAX_REQUEST_TOOLS,
@@ -22,18 +23,23 @@ describe('a request', () => {
     ['stop', { stop: list(MAX_REQUEST_PARTS + 1, '') }],
     ['tools', { tools: list(MAX_REQUEST_TOOLS + 1) }],
     ['options', { options: object(MAX_REQUEST_PARAMETERS + 1) }],
+    ['chat_template_kwargs', { chat_template_kwargs: object(MAX_REQUEST_PARAMETERS + 1) }],
+    ['stream_options', { stream_options: object(MAX_REQUEST_PARAMETERS + 1) }],
     ['images', { images: list(MAX_CONTENT_PARTS + 1, '') }],
     ['messages.1.content', { messages: [{}, { content: list(MAX_CONTENT_PARTS + 1) }] }],
     ['messages.0.tool_calls', { messages: [{ tool_calls: list(MAX_CONTENT_PARTS + 1) }] }],
     ['messages.0', { messages: [object(MAX_REQUEST_PARAMETERS + 1)] }],
     ['messages', { messages: list(MAX_REQUEST_PARTS / 32 + 1, { content: list(32) }) }],
+    ['messages', { messages: list(MAX_MESSAGE_KEYS / 32 + 1, object(32)) }],
     [undefined, object(MAX_REQUEST_PARAMETERS + 1)],
   ])('with too many entries is refused before a schema looks at each: %s', (param, body) => {
     expect(() => checkRequestSizes(body)).toThrow(
       expect.objectContaining({
         code: 'INVALID_REQUEST',
         param,
-        message: expect.stringMatching(/has \d+ (entries|parts, images and calls), at most \d+ are taken/),
+        message: expect.stringMatching(
+          /has \d+ (entries|keys|parts, images and calls), at most \d+ are taken/,
+        ),
       }),
     );
   });

@@ -4,8 +4,9 @@
  */
 import { z } from 'zod';
 import { HARMLESS_IN_MESSAGE } from '../../../backend/openai/known-parameters.ts';
+import { shownPath } from '../../../backend/openai/named-fault.ts';
 import { actOnParameters, chatTable } from '../../../backend/openai/parameters.ts';
-import { withoutNulls } from '../../../backend/openai/request-schema.ts';
+import { isObject, withoutNulls } from '../../../backend/openai/request-schema.ts';
 import { type OnUnknown, reportUnknown } from '../../../backend/openai/unknown-parameters.ts';
 import type { Provider } from '../../../config/backend-config.ts';
 import { ShoalError } from '../../../config/errors.ts';
@@ -52,7 +53,11 @@ const SAMPLING_OPTIONS: Readonly<Record<string, string>> = {
 const OPTIONS = chatTable([...Object.keys(SAMPLING_OPTIONS), ...CONTEXT_OPTIONS, ...OLLAMA_OPTIONS]);
 
 const image = z.string().min(1);
-const schema = z.record(z.string(), z.unknown());
+/** Whose entries nobody looks at here: zod would, at each, and a list of token ids may have a million. */
+const unread = {
+  object: z.custom<Record<string, unknown>>(isObject, 'Invalid input: expected object'),
+  list: z.custom<readonly unknown[]>(Array.isArray, 'Invalid input: expected array'),
+};
 
 const common = {
   model: z.string().min(1).max(MAX_MODEL_NAME_CHARS),
@@ -60,7 +65,7 @@ const common = {
   // PHP writes an empty map as a list.
   options: z
     .union([
-      schema,
+      unread.object,
       z
         .array(z.never())
         .max(0)
@@ -70,7 +75,7 @@ const common = {
   format: z
     .union([
       z.enum(['', 'json']),
-      schema,
+      unread.object,
       z
         .array(z.never())
         .max(0)
@@ -98,7 +103,7 @@ const messageSchema = z.object({
     .array(
       z.object({
         id: z.string().nullish(),
-        function: z.object({ name: z.string(), arguments: schema.nullish() }),
+        function: z.object({ name: z.string(), arguments: unread.object.nullish() }),
       }),
     )
     .nullish(),
@@ -113,7 +118,7 @@ const chatSchema = z.object({
     .max(MAX_CHAT_MESSAGES)
     .nullish()
     .transform((messages) => messages ?? []),
-  tools: z.array(schema).nullish(),
+  tools: z.array(unread.object).nullish(),
 });
 
 const CHAT_KEYS = new Set(Object.keys(chatSchema.shape));
@@ -128,7 +133,7 @@ const generateSchema = z.object({
   suffix: z.string().nullish(),
   system: z.string().nullish(),
   template: z.string().nullish(),
-  context: z.array(z.number().int()).nullish(),
+  context: unread.list.nullish(),
   raw: z.boolean().nullish(),
   images: z.array(image).nullish(),
 });
@@ -322,7 +327,7 @@ function parse<T>(type: z.ZodType<T>, body: unknown): T {
   const result = type.safeParse(body);
   if (result.success) return result.data;
   const { path, message } = result.error.issues[0]!;
-  throw invalid(path.join('.') || 'the request body', message);
+  throw invalid(shownPath(path) || 'the request body', message);
 }
 
 function invalid(param: string, reason: string): ShoalError {
