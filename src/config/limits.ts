@@ -160,8 +160,10 @@ export const MAX_BODY_BYTES = 1 * MIB;
 export const MAX_PROXY_BODY_BYTES = 32 * MIB;
 /** Levels of a request body's lists and objects; schemas of tools and answers have some twenty. Recursive code ends at several thousand. */
 export const MAX_JSON_DEPTH = 128;
-/** Values in a request body; a prompt of a million token ids is the largest that means something. Parsed in some 20 ms (a core of an AMD EPYC, as all times of bodies here; tools/parse-times.ts). */
-export const MAX_JSON_VALUES = 1_050_000;
+/** Values in a request body where only the native engine answers: the token ids of MAX_CHOICES prompts that fill MAX_CONTEXT_POSITIONS, twice. */
+export const MAX_JSON_VALUES = 131_072;
+/** The same where a proxy or a provider of a whole model may answer: a prompt of a million token ids is the largest that means something. Parsed in 20 to 40 ms (a core of an AMD EPYC, as all times of bodies here; tools/measure-bounds.ts). */
+export const MAX_PROXY_JSON_VALUES = 1_050_000;
 /** Lists and objects of a request body: MAX_REQUEST_PARTS and the schemas of MAX_TOOLS tools are some 12,000. Each with a name of its own takes the parser a microsecond. */
 export const MAX_JSON_CONTAINERS = 16_384;
 /** Names of values in the objects of a request body: two for each list and object of a real one. So many that are all different are parsed in some 10 to 25 ms; 131,072 took 70 to 90. */
@@ -184,7 +186,7 @@ export const MAX_CONCURRENT_REQUESTS = 64;
 export const MAX_MESH_REQUESTS = 1_024;
 /** A prompt becomes ids within this, template and all, once a thread has it: sixty times what a full context takes. */
 export const PROMPT_JOB_MS = 5_000;
-/** Threads that read prompts, each with the tokenizer's tables (~200 MB for 150,000 tokens): one for what comes, one so that small prompts need not wait for large ones. More would take cores from the engine. */
+/** Threads that read prompts, each with the tokenizer's tables (the process grew by 165 and 187 MiB with the first and the second for 150,000 made-up tokens, by 42 and 105 for 2,048; tools/measure-bounds.ts): one for what comes, one so that small prompts need not wait for large ones. More would take cores from the engine; with fewer a small prompt waits for a large one, PROMPT_JOB_MS at most. */
 export const PROMPT_THREADS = 2;
 /** Prompts up to so many characters are small: twice the text that fills MAX_CONTEXT_POSITIONS, read in some 50 ms. */
 export const MAX_SMALL_PROMPT_CHARS = 64 * KIB;

@@ -3,12 +3,20 @@ import type { Context } from 'hono';
 import type { AnsweringNode, AnswerReport, Backend, RequestContext } from '../../backend/backend.ts';
 import { IgnoredParameters, WARNING_HEADER } from '../../backend/openai/unknown-parameters.ts';
 import { LENDERS_HEADER, readLenders, SERVED_BY_HEADER, writeServedBy } from '../../backend/served-by.ts';
-import { MAX_BODY_BYTES, MAX_PROXY_BODY_BYTES } from '../../config/limits.ts';
+import {
+  MAX_BODY_BYTES,
+  MAX_JSON_VALUES,
+  MAX_PROXY_BODY_BYTES,
+  MAX_PROXY_JSON_VALUES,
+} from '../../config/limits.ts';
 import { answersAsked } from '../access/answers-asked.ts';
 import { generationOf } from '../access/generation.ts';
 import type { RequestsInFlight } from '../requests-in-flight.ts';
-import { readJsonBody } from './request-body.ts';
+import { type BodyBounds, readJsonBody } from './request-body.ts';
 import { checkRequestSizes } from './request-sizes.ts';
+
+const NATIVE: BodyBounds = { maxBytes: MAX_BODY_BYTES, maxValues: MAX_JSON_VALUES };
+const PROXY: BodyBounds = { maxBytes: MAX_PROXY_BODY_BYTES, maxValues: MAX_PROXY_JSON_VALUES };
 
 export type Answering = (
   c: Context,
@@ -32,8 +40,7 @@ export function createAnswering(
     requests.checkTaking();
     // Images go to a proxy within the JSON.
     const takesImages = backend.provider !== 'fxn' || hasProxies();
-    const maxBytes = takesImages ? MAX_PROXY_BODY_BYTES : MAX_BODY_BYTES;
-    const { body, text } = await readJsonBody(c, maxBytes);
+    const { body, text } = await readJsonBody(c, takesImages ? PROXY : NATIVE);
     checkRequestSizes(body);
     const exchange = c.get('exchange');
     exchange.claim(answersAsked(c.req.path, body));

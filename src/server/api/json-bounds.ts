@@ -31,10 +31,15 @@ export class JsonBounds {
   #names = 0;
   #texts = 0;
   #values = 1;
+  readonly #maxValues: number;
   #isText = false;
   #isEscaped = false;
 
-  /** @throws INVALID_REQUEST beyond MAX_JSON_DEPTH, MAX_JSON_CONTAINERS, MAX_JSON_NAMES, MAX_JSON_TEXTS, MAX_JSON_VALUES */
+  constructor(maxValues: number = MAX_JSON_VALUES) {
+    this.#maxValues = maxValues;
+  }
+
+  /** @throws INVALID_REQUEST beyond MAX_JSON_DEPTH, MAX_JSON_CONTAINERS, MAX_JSON_NAMES, MAX_JSON_TEXTS, `maxValues` */
   push(bytes: Uint8Array): void {
     for (let i = 0; i < bytes.length; i++) {
       const byte = bytes[i];
@@ -56,7 +61,7 @@ export class JsonBounds {
   }
 
   #count(): void {
-    if (++this.#values > MAX_JSON_VALUES) throw tooMany(`more than ${MAX_JSON_VALUES} values`);
+    if (++this.#values > this.#maxValues) throw tooMany(`more than ${this.#maxValues} values`);
   }
 
   #open(): void {

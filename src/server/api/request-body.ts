@@ -4,6 +4,11 @@ import { ShoalError } from '../../config/errors.ts';
 import { JSON_SLICE_BYTES } from '../../config/limits.ts';
 import { JsonBounds } from './json-bounds.ts';
 
+export interface BodyBounds {
+  readonly maxBytes: number;
+  readonly maxValues: number;
+}
+
 export interface JsonBody {
   readonly body: unknown;
   readonly text: string;
@@ -17,13 +22,13 @@ export interface JsonBody {
  *
  * @throws BODY_TOO_LARGE, ABORTED, INVALID_REQUEST for what is no JSON or beyond `JsonBounds`
  */
-export async function readJsonBody(c: Context, maxBytes: number): Promise<JsonBody> {
+export async function readJsonBody(c: Context, { maxBytes, maxValues }: BodyBounds): Promise<JsonBody> {
   const declared = c.req.header('content-length');
   if (declared === undefined || c.req.header('transfer-encoding') !== undefined) {
     await bodyLimit({ maxSize: maxBytes, onError: () => tooLarge(maxBytes) })(c, async () => {});
   } else if (Number(declared) > maxBytes) tooLarge(maxBytes);
   try {
-    const text = await boundedText(new Uint8Array(await c.req.arrayBuffer()));
+    const text = await boundedText(new Uint8Array(await c.req.arrayBuffer()), maxValues);
     return { body: JSON.parse(text), text };
   } catch (cause) {
     if (cause instanceof ShoalError) throw cause;
@@ -34,8 +39,8 @@ export async function readJsonBody(c: Context, maxBytes: number): Promise<JsonBo
 }
 
 /** A slice at a time: between two of a large body others are served. */
-async function boundedText(bytes: Uint8Array): Promise<string> {
-  const bounds = new JsonBounds();
+async function boundedText(bytes: Uint8Array, maxValues: number): Promise<string> {
+  const bounds = new JsonBounds(maxValues);
   const utf8 = new TextDecoder();
   let text = '';
   for (let at = 0; at < bytes.length; at += JSON_SLICE_BYTES) {

@@ -14,7 +14,7 @@ beforeEach(async () => {
   outcomes = [];
   const app = new Hono();
   app.post('/', async (c) => {
-    outcomes.push(await readJsonBody(c, MAX_BYTES));
+    outcomes.push(await readJsonBody(c, { maxBytes: MAX_BYTES, maxValues: 3 }));
     return c.text('read');
   });
   app.onError((error, c) => {
@@ -49,6 +49,11 @@ describe('readJsonBody', () => {
   ])('refuses one that is too large %s', async (_, text) => {
     await send(text);
     expect(outcomes).toEqual(['BODY_TOO_LARGE']);
+  });
+
+  it('refuses one of more values than it is read for', async () => {
+    await send('content-length: 9\r\n\r\n[1,1,1,1]');
+    expect(outcomes).toEqual(['INVALID_REQUEST']);
   });
 
   it('is no failure of the server when the client hangs up within it', async () => {
