@@ -107,3 +107,16 @@ describe.each(Object.entries(VIEWPORTS))('on a %s', (_, viewport) => {
     await context.close();
   });
 });
+
+it('a button without a name, and words that are too pale, would be found', async () => {
+  const page = await browser.newPage();
+  await page.goto(server.url);
+  await page.waitForSelector('.card-head', PATIENCE);
+  await page.evaluate(() => {
+    document.querySelector('.actions')!.append(document.createElement('button'));
+    document.querySelector<HTMLElement>('footer')!.style.color = '#bbb';
+  });
+  const rules = (await axeFaults(page)).map((fault) => fault.split(':')[0]);
+  expect(rules).toEqual(['button-name', 'color-contrast']);
+  await page.close();
+});
