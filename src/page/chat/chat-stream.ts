@@ -160,7 +160,7 @@ function readChunk(data: string): z.infer<typeof chunk> {
 /** What fetch says of a connection differs by browser, and tells nobody anything. */
 function lost(thrown: unknown): never {
   if (!(thrown instanceof TypeError)) throw thrown;
-  throw new ChatError('The connection to the server was lost.', 'other');
+  throw new ChatError('The connection to the server was lost. Ask again once it is back.', 'other');
 }
 
 /** Other servers tell of a conversation that is too long in their own words: llama.cpp by `type`, vLLM by its sentence. */

@@ -80,7 +80,9 @@ describe('throws', () => {
     vi.stubGlobal('fetch', async () => {
       throw new TypeError('Failed to fetch');
     });
-    await expect(collect()).rejects.toThrow('The connection to the server was lost.');
+    await expect(collect()).rejects.toThrow(
+      'The connection to the server was lost. Ask again once it is back.',
+    );
   });
 
   it('where a stream ends before the answer does', async () => {
