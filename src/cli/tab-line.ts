@@ -13,6 +13,9 @@ export function tabLine({ phase, detail, error, progress, shard }: TabState): { 
   }
   if (phase === 'serving') return { text: layers, mark: 'done' };
   if (progress === undefined) return { text: printable(detail || phase), mark: 'busy' };
+  // What compiles counts no bytes.
+  if (progress.bytesTotal === 0)
+    return { text: `${phase.padEnd(11)}${layers && `  ${layers}`}`, mark: 'busy' };
   const done = (progress.bytesDone / 1e6).toFixed(1);
   const total = (progress.bytesTotal / 1e6).toFixed(1);
   return { text: `${phase.padEnd(11)}  ${done} of ${total} MB${layers && `  ${layers}`}`, mark: 'busy' };

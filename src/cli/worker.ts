@@ -44,7 +44,7 @@ export async function worker(flags: WorkerFlags, scope: Scope): Promise<void> {
       const { text, mark } = tabLine(state);
       lines?.set(tab, text, mark);
     },
-    onProbe: (tab, line) => log.info(`${tab}: ${line}`),
+    onProbe: (tab, line) => log[lines === null ? 'info' : 'debug'](`${tab}: ${line}`),
   });
   scope.defer(() => fleet.close());
   scope.beforeEnd(() => lines?.end());

@@ -57,6 +57,10 @@ it('shows of a tab how far it is, what it holds, or what is wrong', () => {
     text: 'downloading  1.2 of 5.0 MB  layers 0–2',
     mark: 'busy',
   });
+  const none = { bytesDone: 0, bytesTotal: 0 };
+  expect(tabLine({ phase: 'compiling', detail: '', progress: none, shard }).text).toBe(
+    'compiling    layers 0–2',
+  );
   expect(tabLine({ phase: 'serving', detail: 'x', progress, shard })).toEqual({
     text: 'layers 0–2',
     mark: 'done',
