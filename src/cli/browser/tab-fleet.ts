@@ -108,7 +108,8 @@ export class TabFleet {
           waitUntil: 'domcontentloaded',
         })
         .then((response) => {
-          if (response?.ok()) return ended;
+          // 304: this browser has shown the page before, and has it still.
+          if (response?.ok() || response?.status() === 304) return ended;
           throw new Error(`the server answered ${response?.status() ?? 'nothing'} for the page`);
         });
       // A tab that crashes while it loads never ends its `goto`.
