@@ -3,8 +3,8 @@
  * types of its api/types.go. Answers are read leniently (fields of later versions pass), requests are written exactly.
  */
 import { z } from 'zod';
+import { isObject } from '../../config/json-object.ts';
 import { MAX_MODEL_NAME_CHARS } from '../../config/limits.ts';
-import { isObject } from '../proxy/answer-progress.ts';
 import { readError } from '../proxy/their-error.ts';
 
 export interface ChatBody extends CommonBody {

@@ -2,9 +2,10 @@
 import { z } from 'zod';
 import { ShoalError } from '../../config/errors.ts';
 import { parseExactly } from '../../config/exact-json.ts';
+import { isObject } from '../../config/json-object.ts';
 import { MAX_CONTENT_PARTS, MAX_MODEL_NAME_CHARS, MAX_TOOLS } from '../../config/limits.ts';
 import { HARMLESS_IN_MESSAGE, HARMLESS_IN_PART } from '../openai/known-parameters.ts';
-import { isEmpty, isObject, withoutNulls } from '../openai/request-schema.ts';
+import { isEmpty, withoutNulls } from '../openai/request-schema.ts';
 import { type OnUnknown, reportUnknown } from '../openai/unknown-parameters.ts';
 import type { OllamaMessage } from './api.ts';
 

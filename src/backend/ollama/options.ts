@@ -1,9 +1,10 @@
 /** Sampling parameters of OpenAI's and vLLM's APIs, and Ollama's own, as Ollama's `options`. */
 import { z } from 'zod';
+import { isObject } from '../../config/json-object.ts';
 import { MAX_OLLAMA_CONTEXT } from '../../config/limits.ts';
 import { exactSeed, seedBits } from '../openai/exact-seed.ts';
 import { actOnParameters } from '../openai/parameters.ts';
-import { isObject, sharedShape, stopStrings, UNLIMITED, withoutNulls } from '../openai/request-schema.ts';
+import { sharedShape, stopStrings, UNLIMITED, withoutNulls } from '../openai/request-schema.ts';
 import type { OnUnknown } from '../openai/unknown-parameters.ts';
 import type { OllamaOptions } from './api.ts';
 import { optionsTable } from './parameters.ts';

@@ -1,6 +1,7 @@
 /** OpenAI's requests as Ollama's: https://github.com/ollama/ollama/blob/main/openai/openai.go does the same in Go. */
 import { z } from 'zod';
 import { ShoalError } from '../../config/errors.ts';
+import { isObject } from '../../config/json-object.ts';
 import {
   DEFAULT_COMPLETION_TOKENS,
   MAX_CHAT_MESSAGES,
@@ -11,7 +12,7 @@ import {
   MAX_TOP_LOGPROBS,
 } from '../../config/limits.ts';
 import { parse } from '../openai/named-fault.ts';
-import { isObject, parameters } from '../openai/request-schema.ts';
+import { parameters } from '../openai/request-schema.ts';
 import { type OnUnknown, reportUnknown } from '../openai/unknown-parameters.ts';
 import type { ChatBody, GenerateBody, OllamaTool, Think } from './api.ts';
 import { checkedMessage, messageSchema, toMessages } from './messages.ts';

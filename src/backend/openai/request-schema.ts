@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { ShoalError } from '../../config/errors.ts';
+import { isObject } from '../../config/json-object.ts';
 import {
   MAX_CHAT_MESSAGES,
   MAX_CHOICES,
@@ -264,10 +265,6 @@ export function parameters(
 }
 
 const isEmptyList = (value: unknown) => Array.isArray(value) && value.length === 0;
-
-export function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
 
 /** OpenAI's clients send null for "not given". */
 export function withoutNulls(object: Record<string, unknown>): Record<string, unknown> {

@@ -1,5 +1,6 @@
 /** What passes of an answer, as far as it must be known: how it ended, what it used, and whether it is what was asked for. */
 import { ShoalError } from '../../config/errors.ts';
+import { isObject } from '../../config/json-object.ts';
 import type { AnswerReport } from '../backend.ts';
 import type { Clock } from '../clock.ts';
 import { EchoedPrompt, promptsToEcho } from './echoed-prompt.ts';
@@ -165,7 +166,3 @@ const unsupported = (param: string, message: string) =>
 const isText = (value: unknown): value is string => typeof value === 'string' && value !== '';
 const count = (value: unknown) =>
   typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : null;
-
-export function isObject(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}

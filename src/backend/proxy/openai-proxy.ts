@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import type { NodeConfig, Provider, Timeouts } from '../../config/backend-config.ts';
 import { ShoalError } from '../../config/errors.ts';
+import { isObject } from '../../config/json-object.ts';
 import { memberText, withMembers } from '../../config/json-text.ts';
 import {
   MAX_MODEL_NAME_CHARS,
@@ -13,7 +14,7 @@ import {
 import type { Backend, ModelInfo, Readiness, RequestContext } from '../backend.ts';
 import { type Clock, systemClock } from '../clock.ts';
 import { SSE_HEADERS, sseBody } from '../openai/sse.ts';
-import { AnswerProgress, askedOf, isObject } from './answer-progress.ts';
+import { AnswerProgress, askedOf } from './answer-progress.ts';
 import { readModelList } from './model-list.ts';
 import { renameModel } from './model-name.ts';
 import { checkOneReading } from './one-reading.ts';

@@ -1,9 +1,10 @@
 /** An upstream's event stream on its way to the client. */
 import { ShoalError } from '../../config/errors.ts';
+import { isObject } from '../../config/json-object.ts';
 import { withMembers } from '../../config/json-text.ts';
 import { openAiErrorBody } from '../openai/error.ts';
 import { SSE_DONE, sseData, sseText } from '../openai/sse.ts';
-import { type AnswerProgress, isObject } from './answer-progress.ts';
+import type { AnswerProgress } from './answer-progress.ts';
 import { type EventBlock, EventBlocks } from './event-blocks.ts';
 import { renameModel } from './model-name.ts';
 import { readError, type TheirError } from './their-error.ts';

@@ -1,5 +1,5 @@
 /** The forms in which other people's servers write errors, and what each means. */
-import { isObject } from './answer-progress.ts';
+import { isObject } from '../../config/json-object.ts';
 
 /** What a backend said went wrong; OpenAI's fields. */
 export interface TheirError {

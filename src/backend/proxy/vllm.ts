@@ -4,9 +4,9 @@
  * is ready, and that it ignores what it does not know.
  */
 import { ShoalError } from '../../config/errors.ts';
+import { isObject } from '../../config/json-object.ts';
 import { MAX_UPSTREAM_DRAIN_BYTES, UPSTREAM_PROBE_MS } from '../../config/limits.ts';
 import type { Backend, ModelInfo, Readiness } from '../backend.ts';
-import { isObject } from './answer-progress.ts';
 import { serverRootUrl } from './api-url.ts';
 import {
   createOpenAiProxy,

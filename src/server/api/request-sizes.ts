@@ -3,6 +3,7 @@
  * entry, a microsecond or two apiece, however many there are.
  */
 import { ShoalError } from '../../config/errors.ts';
+import { isObject } from '../../config/json-object.ts';
 import {
   MAX_CHAT_MESSAGES,
   MAX_CONTENT_PARTS,
@@ -33,7 +34,7 @@ const MESSAGE: Readonly<Record<string, number>> = {
 
 /** @throws INVALID_REQUEST with the parameter that has too many */
 export function checkRequestSizes(body: unknown): void {
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) return;
+  if (!isObject(body)) return;
   const request = body as Readonly<Record<string, unknown>>;
   checkCount('the request', sizeOf(request), MAX_REQUEST_PARAMETERS, null);
   for (const [name, most] of Object.entries(REQUEST)) checkCount(name, sizeOf(request[name]), most);

@@ -6,11 +6,12 @@ import { z } from 'zod';
 import { HARMLESS_IN_MESSAGE } from '../../../backend/openai/known-parameters.ts';
 import { shownPath } from '../../../backend/openai/named-fault.ts';
 import { actOnParameters, chatTable } from '../../../backend/openai/parameters.ts';
-import { isObject, withoutNulls } from '../../../backend/openai/request-schema.ts';
+import { withoutNulls } from '../../../backend/openai/request-schema.ts';
 import { type OnUnknown, reportUnknown } from '../../../backend/openai/unknown-parameters.ts';
 import type { Provider } from '../../../config/backend-config.ts';
 import { ShoalError } from '../../../config/errors.ts';
 import { exactJson } from '../../../config/exact-json.ts';
+import { isObject } from '../../../config/json-object.ts';
 import {
   MAX_CHAT_MESSAGES,
   MAX_CONTEXT_POSITIONS,
