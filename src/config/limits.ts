@@ -448,6 +448,8 @@ export const MAX_STORED_CHAT_CHARS = 1_000_000;
 export const MAX_MARKDOWN_RUN_CHARS = 4_000;
 /** What a screen reader is told of an answer at once; the rest stands in the log. A minute of speech. */
 export const MAX_SPOKEN_CHARS = 1_000;
+/** Stars and underscores of one block of an answer that are looked at as emphasis; further ones are text. Each costs a walk through the block. Revisit when a real answer meets it. */
+export const MAX_MARKDOWN_EMPHASIS = 1_000;
 
 // — command line ———————————————————————————————————————————————————————————————————————————————
 /** Log lines that a full disk does not take are kept for when it does again: the last few thousand. */

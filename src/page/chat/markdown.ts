@@ -1,9 +1,17 @@
 /** Markdown as a model writes it, to HTML. Not yet sanitized: `fillBlock` does that. */
 import { Marked, type Tokens, type TokensList } from 'marked';
-import { MAX_MARKDOWN_RUN_CHARS } from '../../config/limits.ts';
+import { MAX_MARKDOWN_EMPHASIS, MAX_MARKDOWN_RUN_CHARS } from '../../config/limits.ts';
 
 /** Definitions of reference links, by their lower-case tag. */
 export type Links = TokensList['links'];
+
+/** marked looks behind each star for its partner: a text that is all stars would hold the page up for minutes. */
+let emphasisLeft = 0;
+
+function bounded<T>(work: () => T): T {
+  emphasisLeft = MAX_MARKDOWN_EMPHASIS;
+  return work();
+}
 
 /**
  * Raw HTML is text: an answer explains tags more often than it means them, and what is never parsed loads nothing. Only
@@ -14,6 +22,8 @@ const markdown = new Marked({
   gfm: true,
   breaks: true,
   tokenizer: {
+    // False: as marked does it.
+    emStrong: (source) => (/^[*_]/.test(source) && emphasisLeft-- <= 0 ? undefined : false),
     html: () => undefined,
     tag(source): Tokens.Tag | undefined {
       const raw = /^<br\s*\/?>/i.exec(source)?.[0];
@@ -55,7 +65,7 @@ export function lexBlocks(text: string): { readonly blocks: readonly SourceBlock
     unlessTooDeep(() => {
       const lexer = new markdown.Lexer(markdown.defaults);
       // Not `lex`: what stands within the blocks is read when they are drawn.
-      lexer.blockTokens(text, lexer.tokens);
+      bounded(() => lexer.blockTokens(text, lexer.tokens));
       const blocks: { type: string; raw: string }[] = [];
       for (const { type, raw } of lexer.tokens) {
         const last = blocks.at(-1);
@@ -74,7 +84,7 @@ export function blockHtml(raw: string, links: Links): string {
     unlessTooDeep(() => {
       const lexer = new markdown.Lexer(markdown.defaults);
       Object.assign(lexer.tokens.links, links);
-      return markdown.parser(lexer.lex(raw));
+      return markdown.parser(bounded(() => lexer.lex(raw)));
     }) ?? plainHtml(raw)
   );
 }

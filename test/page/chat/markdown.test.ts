@@ -43,6 +43,14 @@ describe('what a model writes', () => {
   it('has headings below those of the page', () => {
     expect(html('# a\n\n## b\n\n### c\n\n###### d').match(/<h\d/g)).toEqual(['<h3', '<h3', '<h4', '<h6']);
   });
+
+  it('has emphasis that is bounded: what is all stars and underscores is text at its end', () => {
+    expect(html('*a* '.repeat(400)).match(/<em>/g)).toHaveLength(400);
+    // Each of the stars is looked at once, those that are no emphasis too.
+    const stars = html('*_a '.repeat(3_000));
+    expect(stars).toContain('*_a');
+    expect(html(`${'*_a '.repeat(1_000)}*b*`)).toMatch(/\*b\*<\/p>/);
+  });
 });
 
 describe('what would take marked too long, or too deep', () => {
