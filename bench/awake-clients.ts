@@ -1,6 +1,7 @@
 /**
  * The hostile clients of the bench, a process of their own, so that what they send costs the probes nothing. Each has an
- * address of its own (X-Forwarded-For).
+ * address of its own (X-Forwarded-For), and another with each order, so that the limit of requests a minute does not end an
+ * attack that the one before has used up.
  */
 import { setMaxListeners } from 'node:events';
 import { Agent, request } from 'node:http';
@@ -24,6 +25,7 @@ export interface Outcome {
 }
 
 const agent = new Agent({ keepAlive: true });
+let orderCount = 0;
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 const SMALL: Attack = {
   name: 'a small question',
@@ -40,7 +42,7 @@ function send(url: string, { path, body }: Attack, client: number, signal: Abort
         agent,
         signal,
         headers: {
-          'x-forwarded-for': `198.51.100.${client}`,
+          'x-forwarded-for': `198.18.${orderCount}.${client}`,
           ...(body !== undefined && {
             'content-type': 'application/json',
             'content-length': Buffer.byteLength(body),
@@ -57,6 +59,7 @@ function send(url: string, { path, body }: Attack, client: number, signal: Abort
 }
 
 process.on('message', async (orders: Orders) => {
+  orderCount++;
   const statuses: Record<string, number> = {};
   const over = AbortSignal.timeout(orders.seconds * 1_000);
   setMaxListeners(0, over);

@@ -184,11 +184,11 @@ export const MAX_REQUEST_TOOLS = 1_024;
 export const MAX_CONCURRENT_REQUESTS = 64;
 /** Requests at the mesh at once, those included that are about to be refused: many more than it takes, so that their clients' turns decide and not who came first. */
 export const MAX_MESH_REQUESTS = 1_024;
-/** A prompt becomes ids within this, template and all, once a thread has it: sixty times what a full context takes. */
+/** A prompt becomes ids within this, template and all, once a thread has it: twice the text of a full context took 90 to 700 ms on two busy cores (tools/measure-bounds.ts prints a core's time). */
 export const PROMPT_JOB_MS = 5_000;
 /** Threads that read prompts, each with the tokenizer's tables (the process grew by 165 and 187 MiB with the first and the second for 150,000 made-up tokens, by 42 and 105 for 2,048; tools/measure-bounds.ts): one for what comes, one so that small prompts need not wait for large ones. More would take cores from the engine; with fewer a small prompt waits for a large one, PROMPT_JOB_MS at most. */
 export const PROMPT_THREADS = 2;
-/** Prompts up to so many characters are small: twice the text that fills MAX_CONTEXT_POSITIONS, read in some 50 ms. */
+/** Prompts up to so many characters are small: twice the text that fills MAX_CONTEXT_POSITIONS. */
 export const MAX_SMALL_PROMPT_CHARS = 64 * KIB;
 /** Prompts that wait for a thread, MAX_RENDERED_CHARS each at most. */
 export const MAX_WAITING_JOBS = 64;
