@@ -4,7 +4,8 @@
  */
 import { createHash, type X509Certificate } from 'node:crypto';
 import { Agent as HttpsAgent } from 'node:https';
-import { connect, type TLSSocket } from 'node:tls';
+import type { Socket } from 'node:net';
+import { connect, TLSSocket } from 'node:tls';
 import { Agent, buildConnector, fetch as undiciFetch } from 'undici';
 import { ShoalError } from '../config/errors.ts';
 import { UPSTREAM_PROBE_MS } from '../config/limits.ts';
@@ -28,7 +29,7 @@ export function fetchWith(server: string, trust: TrustFlags): ServerFetch {
   const dispatcher = new Agent({
     connect(options, callback) {
       connector(options, (...[error, socket]) => {
-        const wrong = error ?? certificateFault(socket as TLSSocket, trust);
+        const wrong = error ?? certificateFault(socket!, trust);
         if (wrong === null) return callback(null, socket!);
         socket?.destroy();
         callback(wrong, null);
@@ -94,8 +95,10 @@ function needsCare(server: string, { tlsFingerprint, insecure }: TrustFlags): bo
   return isTls && (tlsFingerprint !== undefined || insecure === true);
 }
 
-function certificateFault(socket: TLSSocket, { tlsFingerprint }: TrustFlags): ShoalError | null {
+function certificateFault(socket: TLSSocket | Socket, { tlsFingerprint }: TrustFlags): ShoalError | null {
   if (tlsFingerprint === undefined) return null;
+  if (!(socket instanceof TLSSocket))
+    return new ShoalError('CERTIFICATE_REFUSED', 'the server sent the request on to an address without TLS');
   const certificate = socket.getPeerX509Certificate();
   if (certificate === undefined)
     return new ShoalError('CERTIFICATE_REFUSED', 'the server showed no certificate');

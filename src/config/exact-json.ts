@@ -9,7 +9,8 @@ import { memberText, stringEnd } from './json-text.ts';
 /** Not to be guessed, so that no client's text can pass for a number. */
 const MARK = `\u0001${Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('')}:`;
 const IN_JSON = JSON.stringify(MARK).slice(0, -1);
-const MARKED = new RegExp(`${IN_JSON.replaceAll('\\', '\\\\')}([^"]*)"`, 'g');
+/** A number and nothing else: whoever learned the mark could write no JSON with it. */
+const MARKED = new RegExp(`${IN_JSON.replaceAll('\\', '\\\\')}(-?\\d[\\d.eE+-]*)"`, 'g');
 
 const NUMBER = /-?\d[\d.eE+-]*/y;
 /** As long as 2⁵³, or an exponent that leaves the doubles: few texts have either. */

@@ -38,6 +38,7 @@ beforeAll(async () => {
   right = fingerprintOf(certificate.cert);
   server = createServer(certificate, (request, response) => {
     seen.push(request.url!);
+    if (request.url === '/away') response.writeHead(302, { location: url.replace('https', 'http') });
     response.end(JSON.stringify(STATUS));
   });
   const sockets = new WebSocketServer({ server });
@@ -64,6 +65,13 @@ describe('a self-signed server', () => {
     for (const _ of [1, 2]) expect(await status({ tlsFingerprint: right })).toMatchObject({ detail: 'here' });
     expect(await opened({ tlsFingerprint: right })).toBe('open');
     expect(fingerprintOf(await pinnedCertificate(url, right))).toBe(right);
+  });
+
+  it('that sends the client on to one without TLS is not followed there', async () => {
+    const fetched = fetchWith(url, { tlsFingerprint: right })(`${url}/away`, {});
+    await expect(fetched).rejects.toMatchObject({
+      cause: { code: 'CERTIFICATE_REFUSED', message: expect.stringContaining('without TLS') },
+    });
   });
 
   it('with another fingerprint is sent nothing, and both are named', async () => {

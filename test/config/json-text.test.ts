@@ -39,6 +39,12 @@ describe('exact JSON', () => {
     expect(unmarked(value as object)).toEqual({ value: JSON.parse(json), text: json });
   });
 
+  it('writes nothing but numbers without quotes, whoever learned the mark', () => {
+    const mark = (parseExactly('[12345678901234567890]') as string[])[0]!.replace(/\d{20}$/, '');
+    const json = JSON.parse(exactJson([`${mark}1,{}`, `${mark}null`, `${mark}7`]));
+    expect(json).toEqual([`${mark}1,{}`, `${mark}null`, 7]);
+  });
+
   it('is JSON.parse to all other numbers and to every text', () => {
     const json =
       '{"a":[1,1.0,2e3,0.1,-0.5,9007199254740991,18014398509481984],"b":"1234567890123456789","c":null}';

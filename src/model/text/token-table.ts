@@ -40,8 +40,15 @@ export function unpackTokens({ units, ends, kinds, decoder }: TokenTable): Token
     token: (id) =>
       (kinds[id] ?? NONE) === NONE
         ? undefined
-        : String.fromCharCode(...units.subarray(id === 0 ? 0 : ends[id - 1], ends[id])),
+        : textOf(units.subarray(id === 0 ? 0 : ends[id - 1], ends[id])),
     isSpecial: (id) => kinds[id] === SPECIAL,
     decoder,
   };
+}
+
+/** One by one: a file may have a token longer than a call may have arguments. */
+function textOf(units: Uint16Array): string {
+  let text = '';
+  for (const unit of units) text += String.fromCharCode(unit);
+  return text;
 }
