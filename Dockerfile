@@ -20,7 +20,7 @@ FROM ${NODE} AS server
 ENV NODE_ENV=production NPM_CONFIG_UPDATE_NOTIFIER=false
 COPY --from=build /tmp/shoal.tgz /tmp/shoal.tgz
 RUN npm install -g --ignore-scripts --no-audit --no-fund /tmp/shoal.tgz \
-  && rm -rf /tmp/shoal.tgz /root/.npm \
+  && rm /tmp/shoal.tgz && npm cache clean --force \
   && install -d -o node -g node /data
 # The image's own user, 1000. model_backend.yaml, api_keys.json and what `shoal pull` fetches lie in /data.
 USER node

@@ -68,8 +68,7 @@ export function words(text: string, limit: number, fromRight: boolean): string[]
     }
     if (limit < 0) {
       // The common case at once: quadratic otherwise.
-      found.push(...rest.split(new RegExp(`[${SPACE}]+`)).filter((word) => word !== ''));
-      return found;
+      return rest.split(new RegExp(`[${SPACE}]+`)).filter((word) => word !== '');
     }
     let cut = fromRight ? rest.length : 0;
     if (fromRight) while (cut > 0 && !ONE_SPACE.test(rest[cut - 1]!)) cut--;
