@@ -5,7 +5,7 @@ import { errorCodeOf } from '../backend/openai/error.ts';
 import { readServedBy, SERVED_BY_HEADER } from '../backend/served-by.ts';
 import { ShoalError } from '../config/errors.ts';
 import type { Secret } from '../config/secret.ts';
-import { type Status, statusSchema } from '../mesh/protocol/status.ts';
+import { lossSchema, type Status, statusSchema } from '../mesh/protocol/status.ts';
 import { isUntrusted, type ServerFetch, untrustedHint } from './server-trust.ts';
 
 /** What the command line asks of a server; a server in this process is asked without a socket. */
@@ -54,6 +54,8 @@ export interface ListedModel {
 const servedSchema = z.object({
   stages: z.array(z.object({ name: z.string(), layers: z.tuple([z.number(), z.number()]) })),
   restarts: z.number(),
+  /** A server of another version may tell them otherwise; the answer is there all the same. */
+  losses: z.array(lossSchema).nullish().catch(null),
   tokens_per_second: z.number().nullish(),
 });
 

@@ -1,3 +1,4 @@
+import { movedText } from '../../mesh/protocol/loss-text.ts';
 import { layersText } from '../../model/shard.ts';
 import type { Answer } from '../api-client.ts';
 import { printable } from '../printable.ts';
@@ -9,10 +10,10 @@ export function servedBy({ served, node, usage, streamMs }: Answer): string {
   );
   const lent = node?.lender === undefined ? '' : `, lent by ${node.lender.name}`;
   const who = stages?.join(' → ') ?? (node === null ? 'the configured backend' : `${node.name}${lent}`);
-  const moved = served?.restarts ? `, went on elsewhere ${served.restarts}×` : '';
+  const moved = movedText(served?.restarts ?? 0, served?.losses ?? []);
   const rate = served?.tokens_per_second ?? rateOf(usage?.completionTokens ?? 0, streamMs);
   // Workers, lenders and nodes name themselves.
-  return `${printable(who)}${moved}${rate === null ? '' : `, ${rate.toFixed(1)} tokens/s`}`;
+  return `${printable(moved === '' ? who : `${who}, ${moved}`)}${rate === null ? '' : `, ${rate.toFixed(1)} tokens/s`}`;
 }
 
 /** As they came here; the first one's time is the prompt's. */

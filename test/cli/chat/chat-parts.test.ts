@@ -42,10 +42,11 @@ describe('after an answer', () => {
         { name: 'b', layers: [4, 8] as [number, number] },
       ],
       restarts: 1,
+      losses: [{ worker: 'c', how: 'left' as const }],
       tokens_per_second: 12.34,
     };
     expect(servedBy(answer({ served }))).toBe(
-      'a (layers 0–3) → b (layers 4–7), went on elsewhere 1×, 12.3 tokens/s',
+      'a (layers 0–3) → b (layers 4–7), moved 1×: c left, 12.3 tokens/s',
     );
     const node = { name: 'box (ollama)', lender: { id: 'x', name: 'alice' } };
     expect(servedBy(answer({ node, usage, streamMs: 900 }))).toBe(
