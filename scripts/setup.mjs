@@ -1,5 +1,5 @@
 /**
- * Makes a bare clone ready: packages, a browser, the built page. Run by `prestart`, `pretest` and `prebench`;
+ * Makes a bare clone ready: packages, a browser, the built page. Run by `prestart`, `pretest` and every `prebench`;
  * a second run finds everything in place and returns at once. No dependencies: it runs before there are any.
  *
  * Usage: node scripts/setup.mjs [--no-page] [--root DIR]
