@@ -104,8 +104,10 @@ export const MAX_UNACKED_CHUNKS = 4;
 export const MAX_STAGE_QUEUE = 256;
 /** Closed sequences a stage remembers, whose late frames it drops: many closings' worth of frames in flight. */
 export const MAX_TOMBSTONES = 256;
-/** Assignments one worker holds or loads at once: the live one, its successor, and room for a burst of re-placements. */
-export const MAX_ASSIGNMENTS = 8;
+/** Shards one worker holds or loads at once: the one that serves, its successor, and room for a burst of re-placements. */
+export const MAX_HELD_SHARDS = 8;
+/** Of `--join-key`: a pass phrase fits. */
+export const MAX_JOIN_KEY_CHARS = 200;
 /** Load progress is told at most this often: a bar needs no more, and the server counts messages. */
 export const PROGRESS_INTERVAL_MS = 200;
 /** A serving worker reports its statistics this often. */

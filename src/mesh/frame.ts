@@ -1,9 +1,9 @@
 /**
  * Binary frames between stages. All numbers little-endian. docs/PROTOCOL.md has the table.
  *
- * header (24 B): magic u32 'SHL1' | version u8 | kind u8 | dtype u8 | reserved u8 (0) | epoch u32 | microBatch u32
+ * header (24 B): magic u32 'SHL1' | version u8 | kind u8 | dtype u8 | reserved u8 (0) | reserved u32 (0) | microBatch u32
  *                | entryCount u16 | reserved u16 (0) | payloadBytes u32
- * entry  (16 B): sequence u32 | position u32 | count u16 | flags u16 | reserved u32 (0)
+ * entry  (16 B): sequence u32 | position u32 | count u16 | flags u16 | epoch u32
  * payload:       activation: rows × hidden in `dtype`, rows of the entries one after another
  *                token: one u32 id an entry, the token that stands at `position` (count is 1)
  *                ack: none; entries name the prefill chunks that were computed
@@ -15,6 +15,8 @@ export type FrameDtype = 'none' | 'f16' | 'f32' | 'u32';
 export interface FrameEntry {
   readonly sequence: number;
   readonly position: number;
+  /** Of the sequence: rises with every route that it is given, so that a frame of an older route is refused. */
+  readonly epoch: number;
   /** Rows of this entry, ≥ 1. */
   readonly count: number;
   /** The last row's successor is to be sampled by the stage with the LM head. Entries without it are acknowledged. */
@@ -26,8 +28,6 @@ export interface FrameEntry {
 export interface Frame {
   readonly kind: FrameKind;
   readonly dtype: FrameDtype;
-  /** The pipeline's number: rises with every placement, so that a frame of an older pipeline is refused. */
-  readonly epoch: number;
   readonly microBatch: number;
   readonly entries: readonly FrameEntry[];
   readonly payload: Uint8Array;

@@ -6,16 +6,20 @@ import { z } from 'zod';
 import { ERROR_CODES, type ErrorCode } from '../../config/errors.ts';
 import {
   MAX_CONTEXT_POSITIONS,
+  MAX_HELD_SHARDS,
+  MAX_JOIN_KEY_CHARS,
   MAX_LAYERS,
+  MAX_LINKS,
   MAX_MODEL_ID_CHARS,
   MAX_MODEL_PATH_CHARS,
   MAX_PROMPT_IDS_PER_MESSAGE,
+  MAX_SEQUENCES_PER_STAGE,
 } from '../../config/limits.ts';
 import { samplingSchema, tokenLogprobsSchema, topLogprobsSchema } from '../../model/sampling.ts';
 import { quantizationSchema, shardSchema } from '../../model/shard.ts';
 
 /** Rises with every change that an older side would misread. */
-export const CONTROL_VERSION = 2;
+export const CONTROL_VERSION = 3;
 
 const u32 = z.number().int().min(0).max(0xffff_ffff);
 const peerId = z.string().regex(/^[a-z0-9-]{4,40}$/);
@@ -46,6 +50,11 @@ export const capabilitySchema = z.object({
   /** Multiply-accumulates per second of the fastest GEMV variant, measured on this adapter. */
   gemvMacsPerSecond: z.number().positive().max(1e18),
   userAgent: z.string().max(512),
+  /** Of the bits that its kernels give: adapters of one class compute the same tokens. Absent: not known. */
+  class: z
+    .string()
+    .regex(/^[a-z0-9-]{1,64}$/)
+    .optional(),
 });
 
 /** One stage of a pipeline as everyone may know it. */
@@ -63,39 +72,96 @@ export const hopSchema = z.object({
   bytesPerToken: z.number().nonnegative(),
 });
 
-const loadPhase = z.enum(['download', 'verify', 'compile', 'connect']);
+const loadPhase = z.enum(['download', 'verify', 'compile']);
+
+/** Layers [start, end) that one worker of a route computes; with the embedding where start is 0, with the LM head where end is the model's last. */
+export const routeStageSchema = z
+  .object({
+    peer: peerId,
+    name: z.string().max(64),
+    start: z.number().int().min(0).max(MAX_LAYERS),
+    end: z.number().int().min(1).max(MAX_LAYERS),
+  })
+  .refine(({ start, end }) => end > start, 'a stage computes at least one layer');
+
+/** The workers that compute a sequence, in order; each begins where the one before it ends. */
+export const routeSchema = z
+  .array(routeStageSchema)
+  .min(1)
+  .max(MAX_LAYERS)
+  .refine(
+    (route) => route.every(({ start }, index) => start === (route[index - 1]?.end ?? 0)),
+    'the stages of a route follow each other from layer 0 without a gap',
+  );
+
+/** A shard as its worker names it to a server that may not know it (any more). */
+export const heldShardSchema = z.object({
+  shard: u32,
+  model: z.string().max(MAX_MODEL_ID_CHARS),
+  quantization: quantizationSchema,
+  layers: shardSchema,
+  gpuBytes: bytes,
+});
+
+/** A sequence as a stage names it to a server that may not know it (any more). */
+export const runningSequenceSchema = z.object({
+  sequence: u32,
+  epoch: u32,
+  index: z.number().int().min(0).max(MAX_LAYERS),
+  route: routeSchema,
+});
 
 // — peer to server ——
 export const peerMessageSchema = z.discriminatedUnion('type', [
-  /** First message of a connection. `name` is shown to people ("tab 2"). */
-  z.object({ type: z.literal('hello'), version: z.number().int(), name: z.string().max(64) }),
-  /** The worker offers its device. Until then it is a spectator. */
-  z.object({ type: z.literal('join'), capability: capabilitySchema }),
-  /** The worker stops contributing (button, pagehide); the socket may stay. */
+  /**
+   * First message of a connection. `name` is shown to people ("tab 2"). The peer's id follows from `key`, a secret that it
+   * draws once and keeps: whoever has it is that peer, on this connection and the next. `joinKey`: where the server asks for one.
+   */
+  z.object({
+    type: z.literal('hello'),
+    version: z.number().int(),
+    name: z.string().max(64),
+    key: z.string().regex(/^[A-Za-z0-9_-]{43}$/),
+    joinKey: z.string().max(MAX_JOIN_KEY_CHARS).optional(),
+  }),
+  /**
+   * The worker offers its device, and says what it holds and runs: after every `welcome`, and when the device has changed.
+   * Until the first it is a spectator.
+   */
+  z.object({
+    type: z.literal('join'),
+    capability: capabilitySchema,
+    held: z.array(heldShardSchema).max(MAX_HELD_SHARDS),
+    running: z.array(runningSequenceSchema).max(MAX_HELD_SHARDS * MAX_SEQUENCES_PER_STAGE),
+    /** Peers to which a link is open. */
+    links: z.array(peerId).max(MAX_LINKS),
+  }),
+  /** The worker stops contributing (pagehide); the socket may stay. Nothing of it may be counted on any more. */
   z.object({ type: z.literal('leave'), reason: z.string().max(200) }),
+  /** The worker wishes to stop: its sequences move to others first, then comes `released`. */
+  z.object({ type: z.literal('drain'), reason: z.string().max(200) }),
+  /** A sign of life, which the Web Worker makes and the page hands on: the browser's own pings prove neither. */
+  z.object({ type: z.literal('alive') }),
   z.object({
     type: z.literal('load-progress'),
-    epoch: u32,
+    shard: u32,
     phase: loadPhase,
     bytesDone: bytes,
     bytesTotal: bytes,
   }),
-  /** Weights are on the GPU and the links to the neighbours are open. */
+  /** The shard's weights are on the GPU. */
   z.object({
-    type: z.literal('ready'),
-    epoch: u32,
+    type: z.literal('held'),
+    shard: u32,
     /** Bytes taken from the network (not from the cache) for this shard. */
     downloadedBytes: bytes,
     gpuBytes: bytes,
     loadMs: z.number().nonnegative(),
+    /** Positions of all sequences together that its KV cache has room for. */
+    kvPositions: bytes,
   }),
-  /** `peer`: the link to this neighbour does not open; either end may be to blame. */
-  z.object({
-    type: z.literal('load-failed'),
-    epoch: u32,
-    error: wireErrorSchema,
-    peer: peerId.optional(),
-  }),
+  /** The shard could not be loaded, or is gone (its engine failed). Whoever sends it does not hold the shard. */
+  z.object({ type: z.literal('load-failed'), shard: u32, error: wireErrorSchema }),
   /** WebRTC negotiation, relayed to `to`. `attempt` rises when a failed link is replaced. */
   z.object({
     type: z.literal('signal'),
@@ -103,23 +169,35 @@ export const peerMessageSchema = z.discriminatedUnion('type', [
     attempt: z.number().int().min(0).max(1_000),
     data: z.unknown(),
   }),
-  z.object({ type: z.literal('opened'), epoch: u32, sequence: u32 }),
+  /** Of a link that the server wants: it opened; it is silent, though nothing says that it is gone; it is gone, or never came. */
+  z.object({
+    type: z.literal('link'),
+    peer: peerId,
+    state: z.enum(['up', 'silent', 'down']),
+    error: wireErrorSchema.optional(),
+  }),
+  /** The stage has room for the sequence: it holds positions [0, position), and still has the rows that it sent from `keptFrom` on. */
+  z.object({ type: z.literal('opened'), sequence: u32, epoch: u32, position, keptFrom: position }),
   /** From the last stage: the token at `position`; `finish` ends the sequence. */
   z.object({
     type: z.literal('token'),
-    epoch: u32,
     sequence: u32,
+    epoch: u32,
     position,
     token: u32,
     finish: z.enum(['stop', 'length']).nullable(),
     /** Where `open` asked for them. */
     logprobs: tokenLogprobsSchema.optional(),
   }),
-  /** A stage cannot go on with this sequence; the gateway decides (restart, other wire, error to the client). */
-  z.object({ type: z.literal('sequence-failed'), epoch: u32, sequence: u32, error: wireErrorSchema }),
-  /** A neighbour stopped answering. */
-  z.object({ type: z.literal('link-down'), peer: peerId, epoch: u32, error: wireErrorSchema }),
-  /** Once a second while serving. */
+  /** A stage cannot go on with this sequence; the server decides (another route, other wire, error to the client). `peer`: whose link or frame it was. */
+  z.object({
+    type: z.literal('sequence-failed'),
+    sequence: u32,
+    epoch: u32,
+    error: wireErrorSchema,
+    peer: peerId.optional(),
+  }),
+  /** Once a second while it holds a shard. */
   z.object({
     type: z.literal('stats'),
     tokensPerSecond: z.number().nonnegative(),
@@ -127,6 +205,12 @@ export const peerMessageSchema = z.discriminatedUnion('type', [
     bytesSent: bytes,
     bytesReceived: bytes,
     hop: hopSchema.nullable(),
+    /** Rows a second of prefill while it prefilled, as a mean; null before the first. */
+    prefillRowsPerSecond: z.number().nonnegative().nullable(),
+    /** Of its KV caches together. */
+    freePositions: bytes,
+    /** Round trips of its open links. */
+    links: z.array(z.object({ peer: peerId, rttMs: z.number().nonnegative() })).max(MAX_LINKS),
   }),
 ]);
 
@@ -144,35 +228,43 @@ export const serverMessageSchema = z.discriminatedUnion('type', [
       }),
     ),
   }),
-  /**
-   * Hold this shard for pipeline `epoch`. A worker may hold several assignments while one replaces another.
-   * The manifest lists exactly the shard's tensors. `stages` is in pipeline order; the receiver is `stages[index]`.
-   */
+  /** Load this shard and keep it until `drop`. The manifest lists exactly the shard's tensors. */
   z.object({
-    type: z.literal('assign'),
-    epoch: u32,
+    type: z.literal('hold'),
+    shard: u32,
     model: z.string().max(MAX_MODEL_ID_CHARS),
     /** Same-origin path, e.g. `/models/minnow/manifest?start=0&end=3&embedding=1&head=0`. */
     manifestPath: z.string().startsWith('/').max(MAX_MODEL_PATH_CHARS),
     /** Same-origin path below which the manifest's files lie, e.g. `/models/minnow/`. */
     filesPath: z.string().startsWith('/').max(MAX_MODEL_PATH_CHARS),
     quantization: quantizationSchema,
-    index: z.number().int().min(0).max(MAX_LAYERS),
-    stages: z.array(stageInfoSchema).min(1).max(MAX_LAYERS),
+    layers: shardSchema,
   }),
-  /** Drop the assignment and its sequences. */
-  z.object({ type: z.literal('unassign'), epoch: u32 }),
+  /** Free the shard; sequences that run on it fail. */
+  z.object({ type: z.literal('drop'), shard: u32 }),
+  /** The peers to keep links to, all of them: others go a while later. Signals are relayed between linked peers only. */
+  z.object({
+    type: z.literal('links'),
+    peers: z.array(z.object({ peer: peerId, name: z.string().max(64) })).max(MAX_LINKS),
+  }),
   z.object({
     type: z.literal('signal'),
     from: peerId,
     attempt: z.number().int().min(0).max(1_000),
     data: z.unknown(),
   }),
-  /** Make room for a sequence; answered with `opened` or `sequence-failed`. */
+  /**
+   * Make room for a sequence; answered with `opened` or `sequence-failed`. The receiver is `route[index]` and computes its
+   * layers of the route with `shard`. With a higher epoch it is another route for a sequence that may be open already: the stage
+   * keeps the positions below `known` − 1 that it holds, and from here on refuses frames of the epochs before.
+   */
   z.object({
     type: z.literal('open'),
-    epoch: u32,
     sequence: u32,
+    epoch: u32,
+    shard: u32,
+    index: z.number().int().min(0).max(MAX_LAYERS),
+    route: routeSchema,
     wire: wireDtype,
     maxPositions: position,
     /** The last stage stops after the token at position maxPositions − 1, or after one of these. */
@@ -182,27 +274,44 @@ export const serverMessageSchema = z.discriminatedUnion('type', [
     topLogprobs: topLogprobsSchema.optional(),
     /** Ids [0, promptTokens) are the prompt's; later ones were generated (they differ for penalties). */
     promptTokens: position,
+    /** Ids that are known: the first token to come stands at this position. */
+    known: position,
+    /** Send nothing to the next stage before `resume` says from where. */
+    awaitsResume: z.boolean(),
   }),
   /**
-   * Ids at [position, position + ids.length). Sent to stage 0, which computes them, and, where a penalty is set, to the
-   * last stage, which notes them. `last`: the prompt is whole, go.
+   * The stages of the new route are open. The stage holds exactly [0, position) from here on, and sends the next one the rows
+   * from `next` on: those that it has kept, and those that it computes.
+   */
+  z.object({ type: z.literal('resume'), sequence: u32, epoch: u32, position, next: position }),
+  /**
+   * Ids at [position, position + ids.length). To stage 0, which computes them; the first part begins where it resumes (at 0 for
+   * a new sequence). Where a penalty is set to the last stage too, which notes them, from 0. `last`: all that are known are there, go.
    */
   z.object({
     type: z.literal('prompt'),
-    epoch: u32,
     sequence: u32,
+    epoch: u32,
     position,
     ids: z.array(u32).min(1).max(MAX_PROMPT_IDS_PER_MESSAGE),
     last: z.boolean(),
   }),
-  /** Forget the sequence: finished, stopped by a stop string, or the client hung up. */
-  z.object({ type: z.literal('close'), epoch: u32, sequence: u32 }),
+  /** To the last stage: send the tokens of this epoch again, from `position` on. The server has been away. */
+  z.object({ type: z.literal('retell'), sequence: u32, epoch: u32, position }),
+  /** Forget the sequence, whatever its epoch: finished, stopped by a stop string, the client hung up, or the route leads past this worker now. */
+  z.object({ type: z.literal('close'), sequence: u32 }),
+  /** The answer to `drain`: nothing runs here any more. */
+  z.object({ type: z.literal('released') }),
   /** Something the peer sent was refused; `fatal` closes the socket after it. */
   z.object({ type: z.literal('error'), error: wireErrorSchema, fatal: z.boolean() }),
 ]);
 
 export type Capability = z.infer<typeof capabilitySchema>;
 export type StageInfo = z.infer<typeof stageInfoSchema>;
+export type RouteStage = z.infer<typeof routeStageSchema>;
+export type Route = z.infer<typeof routeSchema>;
+export type HeldShard = z.infer<typeof heldShardSchema>;
+export type RunningSequence = z.infer<typeof runningSequenceSchema>;
 export type HopTimings = z.infer<typeof hopSchema>;
 export type LoadPhase = z.infer<typeof loadPhase>;
 export type PeerMessage = z.infer<typeof peerMessageSchema>;
