@@ -106,6 +106,8 @@ export const MAX_STAGE_QUEUE = 256;
 export const MAX_TOMBSTONES = 256;
 /** Shards one worker holds or loads at once: the one that serves, its successor, and room for a burst of re-placements. */
 export const MAX_HELD_SHARDS = 8;
+/** Sequences that one message of a returning worker names: 16 routes of 24 stages are 48 KB of MAX_CONTROL_BYTES. */
+export const MAX_RUNNING_PER_MESSAGE = 16;
 /** Of `--join-key`: a pass phrase fits. */
 export const MAX_JOIN_KEY_CHARS = 200;
 /** Load progress is told at most this often: a bar needs no more, and the server counts messages. */

@@ -13,7 +13,7 @@ import {
   MAX_MODEL_ID_CHARS,
   MAX_MODEL_PATH_CHARS,
   MAX_PROMPT_IDS_PER_MESSAGE,
-  MAX_SEQUENCES_PER_STAGE,
+  MAX_RUNNING_PER_MESSAGE,
 } from '../../config/limits.ts';
 import { samplingSchema, tokenLogprobsSchema, topLogprobsSchema } from '../../model/sampling.ts';
 import { quantizationSchema, shardSchema } from '../../model/shard.ts';
@@ -125,16 +125,21 @@ export const peerMessageSchema = z.discriminatedUnion('type', [
     joinKey: z.string().max(MAX_JOIN_KEY_CHARS).optional(),
   }),
   /**
-   * The worker offers its device, and says what it holds and runs: after every `welcome`, and when the device has changed.
+   * The worker offers its device, and says what it holds: after every `welcome`, and when the device has changed. `running` follows.
    * Until the first it is a spectator.
    */
   z.object({
     type: z.literal('join'),
     capability: capabilitySchema,
     held: z.array(heldShardSchema).max(MAX_HELD_SHARDS),
-    running: z.array(runningSequenceSchema).max(MAX_HELD_SHARDS * MAX_SEQUENCES_PER_STAGE),
     /** Peers to which a link is open. */
     links: z.array(peerId).max(MAX_LINKS),
+  }),
+  /** After `join`: the sequences that are open on it, in as many messages as they need. `last`: these are all. */
+  z.object({
+    type: z.literal('running'),
+    sequences: z.array(runningSequenceSchema).max(MAX_RUNNING_PER_MESSAGE),
+    last: z.boolean(),
   }),
   /** The worker stops contributing (pagehide); the socket may stay. Nothing of it may be counted on any more. */
   z.object({ type: z.literal('leave'), reason: z.string().max(200) }),
