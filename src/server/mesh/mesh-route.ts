@@ -1,0 +1,80 @@
+/** What generations ask of the mesh below them: routes, and to be told when one breaks. */
+import type { ShoalError } from '../../config/errors.ts';
+import type { Route } from '../../mesh/protocol/control.ts';
+import type { Loss } from '../../mesh/protocol/status.ts';
+import type { Peer } from './registry.ts';
+
+/** A stage of a route: layers [start, end), computed with one of the peer's shards. */
+export interface RouteStop {
+  readonly peer: Peer;
+  readonly shard: number;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Peers in order whose layers cover the model; every link of it was up when it was chosen, that from the last to the first too. */
+export interface MeshRoute {
+  readonly stops: readonly RouteStop[];
+}
+
+export interface RouteWish {
+  /** The route that the sequence had: stages that are still good stay where they are, with the same layers. */
+  readonly before?: MeshRoute;
+  /** Positions that the sequence may come to hold on every stage. */
+  readonly positions: number;
+}
+
+/** Why the mesh has no route now, and whether to wait for one. */
+export interface RouteOutlook {
+  /** There is a route. */
+  readonly ready: boolean;
+  /** There may be one soon without anyone joining: shards load, or are about to be placed. */
+  readonly isComing: boolean;
+  /** One sentence for people. */
+  readonly detail: string;
+}
+
+/** Who is to blame for a failed sequence, as far as is known; worker health makes of it what it will. */
+export type RouteFailure =
+  /** The peer itself reported it, or broke the protocol. */
+  | { readonly kind: 'reported'; readonly peer: Peer; readonly error: ShoalError }
+  /** It did not answer `open` in time. */
+  | { readonly kind: 'unresponsive'; readonly peers: readonly Peer[]; readonly error: ShoalError }
+  /** No token came and nobody says why. */
+  | { readonly kind: 'stalled'; readonly route: MeshRoute; readonly error: ShoalError };
+
+export interface Routes {
+  readonly outlook: RouteOutlook;
+  /** The best route now, with a free place for one more sequence on each stage; null: there is none. */
+  choose(wish: RouteWish): MeshRoute | null;
+  /** A sequence runs on the route from here on, until `leave`. */
+  enter(route: MeshRoute): void;
+  leave(route: MeshRoute): void;
+  /** A token came the whole way round. */
+  served(route: MeshRoute): void;
+  failed(failure: RouteFailure): void;
+  /** There may be a route, or room, where there was none. */
+  onPossible(listener: () => void): void;
+  /** Nothing that runs through the peer goes on: it left, is silent, or has lost its shard. `shard`: only that one. */
+  onPeerLost(listener: (peer: Peer, loss: Loss, shard: number | null) => void): void;
+  /** Both live, but the link between them does not. */
+  onLinkLost(listener: (a: Peer, b: Peer) => void): void;
+}
+
+/** As the stages are told. */
+export function routeOf(route: MeshRoute): Route {
+  return route.stops.map(({ peer, start, end }) => ({ peer: peer.id, name: peer.name, start, end }));
+}
+
+export function stopOf(route: MeshRoute, peer: Peer): RouteStop | undefined {
+  return route.stops.find((stop) => stop.peer === peer);
+}
+
+/** Whether frames go between them: from stage to stage, and from the last to the first. */
+export function areNeighbours(route: MeshRoute, a: Peer, b: Peer): boolean {
+  const index = (peer: Peer) => route.stops.findIndex((stop) => stop.peer === peer);
+  const [i, j] = [index(a), index(b)];
+  if (i < 0 || j < 0 || i === j) return false;
+  const distance = Math.abs(i - j);
+  return distance === 1 || distance === route.stops.length - 1;
+}
