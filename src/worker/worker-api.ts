@@ -1,16 +1,36 @@
 import type { WireError } from '../config/errors.ts';
-import type { Capability, PeerMessage, ServerMessage } from '../mesh/protocol/control.ts';
+import type {
+  Capability,
+  HeldShard,
+  PeerMessage,
+  RunningSequence,
+  ServerMessage,
+} from '../mesh/protocol/control.ts';
 
-/** Control messages that the page hands on to the worker as they came. */
+/** Control messages that the main thread hands on to the worker as they came, in order. */
 export type WorkerCommand = Extract<
   ServerMessage,
-  { type: 'assign' | 'unassign' | 'open' | 'prompt' | 'close' }
+  { type: 'hold' | 'drop' | 'open' | 'resume' | 'prompt' | 'retell' | 'close' }
 >;
 
-/** What the worker tells the page, in order, over the port of `EventsMessage`. */
+/** What a worker has at one moment: for a server that may not know it (any more). */
+export interface WorkerReport {
+  /** Whole on the GPU; what still loads is not among them, and is asked for again with the same number. */
+  readonly held: readonly HeldShard[];
+  /** Peers to which a link is open. */
+  readonly links: readonly string[];
+  readonly running: readonly RunningSequence[];
+}
+
+/** What the worker tells the main thread, in order, over the port of `EventsMessage`. */
 export type WorkerEvent =
-  /** Hand on to the server as it is. */
+  /**
+   * Hand on to the server as it is, or drop it while there is none: `report` tells again what is true (held, links, running), the
+   * server asks again for the rest (`hold`, `open`, `retell`).
+   */
   | { readonly type: 'send'; readonly message: PeerMessage }
+  /** The answer to `report`, with its number. What was sent before it is in it; what is sent after it is news. */
+  | ({ readonly type: 'report'; readonly id: number } & WorkerReport)
   /** Once a second: decode rows since the start, GPU bytes of all engines. */
   | {
       readonly type: 'usage';
@@ -18,9 +38,9 @@ export type WorkerEvent =
       readonly tokens: number;
       readonly gpuBytes: number;
     }
-  /** An open link fell silent or broke; nothing else ends its connection. */
+  /** An open link broke, or was silent too long; nothing else ends its connection. The server was told `link` `down`. */
   | { readonly type: 'link-lost'; readonly peer: string; readonly attempt: number }
-  /** Every assignment is dropped. A new device is being looked for. */
+  /** Every shard and sequence is gone. A new device is being looked for. */
   | { readonly type: 'device-lost'; readonly error: WireError }
   | { readonly type: 'device-found'; readonly capability: Capability }
   | { readonly type: 'device-failed'; readonly error: WireError };
@@ -52,15 +72,18 @@ export interface EventsMessage {
   readonly port: MessagePort;
 }
 
-/** What the Web Worker exposes (comlink). */
+/** What the Web Worker exposes (comlink). Calls take effect in the order in which they are made. */
 export interface WorkerApi {
   detect(options: DetectOptions): Promise<Detected>;
+  /** A `hold` of a shard that is held is answered with `held` again, of one that loads with nothing; so `open` of the same epoch. */
   command(command: WorkerCommand): void;
-  /** No link to `peer` will come; assignments that wait for it fail. */
-  linkFailed(peer: string, error: WireError): void;
+  /** Answered with the event `report`. */
+  report(id: number): void;
+  /** Whether there is a server to hear what it sends. Sequences of one that stays away for SERVER_AWAY_MS are closed. */
+  server(isThere: boolean): void;
   dropLink(peer: string): void;
-  /** Forgets assignments and links of a server session that ended; the device stays. */
+  /** Another server, to which this is another peer: forgets sequences, shards and links; the device stays. */
   endSession(): void;
-  /** Drops every assignment and link and gives the device back. */
+  /** Drops everything and gives the device back. */
   stop(): void;
 }
