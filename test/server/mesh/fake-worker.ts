@@ -1,5 +1,5 @@
+import { randomBytes } from 'node:crypto';
 import { WebSocket } from 'ws';
-import { MAX_CONTEXT_POSITIONS } from '../../../src/config/limits.ts';
 import { parseServerMessage } from '../../../src/mesh/protocol/codec.ts';
 import {
   type Capability,
@@ -7,30 +7,11 @@ import {
   type PeerMessage,
   type ServerMessage,
 } from '../../../src/mesh/protocol/control.ts';
-import type { TokenLogprobs } from '../../../src/model/sampling.ts';
+import { FakeStage, type FakeToken } from './fake-stage.ts';
 
 type Message<T extends ServerMessage['type']> = Extract<ServerMessage, { type: T }>;
 
-export const FAKE_VOCAB = 1_000;
-
-/** The fake model: the next id depends on every id before it, so that a wrong replay gives other text. */
-export function nextId(ids: readonly number[]): number {
-  let hash = 2_166_136_261;
-  for (const id of ids) hash = Math.imul(hash ^ id, 16_777_619) >>> 0;
-  return hash % FAKE_VOCAB;
-}
-
-/** Depends on the id alone. */
-export function fakeLogprobs(id: number, count: number): TokenLogprobs {
-  return { picked: -id - 1, top: Array.from({ length: count }, (_, i) => [i, -i - 1]) };
-}
-
-/** What the fake model says after `prompt`. */
-export function expectedIds(prompt: readonly number[], count: number): number[] {
-  const ids = [...prompt];
-  for (let i = 0; i < count; i++) ids.push(nextId(ids));
-  return ids.slice(prompt.length);
-}
+export { expectedIds, FAKE_VOCAB, fakeLogprobs, nextId } from './fake-model.ts';
 
 export const CAPABILITY: Capability = {
   adapter: { vendor: 'test', architecture: 'fake', description: 'fake adapter', isFallback: false },
@@ -41,94 +22,154 @@ export const CAPABILITY: Capability = {
   userAgent: 'test',
 };
 
-interface OpenSequence {
-  readonly open: Message<'open'>;
-  readonly ids: number[];
-}
-
 /** How a worker misbehaves. */
 export interface Misbehaviour {
   /** Called by the last stage instead of sending the token; `send` sends it. Nothing sent: the sequence stalls. */
-  onToken?: (worker: FakeWorker, token: Extract<PeerMessage, { type: 'token' }>, send: () => void) => void;
-  /** `silent`: never ready. Or the load fails with this. */
+  onToken?: (worker: FakeWorker, token: FakeToken, send: () => void) => void;
+  /** `silent`: never held. Or the load fails with this. */
   load?: 'silent' | 'fail';
-  /** GPU bytes it says a stage takes; default 100. */
+  /** GPU bytes it says a shard takes; default 100. */
   gpuBytes?: number;
   /** `silent`: never opened. Or this code. */
   open?: 'silent' | 'SEQUENCE_LIMIT' | 'F16_RANGE with f16';
+  /** `silent`: says nothing of its links. */
+  links?: 'silent';
+  /** Rows below this are not kept for replay. Default 0: all are. */
+  keptFrom?: number;
+  /** Neighbours say nothing of it when it is killed. */
+  isKilledUnseen?: boolean;
 }
 
 /**
- * A worker without GPU or WebRTC: the control protocol over a real WebSocket, the model above, and the other fake
- * workers in reach by their ids. A token is made only while every stage of its pipeline is alive and holds the sequence.
+ * A worker without GPU or WebRTC: the control protocol over a real WebSocket, a fake model whose rows are its ids, and
+ * the other fake workers in reach by their ids. Its stages hold positions, keep rows and check epochs as real ones do.
  */
 export class FakeWorker {
   static readonly #byId = new Map<string, FakeWorker>();
   readonly name: string;
   readonly received: ServerMessage[] = [];
-  readonly assignments = new Map<number, Message<'assign'>>();
-  /** Key: epoch/sequence. */
-  readonly sequences = new Map<string, OpenSequence>();
+  /** By shard number: loading or held. */
+  readonly shards = new Map<number, Message<'hold'>>();
+  readonly held = new Set<number>();
+  /** By sequence number. */
+  readonly sequences = new Map<number, FakeStage>();
+  /** Peers that the server wants links to. */
+  readonly links = new Set<string>();
   id = '';
   /** RFC 6455's; null while the socket is open. */
   closeCode: number | null = null;
   misbehaviour: Misbehaviour;
-  readonly #socket: WebSocket;
+  readonly key: string;
+  readonly #url: string;
   readonly #capability: Capability;
+  #socket: WebSocket;
+  #isAlive = true;
 
-  private constructor(socket: WebSocket, name: string, capability: Capability, misbehaviour: Misbehaviour) {
-    this.#socket = socket;
+  private constructor(url: string, name: string, options: FakeWorkerOptions) {
+    this.#url = url;
     this.name = name;
-    this.#capability = capability;
-    this.misbehaviour = misbehaviour;
-    socket.on('message', (data) => this.#receive(parseServerMessage(String(data))));
-    socket.on('error', () => {});
-    socket.on('close', (code) => {
-      this.closeCode = code;
-      FakeWorker.#byId.delete(this.id);
-    });
+    this.key = options.key ?? randomBytes(32).toString('base64url');
+    this.#capability = { ...CAPABILITY, ...options.capability };
+    this.misbehaviour = options.misbehaviour ?? {};
+    this.#socket = this.#open();
   }
 
   /** Connects, says hello and joins; resolves when the server has welcomed it. */
-  static async join(
-    url: string,
-    name: string,
-    options: { capability?: Partial<Capability>; misbehaviour?: Misbehaviour } = {},
-  ): Promise<FakeWorker> {
-    const socket = new WebSocket(url);
-    const worker = new FakeWorker(
-      socket,
-      name,
-      { ...CAPABILITY, ...options.capability },
-      options.misbehaviour ?? {},
-    );
-    await new Promise<void>((resolve, reject) => {
-      socket.once('open', resolve);
-      socket.once('error', reject);
-    });
-    const welcomed = new Promise<void>((resolve) => socket.once('message', () => resolve()));
-    worker.send({ type: 'hello', version: CONTROL_VERSION, name });
-    await welcomed;
-    worker.join();
+  static async join(url: string, name: string, options: FakeWorkerOptions = {}): Promise<FakeWorker> {
+    const worker = new FakeWorker(url, name, options);
+    await worker.#greet();
     return worker;
   }
 
+  /** Offers the device, and tells what is held and what runs. */
   join(): void {
-    this.send({ type: 'join', capability: this.#capability });
+    const held = [...this.held].map((shard) => {
+      const { model, quantization, layers } = this.shards.get(shard)!;
+      return { shard, model, quantization, layers, gpuBytes: this.#gpuBytes };
+    });
+    const links = [...this.links].filter((peer) => FakeWorker.#byId.has(peer));
+    this.send({ type: 'join', capability: this.#capability, held, links });
+    const sequences = [...this.sequences.values()].map(({ open: { sequence, epoch, index, route } }) => ({
+      sequence,
+      epoch,
+      index,
+      route,
+    }));
+    this.send({ type: 'running', sequences, last: true });
+  }
+
+  /** The device was lost: everything on it is gone. */
+  joinAnew(): void {
+    this.shards.clear();
+    this.held.clear();
+    this.sequences.clear();
+    this.join();
   }
 
   send(message: PeerMessage): void {
     if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
   }
 
-  /** The tab was killed: no goodbye. */
+  /** The tab was killed: no goodbye, and its neighbours notice. */
   kill(): void {
+    this.#isAlive = false;
     FakeWorker.#byId.delete(this.id);
     this.#socket.terminate();
+    if (this.misbehaviour.isKilledUnseen) return;
+    for (const peer of this.links) {
+      FakeWorker.#byId.get(peer)?.send({ type: 'link', peer: this.id, state: 'silent' });
+    }
+  }
+
+  /** The socket breaks; the tab, its links and what runs on them live. */
+  disconnect(): void {
+    this.#socket.terminate();
+  }
+
+  /** After `disconnect`, or the server's end: the same peer on another socket, of another server where `url` says so. */
+  async reconnect(url = this.#url): Promise<void> {
+    this.#socket = this.#open(url);
+    await this.#greet();
   }
 
   messages<T extends ServerMessage['type']>(type: T): Message<T>[] {
     return this.received.filter((message): message is Message<T> => message.type === type);
+  }
+
+  /** Frames' way: null where the other is dead. */
+  static inReach(id: string): FakeWorker | null {
+    return FakeWorker.#byId.get(id) ?? null;
+  }
+
+  get isAlive(): boolean {
+    return this.#isAlive;
+  }
+
+  get #gpuBytes(): number {
+    return this.misbehaviour.gpuBytes ?? 100;
+  }
+
+  #open(url = this.#url): WebSocket {
+    const socket = new WebSocket(url);
+    this.closeCode = null;
+    socket.on('message', (data) => this.#receive(parseServerMessage(String(data))));
+    socket.on('error', () => {});
+    socket.on('close', (code) => {
+      if (socket === this.#socket) this.closeCode = code;
+    });
+    return socket;
+  }
+
+  async #greet(): Promise<void> {
+    const socket = this.#socket;
+    await new Promise<void>((resolve, reject) => {
+      socket.once('open', resolve);
+      socket.once('error', reject);
+    });
+    const welcomed = new Promise<void>((resolve) => socket.once('message', () => resolve()));
+    this.send({ type: 'hello', version: CONTROL_VERSION, name: this.name, key: this.key });
+    await welcomed;
+    this.join();
   }
 
   #receive(message: ServerMessage): void {
@@ -138,26 +179,36 @@ export class FakeWorker {
         this.id = message.peer;
         FakeWorker.#byId.set(this.id, this);
         break;
-      case 'assign':
-        this.assignments.set(message.epoch, message);
-        this.#load(message.epoch);
+      case 'hold':
+        this.#hold(message);
         break;
-      case 'unassign':
-        this.assignments.delete(message.epoch);
-        for (const key of [...this.sequences.keys()]) {
-          if (key.startsWith(`${message.epoch}/`)) this.sequences.delete(key);
+      case 'drop':
+        this.shards.delete(message.shard);
+        this.held.delete(message.shard);
+        for (const [number, { open }] of this.sequences) {
+          if (open.shard === message.shard) this.sequences.delete(number);
         }
         break;
+      case 'links':
+        this.#link(message.peers.map(({ peer }) => peer));
+        break;
       case 'open':
-        this.#open(message);
+        this.#openSequence(message);
+        break;
+      case 'resume':
+        this.sequences.get(message.sequence)?.resume(message);
         break;
       case 'prompt':
-        this.#prompt(message);
+        this.sequences.get(message.sequence)?.prompt(message);
+        break;
+      case 'retell':
+        this.sequences.get(message.sequence)?.retell(message);
         break;
       case 'close':
-        this.sequences.delete(`${message.epoch}/${message.sequence}`);
+        this.sequences.delete(message.sequence);
         break;
       case 'signal':
+      case 'released':
       case 'error':
         break;
       default:
@@ -165,80 +216,67 @@ export class FakeWorker {
     }
   }
 
-  #load(epoch: number): void {
-    if (this.misbehaviour.load === 'silent') return;
-    if (this.misbehaviour.load === 'fail') {
-      this.send({ type: 'load-failed', epoch, error: { code: 'OUT_OF_MEMORY', message: 'no room' } });
-      return;
+  /** What it has already is told again. */
+  #hold(message: Message<'hold'>): void {
+    const { shard } = message;
+    this.shards.set(shard, message);
+    if (!this.held.has(shard)) {
+      if (this.misbehaviour.load === 'silent') return;
+      if (this.misbehaviour.load === 'fail') {
+        this.shards.delete(shard);
+        this.send({ type: 'load-failed', shard, error: { code: 'OUT_OF_MEMORY', message: 'no room' } });
+        return;
+      }
+      this.send({ type: 'load-progress', shard, phase: 'download', bytesDone: 50, bytesTotal: 100 });
     }
-    this.send({ type: 'load-progress', epoch, phase: 'download', bytesDone: 50, bytesTotal: 100 });
+    this.finishLoad(shard);
+  }
+
+  /** Says `held`, also of a load that a test has kept back. */
+  finishLoad(shard: number, downloadedBytes = this.held.has(shard) ? 0 : 100): void {
+    this.held.add(shard);
     this.send({
-      type: 'ready',
-      epoch,
-      downloadedBytes: 100,
-      gpuBytes: this.misbehaviour.gpuBytes ?? 100,
+      type: 'held',
+      shard,
+      downloadedBytes,
+      gpuBytes: this.#gpuBytes,
       loadMs: 1,
+      kvPositions: 1_000_000,
     });
   }
 
-  #open(open: Message<'open'>): void {
-    const { epoch, sequence } = open;
+  /** Each message is answered with the links that are up. */
+  #link(peers: readonly string[]): void {
+    this.links.clear();
+    for (const peer of peers) {
+      this.links.add(peer);
+      if (this.misbehaviour.links !== 'silent' && FakeWorker.#byId.has(peer)) {
+        this.send({ type: 'link', peer, state: 'up' });
+      }
+    }
+  }
+
+  #openSequence(open: Message<'open'>): void {
+    const { sequence, epoch, shard } = open;
     const how = this.misbehaviour.open;
     if (how === 'silent') return;
-    if (how === 'SEQUENCE_LIMIT' || (how === 'F16_RANGE with f16' && open.wire === 'f16')) {
-      const code = how === 'SEQUENCE_LIMIT' ? how : 'F16_RANGE';
-      this.send({ type: 'sequence-failed', epoch, sequence, error: { code, message: 'refused by a test' } });
-      return;
-    }
-    this.sequences.set(`${epoch}/${sequence}`, { open, ids: [] });
-    this.send({ type: 'opened', epoch, sequence });
+    const fail = (code: 'SEQUENCE_LIMIT' | 'F16_RANGE' | 'PROTOCOL_INVALID', text: string) =>
+      this.send({ type: 'sequence-failed', sequence, epoch, error: { code, message: text } });
+    if (how === 'SEQUENCE_LIMIT') return fail(how, 'refused by a test');
+    if (how === 'F16_RANGE with f16' && open.wire === 'f16') return fail('F16_RANGE', 'refused by a test');
+    if (!this.held.has(shard)) return fail('PROTOCOL_INVALID', `shard ${shard} is not held`);
+    const before = this.sequences.get(sequence);
+    if (before !== undefined && before.open.epoch >= epoch) return;
+    const stage = new FakeStage(this, open, before ?? null);
+    this.sequences.set(sequence, stage);
+    const { position, keptFrom } = stage;
+    this.send({ type: 'opened', sequence, epoch, position, keptFrom });
   }
+}
 
-  #prompt({ epoch, sequence, position, ids, last }: Message<'prompt'>): void {
-    const held = this.sequences.get(`${epoch}/${sequence}`);
-    const stages = this.assignments.get(epoch)?.stages ?? [];
-    // The last of several stages is told the prompt only for penalties.
-    if (held === undefined || stages[0]?.peer !== this.id) return;
-    if (held.ids.length !== position) throw new Error(`prompt at ${position}, ${held.ids.length} are held`);
-    held.ids.push(...ids);
-    if (last)
-      this.#step(
-        epoch,
-        sequence,
-        stages.map(({ peer }) => peer),
-      );
-  }
-
-  /** One token of the whole pipeline, in the shape of the last stage's message. */
-  #step(epoch: number, sequence: number, peers: readonly string[]): void {
-    const key = `${epoch}/${sequence}`;
-    setImmediate(() => {
-      const workers = peers.map((peer) => FakeWorker.#byId.get(peer));
-      const held = this.sequences.get(key);
-      if (held === undefined || !workers.every((worker) => worker?.sequences.has(key))) return;
-      const last = workers.at(-1)!;
-      const position = held.ids.length;
-      const token = nextId(held.ids);
-      const { eosTokenIds, maxPositions } = held.open;
-      const finish = eosTokenIds.includes(token) ? 'stop' : position === maxPositions - 1 ? 'length' : null;
-      if (position >= MAX_CONTEXT_POSITIONS) throw new Error('beyond the context');
-      const { topLogprobs } = held.open;
-      const message = {
-        type: 'token',
-        epoch,
-        sequence,
-        position,
-        token,
-        finish,
-        ...(topLogprobs !== undefined && { logprobs: fakeLogprobs(token, topLogprobs) }),
-      } as const;
-      const send = () => {
-        held.ids.push(token);
-        last.send(message);
-        if (finish === null) this.#step(epoch, sequence, peers);
-      };
-      if (last.misbehaviour.onToken) last.misbehaviour.onToken(last, message, send);
-      else send();
-    });
-  }
+export interface FakeWorkerOptions {
+  readonly capability?: Partial<Capability>;
+  readonly misbehaviour?: Misbehaviour;
+  /** Who it is; default: somebody new. */
+  readonly key?: string;
 }

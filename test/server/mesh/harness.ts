@@ -32,7 +32,9 @@ export class Harness {
 
   private constructor(options: Partial<MeshOptions>) {
     const log = pino({ level: 'silent' });
-    this.mesh = new Mesh({ model: 'fake', costs: COSTS, wire: 'f16', timers: this.timers, log, ...options });
+    const fixed = { model: 'fake', costs: COSTS, wire: 'f16', timers: this.timers, log } as const;
+    // Copies of layers only where a test is about them.
+    this.mesh = new Mesh({ ...fixed, replicas: 1, ...options });
     const guard = createHostGuard({ boundHost: '127.0.0.1', allowedOrigins: ['https://friend.example'] });
     const iceServers = [{ urls: 'stun:192.0.2.1:3478' }];
     this.signaling = new Signaling({ mesh: this.mesh, guard, iceServers, timers: this.signalTimers, log });
@@ -56,7 +58,7 @@ export class Harness {
     return worker;
   }
 
-  /** Joins workers, and waits until a pipeline of `stages` of them is live. */
+  /** Joins workers, and waits until a route of `stages` of them is live. */
   async joinAll(names: readonly string[], stages = names.length): Promise<FakeWorker[]> {
     const workers: FakeWorker[] = [];
     for (const name of names) workers.push(await this.join(name));
@@ -65,12 +67,12 @@ export class Harness {
   }
 
   async untilLive(stages: number): Promise<void> {
-    await until(() => this.mesh.pipelines.live?.stages.length === stages, `a live pipeline of ${stages}`);
+    await until(() => this.mesh.routes.live?.stops.length === stages, `a live route of ${stages}`);
   }
 
-  /** Names of the live pipeline's workers, in order. */
+  /** Names of the live route's workers, in order. */
   get live(): string[] {
-    return this.mesh.pipelines.live?.stages.map(({ peer }) => peer.name) ?? [];
+    return this.mesh.routes.live?.stops.map(({ peer }) => peer.name) ?? [];
   }
 
   byName(name: string): FakeWorker {
@@ -82,7 +84,17 @@ export class Harness {
   /** Waits until the server has handled everything that the worker has sent. */
   async heard(worker: FakeWorker): Promise<void> {
     const tokensPerSecond = ++this.#marks;
-    worker.send({ type: 'stats', tokensPerSecond, sequences: 0, bytesSent: 0, bytesReceived: 0, hop: null });
+    worker.send({
+      type: 'stats',
+      tokensPerSecond,
+      sequences: 0,
+      bytesSent: 0,
+      bytesReceived: 0,
+      hop: null,
+      prefillRowsPerSecond: null,
+      freePositions: 0,
+      links: [],
+    });
     await until(() => this.mesh.registry.get(worker.id)?.stats?.tokensPerSecond === tokensPerSecond);
   }
 
