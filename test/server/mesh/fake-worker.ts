@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { WebSocket } from 'ws';
+import type { ErrorCode } from '../../../src/config/errors.ts';
 import { parseServerMessage } from '../../../src/mesh/protocol/codec.ts';
 import {
   type Capability,
@@ -257,20 +258,26 @@ export class FakeWorker {
   }
 
   #openSequence(open: Message<'open'>): void {
-    const { sequence, epoch, shard } = open;
-    const how = this.misbehaviour.open;
-    if (how === 'silent') return;
-    const fail = (code: 'SEQUENCE_LIMIT' | 'F16_RANGE' | 'PROTOCOL_INVALID', text: string) =>
-      this.send({ type: 'sequence-failed', sequence, epoch, error: { code, message: text } });
-    if (how === 'SEQUENCE_LIMIT') return fail(how, 'refused by a test');
-    if (how === 'F16_RANGE with f16' && open.wire === 'f16') return fail('F16_RANGE', 'refused by a test');
-    if (!this.held.has(shard)) return fail('PROTOCOL_INVALID', `shard ${shard} is not held`);
+    const { sequence, epoch } = open;
+    if (this.misbehaviour.open === 'silent') return;
+    const code = this.#refusalOf(open);
+    if (code !== null) {
+      this.send({ type: 'sequence-failed', sequence, epoch, error: { code, message: 'refused by a test' } });
+      return;
+    }
     const before = this.sequences.get(sequence);
     if (before !== undefined && before.open.epoch >= epoch) return;
     const stage = new FakeStage(this, open, before ?? null);
     this.sequences.set(sequence, stage);
     const { position, keptFrom } = stage;
     this.send({ type: 'opened', sequence, epoch, position, keptFrom });
+  }
+
+  #refusalOf({ wire, shard }: Message<'open'>): ErrorCode | null {
+    const how = this.misbehaviour.open;
+    if (how === 'SEQUENCE_LIMIT') return how;
+    if (how === 'F16_RANGE with f16' && wire === 'f16') return 'F16_RANGE';
+    return this.held.has(shard) ? null : 'PROTOCOL_INVALID';
   }
 }
 
