@@ -141,6 +141,8 @@ export const MAX_CONTROL_BACKLOG_BYTES = 4 * MIB;
 /** Liveness of a control connection: ping every, silent for → closed. A hidden tab's timers fire once a second. */
 export const CONTROL_PING_MS = 10_000;
 export const CONTROL_DEAD_MS = 25_000;
+/** A worker whose socket closed is itself again if it returns within this; the server may be away for longer, and then knows nobody. */
+export const PEER_RETURN_MS = 30_000;
 /** Token bucket per connection: a busy last stage sends one message a token and sequence. */
 export const CONTROL_MESSAGES_PER_SECOND = 2_000;
 export const CONTROL_BURST = 4_000;

@@ -1,18 +1,18 @@
 /** The server's side of the mesh: registry, pipelines and generations, driven by what peers send. */
 import type { Logger } from 'pino';
 import type { Readiness } from '../../backend/backend.ts';
-import { ShoalError } from '../../config/errors.ts';
 import type { WireDtype } from '../../gpu/stage-engine.ts';
 import type { PeerMessage } from '../../mesh/protocol/control.ts';
 import type { Status, WorkerStatus } from '../../mesh/protocol/status.ts';
 import type { Timers } from '../../mesh/timers.ts';
 import type { Quantization } from '../../model/shard.ts';
 import type { ModelCosts } from '../../schedule/costs.ts';
+import type { MeshMessage } from './control-connection.ts';
 import { Coordinator } from './coordinator.ts';
 import type { ModelShare } from './model-share.ts';
 import { Pipelines } from './pipelines.ts';
 import { recoveryOf } from './recovery.ts';
-import { type Peer, type PeerConnection, Registry } from './registry.ts';
+import { type Peer, Registry } from './registry.ts';
 
 export interface MeshOptions {
   readonly model: string;
@@ -28,7 +28,7 @@ export interface MeshOptions {
 }
 
 export class Mesh {
-  readonly registry = new Registry();
+  readonly registry: Registry;
   readonly pipelines: Pipelines;
   readonly coordinator: Coordinator;
   readonly share: ModelShare | null;
@@ -37,29 +37,18 @@ export class Mesh {
   constructor({ quantization = 'native', ...options }: MeshOptions) {
     this.share = options.share ?? null;
     this.#log = options.log;
+    this.registry = new Registry(options);
+    this.registry.watch({
+      // Until routes know peers that may return, one that is away is gone.
+      away: (peer, reason) => this.pipelines.workerGone(peer, reason),
+    });
     this.pipelines = new Pipelines({ ...options, quantization, registry: this.registry });
     this.coordinator = new Coordinator({ ...options, pipelines: this.pipelines });
   }
 
-  /** @throws OVERLOADED at MAX_WORKERS */
-  connected(name: string, connection: PeerConnection): Peer {
-    const peer = this.registry.add(name, connection);
-    this.#log.info({ peer: peer.id, worker: name }, 'peer connected');
-    return peer;
-  }
-
-  disconnected(peer: Peer, reason: string): void {
-    const wasWorker = peer.isWorker;
-    this.registry.remove(peer.id);
-    this.#log.info({ peer: peer.id, worker: peer.name }, `peer gone: ${reason}`);
-    if (wasWorker) this.pipelines.workerGone(peer, reason);
-  }
-
   /** A message of a peer that has said hello. @throws PROTOCOL_INVALID for one that does not fit the peer's state */
-  handle(peer: Peer, message: PeerMessage): void {
+  handle(peer: Peer, message: MeshMessage): void {
     switch (message.type) {
-      case 'hello':
-        throw new ShoalError('PROTOCOL_INVALID', 'a connection says hello once');
       case 'join':
         this.#join(peer, message);
         break;
@@ -141,11 +130,10 @@ export class Mesh {
   close(): void {
     this.coordinator.close();
     this.pipelines.close();
+    this.registry.close();
   }
 
   #join(peer: Peer, { capability }: Extract<PeerMessage, { type: 'join' }>): void {
-    peer.capability = capability;
-    if (peer.state === 'connected') peer.moveTo('joined');
     const { adapter, gemvMacsPerSecond, memoryBudgetBytes } = capability;
     this.#log.info(
       { peer: peer.id, worker: peer.name, adapter, gemvMacsPerSecond, memoryBudgetBytes },
@@ -156,13 +144,9 @@ export class Mesh {
 
   #leave(peer: Peer, reason: string): void {
     // A page that never joined, or says so twice on its way out, has nothing to give back.
-    if (!peer.isWorker) return;
-    peer.moveTo('leaving');
+    if (!this.registry.leave(peer)) return;
     this.#log.info({ peer: peer.id, worker: peer.name }, `worker left: ${reason}`);
     this.pipelines.workerGone(peer, reason);
-    peer.capability = null;
-    peer.stats = null;
-    peer.moveTo('connected');
   }
 
   /** Only between peers that share a pipeline: a stranger can make nobody open a connection to it. */

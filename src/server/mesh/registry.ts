@@ -1,119 +1,187 @@
-/** Who is connected, and what they lend. */
-import { randomBytes } from 'node:crypto';
+/** Who is connected, who is expected back, and what they lend. */
+import type { Logger } from 'pino';
 import { ShoalError } from '../../config/errors.ts';
-import { MAX_WORKERS, WORKER_BACKOFF_MAX_MS, WORKER_BACKOFF_MIN_MS } from '../../config/limits.ts';
-import type { Capability, PeerMessage, ServerMessage } from '../../mesh/protocol/control.ts';
-import { checkTransition, type WorkerState } from './worker-state.ts';
+import { MAX_WORKERS, PEER_RETURN_MS } from '../../config/limits.ts';
+import type { Capability } from '../../mesh/protocol/control.ts';
+import type { Timers } from '../../mesh/timers.ts';
+import { TimerGroup } from '../timer-group.ts';
+import { NO_CONNECTION, Peer, type PeerConnection } from './peer.ts';
+import { identityOf } from './peer-id.ts';
 
-/** The way to one peer; signaling implements it over a WebSocket. */
-export interface PeerConnection {
-  /** Never throws; a message to a closed connection is lost, and the loss is reported by its close. */
-  send(message: ServerMessage): void;
+export { Peer, type PeerConnection, type PeerStats } from './peer.ts';
+
+/** WebSocket close codes of this protocol (RFC 6455 §7.4.2: private use). */
+export const CLOSE_REPLACED = 4001;
+export const CLOSE_NOT_JOINED = 4002;
+
+export interface Arrival {
+  readonly key: string;
+  readonly name: string;
+  /** Of the machine at the other end; null: not known. */
+  readonly address: string | null;
+  readonly connection: PeerConnection;
 }
 
-export type PeerStats = Extract<PeerMessage, { type: 'stats' }>;
+/** What becomes of peers; each is told after the peer's state has changed. */
+export interface PeerWatcher {
+  /** Said hello for the first time, and was welcomed. It lends nothing yet. */
+  connected?(peer: Peer): void;
+  /** A worker's socket closed, or another has taken its place. What is sent to it from here on is lost. */
+  away?(peer: Peer, reason: string): void;
+  /** It was away and was welcomed again; it stays `away` until its `join` says what it holds. */
+  returned?(peer: Peer): void;
+  /** It did not return in time, or lent nothing when its socket closed. It will not be this object again. */
+  gone?(peer: Peer, reason: string): void;
+}
 
-export class Peer {
-  readonly id: string;
-  readonly name: string;
-  readonly connection: PeerConnection;
-  #state: WorkerState = 'connected';
-  /** Set while the peer lends its device. */
-  capability: Capability | null = null;
-  stats: PeerStats | null = null;
-  /** Taken from the network for its shards since it connected. */
-  downloadedBytes = 0;
-  /** Why the worker holds nothing, for people. */
-  problem: string | null = null;
-  /** Gets no layers before this (the registry's clock). */
-  excludedUntil = 0;
-  /** Until then it gets layers only where the others cannot serve without it. */
-  suspectedUntil = 0;
-  /** Failures that it may be to blame for, since it last served. */
-  suspicions = 0;
-  #loadFailures = 0;
-  #servingFailures = 0;
+export interface RegistryOptions {
+  readonly timers: Timers;
+  readonly log: Logger;
+}
 
-  constructor(id: string, name: string, connection: PeerConnection) {
-    this.id = id;
-    this.name = name;
-    this.connection = connection;
-  }
-
-  get state(): WorkerState {
-    return this.#state;
-  }
-
-  /** @throws INTERNAL when the transition is not in the table */
-  moveTo(state: WorkerState): void {
-    checkTransition(this.#state, state);
-    this.#state = state;
-  }
-
-  /** Whether it may be given layers. */
-  get isWorker(): boolean {
-    return this.#state === 'joined' || this.#state === 'loading' || this.#state === 'serving';
-  }
-
-  /** Keeps layers away for a while that doubles with every failure. @returns the while, in ms */
-  exclude(now: number, problem: string, wasLoading: boolean): number {
-    const failures = this.#loadFailures + this.#servingFailures;
-    const backoffMs = Math.min(WORKER_BACKOFF_MIN_MS * 2 ** failures, WORKER_BACKOFF_MAX_MS);
-    if (wasLoading) this.#loadFailures++;
-    else this.#servingFailures++;
-    this.excludedUntil = now + backoffMs;
-    this.problem = problem;
-    return backoffMs;
-  }
-
-  /** Its load succeeded, which ends the doubling for loads that failed. */
-  loaded(): void {
-    this.#loadFailures = 0;
-    this.excludedUntil = 0;
-    this.problem = null;
-  }
-
-  /** A token came out of its pipeline: only this ends the doubling for failures while serving. */
-  served(): void {
-    this.#servingFailures = 0;
-    this.suspicions = 0;
-  }
+interface Entry {
+  readonly peer: Peer;
+  readonly digest: string;
+  /** Of a peer that is away. */
+  cancelReturn: () => void;
 }
 
 export class Registry {
-  readonly #peers = new Map<string, Peer>();
+  readonly #options: RegistryOptions;
+  readonly #timers: TimerGroup;
+  readonly #entries = new Map<string, Entry>();
+  readonly #watchers: PeerWatcher[] = [];
+  #isClosed = false;
+
+  constructor(options: RegistryOptions) {
+    this.#options = options;
+    this.#timers = new TimerGroup(options.timers);
+  }
+
+  watch(watcher: PeerWatcher): void {
+    this.#watchers.push(watcher);
+  }
 
   /**
-   * Makes the peer's id: random, so that nobody can guess another's.
-   * @throws OVERLOADED at MAX_WORKERS
+   * A connection has said hello. The peer whose key it has gets it, in place of the connection that it had; watchers are
+   * told by `welcomed`.
+   * @throws OVERLOADED; PROTOCOL_INVALID for another key whose id is the same
    */
-  add(name: string, connection: PeerConnection): Peer {
-    if (this.#peers.size >= MAX_WORKERS) {
-      throw new ShoalError(
-        'OVERLOADED',
-        `${this.#peers.size} peers are connected, and the server takes ${MAX_WORKERS}; try again when one has left`,
-      );
+  connect({ key, name, address, connection }: Arrival): Peer {
+    const { id, digest } = identityOf(key);
+    const known = this.#entries.get(id);
+    if (known === undefined) {
+      this.#checkRoom();
+      const peer = new Peer(id, name, connection);
+      peer.address = address;
+      peer.heardAt = this.#timers.now();
+      this.#entries.set(id, { peer, digest, cancelReturn: () => {} });
+      return peer;
     }
-    const peer = new Peer(`p-${randomBytes(8).toString('hex')}`, name, connection);
-    this.#peers.set(peer.id, peer);
+    if (known.digest !== digest) {
+      throw new ShoalError('PROTOCOL_INVALID', `another peer is ${id}; draw another key`);
+    }
+    const { peer } = known;
+    const replaced = peer.connection;
+    if (peer.isWorker) this.#goAway(known, 'another connection has its key');
+    peer.connection = connection;
+    peer.name = name;
+    peer.address = address;
+    peer.heardAt = this.#timers.now();
+    replaced.close(CLOSE_REPLACED, 'replaced');
     return peer;
   }
 
-  remove(id: string): void {
-    this.#peers.get(id)?.moveTo('gone');
-    this.#peers.delete(id);
+  /** Its `welcome` is sent. */
+  welcomed(peer: Peer): void {
+    const { log } = this.#options;
+    const event = peer.isAway ? 'returned' : 'connected';
+    log.info({ peer: peer.id, worker: peer.name }, `peer ${event}`);
+    for (const watcher of this.#watchers) watcher[event]?.(peer);
+  }
+
+  /** Something came from its page's own code. */
+  heard(peer: Peer): void {
+    peer.heardAt = this.#timers.now();
+  }
+
+  /** It offers its device, for the first time or anew. */
+  join(peer: Peer, capability: Capability): void {
+    peer.capability = capability;
+    if (peer.isWorker) return;
+    this.#entries.get(peer.id)?.cancelReturn();
+    peer.moveTo('joined');
+  }
+
+  /** It lends nothing any more, and stays as a spectator. @returns whether it had lent anything */
+  leave(peer: Peer): boolean {
+    if (!peer.isWorker && !peer.isAway) return false;
+    this.#entries.get(peer.id)?.cancelReturn();
+    peer.moveTo('leaving');
+    peer.capability = null;
+    peer.stats = null;
+    peer.moveTo('connected');
+    return true;
+  }
+
+  /** The connection has closed. One that was replaced means nothing any more. */
+  disconnect(peer: Peer, connection: PeerConnection, reason: string): void {
+    const entry = this.#entries.get(peer.id);
+    if (entry === undefined || peer.connection !== connection) return;
+    peer.connection = NO_CONNECTION;
+    if (this.#isClosed) this.#remove(entry, reason);
+    else if (peer.isWorker) this.#goAway(entry, reason);
+    else if (!peer.isAway) this.#remove(entry, reason);
   }
 
   get(id: string): Peer | undefined {
-    return this.#peers.get(id);
+    return this.#entries.get(id)?.peer;
   }
 
   /** In the order of their coming. */
   all(): readonly Peer[] {
-    return [...this.#peers.values()];
+    return [...this.#entries.values()].map(({ peer }) => peer);
   }
 
+  /** Those that may be given layers. */
   workers(): readonly Peer[] {
     return this.all().filter((peer) => peer.isWorker);
+  }
+
+  /** Nobody is expected back any more. */
+  close(): void {
+    this.#isClosed = true;
+    this.#timers.clear();
+  }
+
+  #checkRoom(): void {
+    if (this.#entries.size < MAX_WORKERS) return;
+    throw new ShoalError(
+      'OVERLOADED',
+      `${this.#entries.size} peers are connected, and the server takes ${MAX_WORKERS}; try again when one has left`,
+    );
+  }
+
+  #goAway(entry: Entry, reason: string): void {
+    const { peer } = entry;
+    peer.moveTo('away');
+    this.#options.log.info(
+      { peer: peer.id, worker: peer.name },
+      `peer away, ${PEER_RETURN_MS / 1_000} s to return: ${reason}`,
+    );
+    entry.cancelReturn = this.#timers.after(PEER_RETURN_MS, () => {
+      // Came back, and never said what it holds.
+      peer.connection.close(CLOSE_NOT_JOINED, 'no join came');
+      this.#remove(entry, reason);
+    });
+    for (const watcher of this.#watchers) watcher.away?.(peer, reason);
+  }
+
+  #remove({ peer }: Entry, reason: string): void {
+    peer.connection = NO_CONNECTION;
+    peer.moveTo('gone');
+    this.#entries.delete(peer.id);
+    this.#options.log.info({ peer: peer.id, worker: peer.name }, `peer gone: ${reason}`);
+    for (const watcher of this.#watchers) watcher.gone?.(peer, reason);
   }
 }

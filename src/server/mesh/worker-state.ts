@@ -2,15 +2,17 @@ import { ShoalError } from '../../config/errors.ts';
 
 /**
  * Where a peer stands. `connected`: said hello, lends nothing. `joined`: lends its device, holds no layers.
- * `loading`: its first assignment loads. `serving`: at least one assignment is ready.
+ * `loading`: its first shard loads. `serving`: it holds at least one. `away`: a worker without a socket, or one that has come
+ * back and not yet said what it still holds; it may be itself again.
  */
-export type WorkerState = 'connected' | 'joined' | 'loading' | 'serving' | 'leaving' | 'gone';
+export type WorkerState = 'connected' | 'joined' | 'loading' | 'serving' | 'leaving' | 'away' | 'gone';
 
 const NEXT: Record<WorkerState, readonly WorkerState[]> = {
   connected: ['joined', 'gone'],
-  joined: ['loading', 'leaving', 'gone'],
-  loading: ['serving', 'joined', 'leaving', 'gone'],
-  serving: ['joined', 'loading', 'leaving', 'gone'],
+  joined: ['loading', 'serving', 'leaving', 'away', 'gone'],
+  loading: ['serving', 'joined', 'leaving', 'away', 'gone'],
+  serving: ['joined', 'loading', 'leaving', 'away', 'gone'],
+  away: ['joined', 'leaving', 'gone'],
   // The page stays open after Leave, as a spectator.
   leaving: ['connected', 'gone'],
   gone: [],

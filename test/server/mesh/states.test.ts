@@ -1,16 +1,15 @@
 import { describe, expect, it } from 'vitest';
-import { MAX_WORKERS, WORKER_BACKOFF_MAX_MS, WORKER_BACKOFF_MIN_MS } from '../../../src/config/limits.ts';
+import { WORKER_BACKOFF_MAX_MS, WORKER_BACKOFF_MIN_MS } from '../../../src/config/limits.ts';
+import { NO_CONNECTION as connection, Peer } from '../../../src/server/mesh/peer.ts';
 import { Pipeline } from '../../../src/server/mesh/pipeline.ts';
-import { Peer, Registry } from '../../../src/server/mesh/registry.ts';
 import { checkTransition } from '../../../src/server/mesh/worker-state.ts';
 import { TokenBucket } from '../../../src/server/token-bucket.ts';
-
-const connection = { send: () => {} };
 
 describe('a worker’s state', () => {
   it('follows the table, and an illegal step names both states', () => {
     const peer = new Peer('p-1', 'a', connection);
-    for (const state of ['joined', 'loading', 'serving', 'joined', 'leaving', 'connected', 'gone'] as const) {
+    const way = ['joined', 'loading', 'serving', 'away', 'joined', 'leaving', 'connected', 'gone'] as const;
+    for (const state of way) {
       peer.moveTo(state);
     }
     expect(() => peer.moveTo('joined')).toThrow("'gone' cannot go to 'joined'");
@@ -49,17 +48,6 @@ describe('a pipeline’s state', () => {
     expect(() => pipeline.moveTo('draining')).toThrow("'loading' cannot go to 'draining'");
     for (const state of ['live', 'draining', 'ended'] as const) pipeline.moveTo(state);
     expect(() => pipeline.moveTo('live')).toThrow("'ended' cannot go to 'live'");
-  });
-});
-
-describe('the registry', () => {
-  it('takes MAX_WORKERS and refuses the next with the number', () => {
-    const registry = new Registry();
-    const peers = Array.from({ length: MAX_WORKERS }, (_, i) => registry.add(`w${i}`, connection));
-    expect(() => registry.add('one more', connection)).toThrow(String(MAX_WORKERS));
-    registry.remove(peers[0]!.id);
-    registry.add('now', connection);
-    expect(new Set(registry.all().map(({ id }) => id)).size).toBe(MAX_WORKERS);
   });
 });
 
