@@ -378,6 +378,8 @@ export const SUSPICION_MS = 240_000;
  * all the same. Revisit when a mesh has more volunteers than a line of text has room for.
  */
 export const MAX_LOSSES_TOLD = 16;
+/** After a restart of the server, its running sequences wait this long for all their stages to be back: workers try again every few seconds. */
+export const ADOPT_WAIT_MS = 15_000;
 /** Pause before a sequence is started again on the pipeline that failed it, times the restarts so far. */
 export const RESTART_PAUSE_MS = 100;
 /** All files of the built page, which the server keeps in memory; the build has 1 MB. */

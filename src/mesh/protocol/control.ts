@@ -107,8 +107,10 @@ export const heldShardSchema = z.object({
 export const runningSequenceSchema = z.object({
   sequence: u32,
   epoch: u32,
+  shard: u32,
   index: z.number().int().min(0).max(MAX_LAYERS),
   route: routeSchema,
+  wire: wireDtype,
 });
 
 // — peer to server ——

@@ -4,16 +4,16 @@ import {
   MAX_PROMPT_IDS_PER_MESSAGE,
   MAX_SEQUENCES_PER_STAGE,
   OPEN_DEADLINE_MS,
-  PREFILL_MS_PER_POSITION,
   TOKEN_DEADLINE_MS,
 } from '../../config/limits.ts';
 import type { WireDtype } from '../../gpu/stage-engine.ts';
 import type { PeerMessage, ServerMessage } from '../../mesh/protocol/control.ts';
-import type { Loss } from '../../mesh/protocol/status.ts';
 import type { Timers } from '../../mesh/timers.ts';
 import { hasPenalties, type TokenLogprobs } from '../../model/sampling.ts';
+import { replayedPositions, resumePoints, type StageHolds } from '../../schedule/replay.ts';
 import { TimerGroup } from '../timer-group.ts';
-import type { Pipeline } from './pipeline.ts';
+import { type MeshRoute, type RouteStop, routeOf, stopOf } from './mesh-route.ts';
+import type { PrefillQueue } from './prefill-queue.ts';
 import type { Peer } from './registry.ts';
 
 type Message<T extends PeerMessage['type']> = Extract<PeerMessage, { type: T }>;
@@ -23,186 +23,252 @@ export interface SequenceToken {
   readonly finish: 'stop' | 'length' | null;
   /** Where the request asks for them. */
   readonly logprobs?: TokenLogprobs;
+  /** That computed it. */
+  readonly route: MeshRoute;
+  readonly epoch: number;
 }
 
 /** What a message of a peer turned out to be; the coordinator logs what is refused. */
 export type Verdict =
   | 'taken'
+  | 'of an older route'
   | 'not the last stage'
   | 'not open'
   | 'seen before'
   | 'ended'
-  | 'a gap'
-  | 'no logprobs';
+  /** The peer has broken the protocol, and the sequence has failed of it. */
+  | 'an offence';
 
 /** What happens to a sequence besides its tokens. */
 export interface SequenceEvents {
-  /** Every stage has made room for it. */
-  opened(): void;
+  /** Every stage has made room for it. @param replayed positions that they compute again, all stages together */
+  opened(replayed: number): void;
+  /** It goes on with nothing until it is given another route. @param by the peer that told, or is to blame */
+  failed(error: ShoalError, by: Peer | null): void;
   /** It has failed, as these stages did not answer `open` in time. */
-  unresponsive(peers: readonly Peer[]): void;
+  unresponsive(peers: readonly Peer[], error: ShoalError): void;
   /** It has failed, as no token came in time, and no stage said why. */
-  stalled(error: ShoalError): void;
+  stalled(route: MeshRoute, error: ShoalError): void;
+}
+
+/** `adrift`: its route is lost, or it has none yet. `opening`: its stages make room. `running`: tokens come. */
+type SequenceState = 'adrift' | 'opening' | 'running' | 'closed';
+
+export interface SequenceOptions {
+  readonly id: number;
+  readonly request: GenerateRequest;
+  /** The prompt and what was generated before. */
+  readonly ids: readonly number[];
+  readonly vocab: number;
+  readonly timers: Timers;
+  readonly queue: PrefillQueue;
+  readonly events: SequenceEvents;
 }
 
 /**
- * One sequence on one pipeline, from `open` to `close`. A generation whose pipeline breaks goes on as another
- * sequence with another id, so that late messages of the first can never pass for the second's.
+ * One sequence on the stages, from its first route to its end. Each route is an epoch: it is in every message and frame, so that
+ * nothing of an older route can pass for the present one's. What stages hold of it survives a change of route.
  */
 export class Sequence {
   readonly id: number;
-  readonly pipeline: Pipeline;
-  readonly #request: GenerateRequest;
-  readonly #ids: readonly number[];
-  readonly wire: WireDtype;
+  readonly #options: SequenceOptions;
   readonly #timers: TimerGroup;
-  readonly #events: SequenceEvents;
-  readonly #unopened: Set<string>;
+  readonly #ids: number[];
   readonly #tokens: SequenceToken[] = [];
-  /** Where the next token stands. */
-  #position: number;
-  #started = false;
+  /** Peers that were told to open it and not to close it. */
+  readonly #openOn = new Set<Peer>();
+  #state: SequenceState = 'adrift';
+  #epoch = 0;
+  #route: MeshRoute | null = null;
+  #wire: WireDtype = 'f32';
+  /** What the stages said that they hold; of those that have opened. */
+  #holds = new Map<Peer, StageHolds>();
+  #hasToken = false;
   #startedAt = 0;
-  /** Its positions count in the pipeline's queue. */
-  #isQueued = false;
-  #failure: ShoalError | null = null;
-  #failedBy: Peer | null = null;
-  #loss: Loss | null = null;
-  #isClosed = false;
+  /** Positions that count in the queues of the route's stages. */
+  #queued = 0;
+  #final: ShoalError | null = null;
   #wake: () => void = () => {};
   #cancelDeadline: () => void = () => {};
 
-  /** @param ids the prompt and what was generated before, positions [0, ids.length) */
-  constructor(options: {
-    readonly id: number;
-    readonly pipeline: Pipeline;
-    readonly request: GenerateRequest;
-    readonly ids: readonly number[];
-    readonly wire: WireDtype;
-    readonly timers: Timers;
-    readonly events: SequenceEvents;
-  }) {
+  constructor(options: SequenceOptions) {
     this.id = options.id;
-    this.pipeline = options.pipeline;
-    this.#request = options.request;
-    this.#ids = options.ids;
-    this.wire = options.wire;
+    this.#options = options;
     this.#timers = new TimerGroup(options.timers);
-    this.#events = options.events;
-    this.#position = options.ids.length;
-    this.#unopened = new Set(options.pipeline.stages.map(({ peer }) => peer.id));
+    this.#ids = [...options.ids];
   }
 
-  open(): void {
-    const { prompt, maxTokens, eosTokenIds, sampling, topLogprobs } = this.#request;
-    this.#sendToAll({
-      type: 'open',
-      epoch: this.pipeline.epoch,
-      sequence: this.id,
-      wire: this.wire,
-      maxPositions: prompt.length + maxTokens,
-      eosTokenIds: [...eosTokenIds],
-      sampling,
-      ...(topLogprobs !== undefined && { topLogprobs }),
-      promptTokens: prompt.length,
-    });
+  get state(): SequenceState {
+    return this.#state;
+  }
+
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  get route(): MeshRoute | null {
+    return this.#route;
+  }
+
+  get wire(): WireDtype {
+    return this.#wire;
+  }
+
+  /** Whether the present route has given one. */
+  get hasToken(): boolean {
+    return this.#hasToken;
+  }
+
+  /** Ids that are known, the prompt's too; the next token stands at this position. */
+  get known(): number {
+    return this.#ids.length;
+  }
+
+  /** Gives it a route. Stages that have it keep what they hold; peers that are no stage of it any more forget it. */
+  moveTo(route: MeshRoute, wire: WireDtype): void {
+    if (this.#state === 'closed') return;
+    const { request, timers, events } = this.#options;
+    this.#leaveQueue(null);
+    this.#epoch++;
+    this.#hasToken = false;
+    this.#route = route;
+    this.#wire = wire;
+    this.#state = 'opening';
+    this.#holds = new Map();
+    for (const peer of this.#openOn) if (stopOf(route, peer) === undefined) this.#closeOn(peer);
+    for (const [index, stop] of route.stops.entries()) this.#open(stop, index, request);
     this.#deadline(OPEN_DEADLINE_MS, () => {
-      const silent = this.pipeline.stages.filter(({ peer }) => this.#unopened.has(peer.id));
-      const peers = silent.map(({ peer }) => peer);
-      const names = peers.map(({ name }) => name).join(', ');
-      this.fail(
-        new ShoalError('DEADLINE_EXCEEDED', `${names} did not open the sequence in ${OPEN_DEADLINE_MS} ms`),
+      const silent = route.stops.map(({ peer }) => peer).filter((peer) => !this.#holds.has(peer));
+      const names = silent.map(({ name }) => name).join(', ');
+      const error = new ShoalError(
+        'DEADLINE_EXCEEDED',
+        `${names} did not open the sequence in ${OPEN_DEADLINE_MS} ms`,
       );
-      this.#events.unresponsive(peers);
+      if (this.fail(error)) events.unresponsive(silent, error);
     });
+    this.#startedAt = timers.now();
   }
 
-  opened(peer: Peer): Verdict {
-    if (this.#failure !== null || this.#isClosed) return 'ended';
-    if (!this.#unopened.delete(peer.id)) return 'seen before';
-    if (this.#unopened.size === 0) {
-      this.#start();
-      this.#events.opened();
+  /**
+   * Takes up a route that runs already, as its stages have told a server that was away.
+   * @param epoch of the route
+   */
+  adopt(route: MeshRoute, epoch: number, wire: WireDtype): void {
+    this.#route = route;
+    this.#epoch = epoch;
+    this.#wire = wire;
+    this.#state = 'running';
+    // What its stages tell is that of a route which was open; a token that does not come is noticed by the deadline.
+    this.#hasToken = true;
+    for (const { peer } of route.stops) this.#openOn.add(peer);
+    this.retell();
+    this.#deadline(TOKEN_DEADLINE_MS, () => this.#missed(TOKEN_DEADLINE_MS));
+  }
+
+  /** The stages have counted so many routes: the next is one more. */
+  noteEpoch(epoch: number): void {
+    if (this.#state === 'adrift') this.#epoch = Math.max(this.#epoch, epoch);
+  }
+
+  /** The last stage tells again what was on its way while it, or the server, was away. */
+  retell(): void {
+    const last = this.#route?.stops.at(-1)?.peer;
+    if (this.#state !== 'running' || last === undefined) return;
+    this.#send(last, { type: 'retell', sequence: this.id, epoch: this.#epoch, position: this.known });
+  }
+
+  /** Whether the peer has made room for it on the present route. */
+  hasOpened(peer: Peer): boolean {
+    return this.#holds.has(peer);
+  }
+
+  opened(peer: Peer, { epoch, position, keptFrom }: Message<'opened'>): Verdict {
+    if (this.#state === 'closed') return 'ended';
+    if (epoch !== this.#epoch || this.#route === null || stopOf(this.#route, peer) === undefined) {
+      return 'of an older route';
     }
+    if (this.#state !== 'opening' || this.#holds.has(peer)) return 'seen before';
+    if (position > Math.max(0, this.known - 1) || keptFrom > position) {
+      return this.#offence(
+        peer,
+        `it says that it holds ${position} positions and has kept rows from ${keptFrom}, of ${this.known} that are known`,
+      );
+    }
+    this.#holds.set(peer, { position, keptFrom });
+    if (this.#holds.size === this.#route.stops.length) this.#start(this.#route);
     return 'taken';
   }
 
-  /** Whether every stage has made room for it. */
-  get isOpen(): boolean {
-    return this.#started;
-  }
-
-  hasOpened(peer: Peer): boolean {
-    return !this.#unopened.has(peer.id);
-  }
-
-  /** Only the next position counts. One beyond it means that a token was lost, which nothing can heal: the sequence fails. */
+  /** Only the next position counts. One beyond it means that a token was lost: the sequence fails, and another route makes it again. */
   token(peer: Peer, message: Message<'token'>): Verdict {
-    if (peer !== this.pipeline.last) return 'not the last stage';
-    if (this.#failure !== null || this.#isClosed) return 'ended';
-    if (!this.#started) return 'not open';
-    if (message.position < this.#position) return 'seen before';
-    if (message.position > this.#position) {
-      this.fail(
-        new ShoalError(
-          'POSITION_GAP',
-          `the last stage sent the token at position ${message.position}, expected was ${this.#position}`,
-        ),
+    const route = this.#route;
+    if (this.#state === 'closed') return 'ended';
+    if (message.epoch !== this.#epoch || route === null) return 'of an older route';
+    if (peer !== route.stops.at(-1)!.peer) return 'not the last stage';
+    // A route that is given up computes until the next one opens, and what it says is as true as before.
+    if (this.#state === 'opening') return 'not open';
+    if (message.position < this.known) return 'seen before';
+    if (message.position > this.known) {
+      return this.#offence(
         peer,
+        `it sent the token at position ${message.position}, expected was ${this.known}`,
+        'POSITION_GAP',
       );
-      return 'a gap';
     }
-    const { topLogprobs } = this.#request;
+    const { request, vocab } = this.#options;
+    if (message.token >= vocab) {
+      return this.#offence(peer, `it sent the token ${message.token} of a vocabulary of ${vocab}`);
+    }
+    const { topLogprobs } = request;
     if (topLogprobs !== undefined && message.logprobs?.top.length !== topLogprobs) {
-      this.fail(
-        new ShoalError(
-          'PROTOCOL_INVALID',
-          `the last stage sent ${message.logprobs?.top.length ?? 'no'} log probabilities beside a token, ${topLogprobs} were asked for`,
-        ),
+      return this.#offence(
         peer,
+        `it sent ${message.logprobs?.top.length ?? 'no'} log probabilities beside a token, ${topLogprobs} were asked for`,
       );
-      return 'no logprobs';
     }
-    if (this.#isQueued) this.pipeline.prefilledAt = this.#timers.now();
-    this.#leaveQueue();
-    this.#position++;
+    this.#leaveQueue(this.#timers.now());
+    this.#hasToken = true;
+    this.#ids.push(message.token);
     this.#tokens.push({
       id: message.token,
       finish: message.finish,
       ...(topLogprobs !== undefined && message.logprobs && { logprobs: message.logprobs }),
+      route,
+      epoch: this.#epoch,
     });
-    if (message.finish === null) this.#expectToken(TOKEN_DEADLINE_MS);
-    else this.#cancelDeadline();
+    if (this.#state === 'running') {
+      if (message.finish === null) this.#deadline(TOKEN_DEADLINE_MS, () => this.#missed(TOKEN_DEADLINE_MS));
+      else this.#cancelDeadline();
+    }
     this.#wake();
     return 'taken';
   }
 
-  /** Tokens that came before stay to be read. @returns whether it had not ended before */
-  fail(error: ShoalError, by: Peer | null = null, loss: Loss | null = null): boolean {
-    if (this.#failure !== null || this.#isClosed) return false;
-    this.#failure = error;
-    this.#failedBy = by;
-    this.#loss = loss;
-    this.#timers.clear();
-    this.#leaveQueue();
-    this.#wake();
+  /**
+   * Its route is of no use any more. Tokens that came before stay to be read.
+   * @returns false where it has no route anyway
+   */
+  fail(error: ShoalError, by: Peer | null = null): boolean {
+    if (this.#state !== 'opening' && this.#state !== 'running') return false;
+    this.#state = 'adrift';
+    this.#cancelDeadline();
+    this.#leaveQueue(null);
+    this.#options.events.failed(error, by);
     return true;
   }
 
-  /** The stage that reported the failure, if one did. */
-  get failedBy(): Peer | null {
-    return this.#failedBy;
+  /** Frees it on every stage, though it is to go on; it is adrift. */
+  forget(): void {
+    for (const peer of this.#openOn) this.#closeOn(peer);
   }
 
-  /** Whom or what it was lost to, in the words that a client is told. */
-  lossBy({ code }: ShoalError): Loss {
-    if (this.#loss !== null) return this.#loss;
-    if (code === 'F16_RANGE') return { worker: null, how: 'precision' };
-    if (code === 'DEADLINE_EXCEEDED') return { worker: null, how: 'stalled' };
-    return { worker: this.#failedBy?.name ?? null, how: 'failed' };
+  /** No route will come: `next` throws this once all tokens before it were read. */
+  end(error: ShoalError): void {
+    this.#final ??= error;
+    this.#wake();
   }
 
-  /** @throws what the sequence failed with, once all tokens before it were read; the signal's reason as ABORTED */
+  /** @throws what it was ended with; the signal's reason as ABORTED */
   async next(signal: AbortSignal): Promise<SequenceToken> {
     const wake = () => this.#wake();
     signal.addEventListener('abort', wake);
@@ -211,7 +277,7 @@ export class Sequence {
         if (signal.aborted) throw ShoalError.from(signal.reason, 'ABORTED');
         const token = this.#tokens.shift();
         if (token !== undefined) return token;
-        if (this.#failure !== null) throw this.#failure;
+        if (this.#final !== null) throw this.#final;
         await new Promise<void>((resolve) => {
           this.#wake = resolve;
         });
@@ -223,65 +289,97 @@ export class Sequence {
 
   /** Idempotent. Frees the sequence on every stage. */
   close(): void {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
     this.#timers.clear();
-    this.#leaveQueue();
-    if (this.pipeline.state === 'ended') return;
-    this.#sendToAll({ type: 'close', epoch: this.pipeline.epoch, sequence: this.id });
+    this.#leaveQueue(null);
+    for (const peer of this.#openOn) this.#closeOn(peer);
   }
 
-  #start(): void {
-    this.#started = true;
-    const { first, last, epoch } = this.pipeline;
+  #open({ peer, shard }: RouteStop, index: number, request: GenerateRequest): void {
+    const { prompt, maxTokens, eosTokenIds, sampling, topLogprobs } = request;
+    this.#openOn.add(peer);
+    this.#send(peer, {
+      type: 'open',
+      sequence: this.id,
+      epoch: this.#epoch,
+      shard,
+      index,
+      route: routeOf(this.#route!),
+      wire: this.#wire,
+      maxPositions: prompt.length + maxTokens,
+      eosTokenIds: [...eosTokenIds],
+      sampling,
+      ...(topLogprobs !== undefined && { topLogprobs }),
+      promptTokens: prompt.length,
+      known: this.known,
+      awaitsResume: this.#epoch > 1,
+    });
+  }
+
+  #closeOn(peer: Peer): void {
+    this.#openOn.delete(peer);
+    this.#send(peer, { type: 'close', sequence: this.id });
+  }
+
+  /** Every stage is open: it is told from where it goes on, and the ends are told the ids. */
+  #start(route: MeshRoute): void {
+    const { request, queue, events } = this.#options;
+    const peers = route.stops.map(({ peer }) => peer);
+    const points = resumePoints(peers.map((peer) => this.#holds.get(peer)!));
+    this.#state = 'running';
+    if (this.#epoch > 1) {
+      for (const [index, point] of points.entries()) {
+        this.#send(peers[index]!, { type: 'resume', sequence: this.id, epoch: this.#epoch, ...point });
+      }
+    }
+    const [first, last] = [peers[0]!, peers.at(-1)!];
     // The last stage must know the prompt before the first token is sampled; stage 0 starts after it was told.
-    if (last !== first && hasPenalties(this.#request.sampling)) this.#sendPrompt(last, epoch);
-    this.#sendPrompt(first, epoch);
+    if (hasPenalties(request.sampling) && last !== first) this.#sendIds(last, 0);
+    this.#sendIds(first, points[0]!.position);
     this.#startedAt = this.#timers.now();
-    this.#isQueued = true;
-    this.pipeline.queuedPositions += this.#ids.length;
+    this.#queued = Math.max(...points.map(({ position }) => this.known - position));
+    queue.enter(route, this.#queued);
     this.#expectFirstToken(MAX_SEQUENCES_PER_STAGE);
+    events.opened(this.#epoch > 1 ? replayedPositions(points, this.known) : 0);
   }
 
-  #leaveQueue(): void {
-    if (!this.#isQueued) return;
-    this.#isQueued = false;
-    this.pipeline.queuedPositions -= this.#ids.length;
+  #leaveQueue(prefilledAt: number | null): void {
+    if (this.#queued === 0 || this.#route === null) return;
+    this.#options.queue.leave(this.#route, this.#queued, prefilledAt);
+    this.#queued = 0;
   }
 
-  /**
-   * The stages prefill all sequences by turns: the time is that of all their positions, from the last time that one of
-   * them was through.
-   * @param overtakings how often others may be through before it; then it is stuck, though they are not
-   */
+  /** @param overtakings how often others may be through before it; then it is stuck, though they are not */
   #expectFirstToken(overtakings: number): void {
-    this.#deadline(Math.max(0, this.#firstTokenDueMs()), () => {
-      if (overtakings > 0 && this.#firstTokenDueMs() > 0) this.#expectFirstToken(overtakings - 1);
+    const leftMs = () => this.#options.queue.dueAt(this.#route!, this.#startedAt) - this.#timers.now();
+    this.#deadline(Math.max(0, leftMs()), () => {
+      if (overtakings > 0 && leftMs() > 0) this.#expectFirstToken(overtakings - 1);
       else this.#missed(Math.round(this.#timers.now() - this.#startedAt));
     });
   }
 
-  #firstTokenDueMs(): number {
-    const { queuedPositions, prefilledAt } = this.pipeline;
-    const since = Math.max(this.#startedAt, prefilledAt);
-    return since + TOKEN_DEADLINE_MS + queuedPositions * PREFILL_MS_PER_POSITION - this.#timers.now();
-  }
-
-  #sendPrompt(peer: Peer, epoch: number): void {
-    for (let position = 0; position < this.#ids.length; position += MAX_PROMPT_IDS_PER_MESSAGE) {
+  #sendIds(peer: Peer, from: number): void {
+    for (let position = from; position < this.known; position += MAX_PROMPT_IDS_PER_MESSAGE) {
       const ids = this.#ids.slice(position, position + MAX_PROMPT_IDS_PER_MESSAGE);
-      const last = position + ids.length === this.#ids.length;
-      peer.connection.send({ type: 'prompt', epoch, sequence: this.id, position, ids, last });
+      const last = position + ids.length === this.known;
+      this.#send(peer, { type: 'prompt', sequence: this.id, epoch: this.#epoch, position, ids, last });
     }
   }
 
-  #expectToken(ms: number): void {
-    this.#deadline(ms, () => this.#missed(ms));
+  #missed(ms: number): void {
+    const error = new ShoalError('DEADLINE_EXCEEDED', `no token at position ${this.known} for ${ms} ms`);
+    const route = this.#route!;
+    if (this.fail(error)) this.#options.events.stalled(route, error);
   }
 
-  #missed(ms: number): void {
-    const error = new ShoalError('DEADLINE_EXCEEDED', `no token at position ${this.#position} for ${ms} ms`);
-    if (this.fail(error)) this.#events.stalled(error);
+  #offence(
+    peer: Peer,
+    what: string,
+    code: 'PROTOCOL_INVALID' | 'POSITION_GAP' = 'PROTOCOL_INVALID',
+  ): Verdict {
+    this.fail(new ShoalError(code, `${peer.name}: ${what}`), peer);
+    return 'an offence';
   }
 
   #deadline(ms: number, missed: () => void): void {
@@ -289,7 +387,7 @@ export class Sequence {
     this.#cancelDeadline = this.#timers.after(ms, missed);
   }
 
-  #sendToAll(message: ServerMessage): void {
-    for (const { peer } of this.pipeline.stages) peer.connection.send(message);
+  #send(peer: Peer, message: ServerMessage): void {
+    if (peer.state !== 'gone') peer.connection.send(message);
   }
 }

@@ -1,17 +1,17 @@
 import { ShoalError } from '../../config/errors.ts';
-import { CAPACITY_RETRY_MS, MAX_SEQUENCES_PER_STAGE } from '../../config/limits.ts';
+import { CAPACITY_RETRY_MS } from '../../config/limits.ts';
 import type { Timers } from '../../mesh/timers.ts';
 import { givesWay, goesBefore, roundFor, type Turn } from '../../schedule/turns.ts';
-import type { Pipeline } from './pipeline.ts';
+import type { MeshRoute, Routes, RouteWish } from './mesh-route.ts';
 
 interface Waiter extends Turn {
-  take(pipeline: Pipeline): void;
+  readonly wish: RouteWish;
+  take(route: MeshRoute): void;
   refuse(error: ShoalError): void;
 }
 
-/** What is known of a live pipeline whose stages have refused a sequence for lack of KV cache. */
+/** What is known once a stage has refused a sequence for lack of KV cache. */
 interface Tight {
-  readonly pipeline: Pipeline;
   /** Nobody is let in until a sequence has left or CAPACITY_RETRY_MS have passed. */
   isBlocked: boolean;
   /** The one who was let in and is not open yet: the others wait for the outcome, so that nobody overtakes. */
@@ -19,11 +19,11 @@ interface Tight {
 }
 
 /**
- * Who may run on the live pipeline: so many sequences as its stages hold. The others wait, resumed ones first, then one
- * after the other by client; who is refused by a stage keeps its place.
+ * Who may run: so many sequences as the mesh has routes with room for. The others wait, resumed ones first, then one after the other
+ * by client; who is refused by a stage keeps its place.
  */
 export class Slots {
-  readonly #live: () => Pipeline | null;
+  readonly #routes: Pick<Routes, 'choose' | 'enter'>;
   readonly #timers: Timers;
   /** In the order of their turns. */
   readonly #waiters: Waiter[] = [];
@@ -32,8 +32,8 @@ export class Slots {
   #taken = 0;
   #cancelRetry: () => void = () => {};
 
-  constructor(live: () => Pipeline | null, timers: Timers) {
-    this.#live = live;
+  constructor(routes: Pick<Routes, 'choose' | 'enter'>, timers: Timers) {
+    this.#routes = routes;
     this.#timers = timers;
   }
 
@@ -54,10 +54,10 @@ export class Slots {
   }
 
   /**
-   * Resolves with the pipeline on which a slot was taken: `pipeline.sequences` counts it.
+   * Resolves with a route that the sequence has entered.
    * @throws the signal's reason, ABORTED when it is no ShoalError; OVERLOADED where it had to give way
    */
-  async acquire(turn: Turn, signal: AbortSignal): Promise<Pipeline> {
+  async acquire(turn: Turn, wish: RouteWish, signal: AbortSignal): Promise<MeshRoute> {
     if (signal.aborted) throw ShoalError.from(signal.reason, 'ABORTED');
     return new Promise((resolve, reject) => {
       const leave = (error: ShoalError) => {
@@ -68,11 +68,11 @@ export class Slots {
       const abort = () => leave(ShoalError.from(signal.reason, 'ABORTED'));
       const waiter: Waiter = {
         ...turn,
-        take: (pipeline) => {
+        wish,
+        take: (route) => {
           signal.removeEventListener('abort', abort);
           this.#taken = Math.max(this.#taken, turn.round);
-          pipeline.sequences++;
-          resolve(pipeline);
+          resolve(route);
         },
         refuse: leave,
       };
@@ -91,9 +91,8 @@ export class Slots {
   }
 
   /** A stage had no room for it. */
-  refused(ticket: number, pipeline: Pipeline): void {
-    if (pipeline !== this.#live()) return;
-    if (this.#tight?.pipeline !== pipeline) this.#tight = { pipeline, isBlocked: true, probe: null };
+  refused(ticket: number): void {
+    this.#tight ??= { isBlocked: true, probe: null };
     if (this.#tight.probe === ticket) this.#tight.probe = null;
     this.#tight.isBlocked = true;
     this.#cancelRetry();
@@ -101,32 +100,38 @@ export class Slots {
     this.#cancelRetry = this.#timers.after(CAPACITY_RETRY_MS, () => this.#unblock());
   }
 
-  /** It has left its pipeline. @param hadRoom whether its stages held room for it, which is free now */
+  /** It has left its route. @param hadRoom whether its stages held room for it, which is free now */
   released(ticket: number, hadRoom: boolean): void {
     if (this.#tight?.probe === ticket) this.#tight.probe = null;
     if (hadRoom) this.#unblock();
     else this.pump();
   }
 
-  /** To be called when a pipeline went live. */
-  pump(): void {
-    const pipeline = this.#live();
-    if (this.#tight !== null && this.#tight.pipeline !== pipeline) this.#tight = null;
-    while (pipeline !== null && pipeline.sequences < MAX_SEQUENCES_PER_STAGE) {
-      if (this.#tight !== null && (this.#tight.isBlocked || this.#tight.probe !== null)) return;
-      const waiter = this.#waiters.shift();
-      if (waiter === undefined) {
-        this.#tight = null;
-        return;
-      }
-      if (this.#tight !== null) this.#tight.probe = waiter.ticket;
-      waiter.take(pipeline);
-    }
+  /** The mesh has changed: what was tight need not be. */
+  changed(): void {
+    this.#unblock();
   }
 
   /** Leaves no timer. */
   close(): void {
     this.#cancelRetry();
+  }
+
+  pump(): void {
+    for (;;) {
+      if (this.#tight !== null && (this.#tight.isBlocked || this.#tight.probe !== null)) return;
+      const [waiter] = this.#waiters;
+      if (waiter === undefined) {
+        this.#tight = null;
+        return;
+      }
+      const route = this.#routes.choose(waiter.wish);
+      if (route === null) return;
+      this.#waiters.shift();
+      this.#routes.enter(route);
+      if (this.#tight !== null) this.#tight.probe = waiter.ticket;
+      waiter.take(route);
+    }
   }
 
   #unblock(): void {

@@ -1,26 +1,35 @@
 import { MAX_STRIKES } from '../../config/limits.ts';
-import type { Pipeline } from './pipeline.ts';
+import type { MeshRoute } from './mesh-route.ts';
 import type { Peer } from './registry.ts';
 
-/** Failures in a row, of workers that reported them and of pipelines that fell silent. A token ends the row. */
+/** Failures in a row, of workers that reported them and of routes (by their last worker) that fell silent. A token ends the row. */
 export class Strikes {
-  readonly #counts = new WeakMap<Peer | Pipeline, number>();
+  readonly #reported = new WeakMap<Peer, number>();
+  readonly #silent = new WeakMap<Peer, number>();
 
   /** @returns whether it was one too many; the row starts anew then */
-  add(who: Peer | Pipeline): boolean {
-    const count = (this.#counts.get(who) ?? 0) + 1;
-    this.#counts.set(who, count);
-    if (count < MAX_STRIKES) return false;
-    this.#counts.delete(who);
-    return true;
+  reported(peer: Peer): boolean {
+    return strike(this.#reported, peer);
   }
 
-  /** The pipeline and all its stages work: a token came out. */
-  clear(pipeline: Pipeline): void {
-    this.#counts.delete(pipeline);
-    for (const { peer } of pipeline.stages) {
-      this.#counts.delete(peer);
-      peer.served();
+  /** @returns as `reported` */
+  silent(route: MeshRoute): boolean {
+    return strike(this.#silent, route.stops.at(-1)!.peer);
+  }
+
+  /** The route and all its stages work: a token came out. */
+  clear(route: MeshRoute): void {
+    for (const { peer } of route.stops) {
+      this.#reported.delete(peer);
+      this.#silent.delete(peer);
     }
   }
+}
+
+function strike(counts: WeakMap<Peer, number>, peer: Peer): boolean {
+  const count = (counts.get(peer) ?? 0) + 1;
+  counts.set(peer, count);
+  if (count < MAX_STRIKES) return false;
+  counts.delete(peer);
+  return true;
 }

@@ -1,0 +1,337 @@
+/**
+ * One answer: ids in, ids out, whatever happens to the workers below. It holds one sequence, looks for a route for it, and for
+ * another one whenever that is lost. Draws are keyed by (seed, position), so the tokens go on as if nothing had happened.
+ */
+import type { Logger } from 'pino';
+import type { GenerateEvent, GenerateRequest, ServingStage } from '../../backend/fxn/generator.ts';
+import { ShoalError } from '../../config/errors.ts';
+import { MAX_LOSSES_TOLD, MAX_RESTARTS, PIPELINE_WAIT_MS, RETRY_AFTER_SECONDS } from '../../config/limits.ts';
+import type { WireDtype } from '../../gpu/stage-engine.ts';
+import type { Loss } from '../../mesh/protocol/status.ts';
+import type { Timers } from '../../mesh/timers.ts';
+import { restartAfter } from '../../schedule/restart.ts';
+import { TimerGroup } from '../timer-group.ts';
+import type { MeshRoute, Routes } from './mesh-route.ts';
+import type { PrefillQueue } from './prefill-queue.ts';
+import type { Peer } from './registry.ts';
+import { Sequence, type SequenceToken } from './sequence.ts';
+import type { Slots } from './slots.ts';
+import type { Strikes } from './strikes.ts';
+
+export interface GenerationOptions {
+  /** Of its sequence. */
+  readonly id: number;
+  readonly request: GenerateRequest;
+  readonly client: string;
+  /** Of activations between stages; a sequence whose values leave f16's range goes on with f32. */
+  readonly wire: WireDtype;
+  readonly vocab: number;
+  readonly routes: Routes;
+  readonly slots: Slots;
+  readonly strikes: Strikes;
+  readonly queue: PrefillQueue;
+  readonly timers: Timers;
+  readonly log: Logger;
+  /** Rises with everything that waits for a place. */
+  readonly nextTicket: () => number;
+  /** A worker or a link was lost, and the answer goes on: positions computed again on all stages together. */
+  readonly onMoved: (replayed: number) => void;
+  /** Whether another sequence than this one has a stage on the peer. */
+  readonly isShared: (peer: Peer) => boolean;
+}
+
+export class Generation {
+  readonly sequence: Sequence;
+  readonly #options: GenerationOptions;
+  readonly #timers: TimerGroup;
+  readonly #ending = new AbortController();
+  /** Of which routes.enter was called and leave was not. */
+  #entered: MeshRoute | null = null;
+  /** The route that it had last: what it holds of the sequence is worth going back to. */
+  #before: MeshRoute | null = null;
+  #ticket: number;
+  #round: number;
+  #wire: WireDtype;
+  /** Newest last. */
+  #losses: readonly Loss[] = [];
+  #restarts = 0;
+  /** Of them, since the last token. */
+  #failures = 0;
+  #nonFinite: { by: Peer | null; count: number; isOfOne: boolean } | null = null;
+  #waitingSince: number | null = null;
+  /** The next failure is for the loss of this. */
+  #loss: Loss | null = null;
+  /** Had no room though nothing else ran there: others need not wait behind it. */
+  #isTooLarge = false;
+  #wasOpened = false;
+  readonly #whenClosed: (() => void)[] = [];
+  #isSeeking = false;
+
+  constructor(options: GenerationOptions) {
+    const { id, request, client, vocab, queue, timers } = options;
+    this.#options = options;
+    this.#timers = new TimerGroup(timers);
+    this.#ticket = options.nextTicket();
+    this.#round = options.slots.roundFor(client);
+    this.#wire = options.wire;
+    this.sequence = new Sequence({
+      id,
+      request,
+      ids: [...request.prompt, ...(request.resume?.ids ?? [])],
+      vocab,
+      timers,
+      queue,
+      events: {
+        opened: (replayed) => this.#opened(replayed),
+        failed: (error, by) => this.#failed(error, by),
+        unresponsive: (peers, error) => options.routes.failed({ kind: 'unresponsive', peers, error }),
+        stalled: (route, error) => {
+          if (options.strikes.silent(route)) options.routes.failed({ kind: 'stalled', route, error });
+        },
+      },
+    });
+  }
+
+  /** Runs when it has ended, however. */
+  whenClosed(run: () => void): void {
+    this.#whenClosed.push(run);
+  }
+
+  /** Has lost its route, and had no token since. */
+  get isResuming(): boolean {
+    return this.#failures > 0;
+  }
+
+  /** The worker, or a link, is gone for it. */
+  lose(why: string, loss: Loss): void {
+    this.#loss = loss;
+    // Why is in the log; it may be the words of a worker, which are not for clients.
+    if (!this.sequence.fail(new ShoalError('PIPELINE_LOST', why))) this.#loss = null;
+  }
+
+  /** Goes on with the route that its stages told after the server was away; it counts as entered. */
+  adopt(route: MeshRoute, epoch: number, wire: WireDtype): void {
+    if (this.sequence.state !== 'adrift' || this.#entered !== null) return;
+    this.#options.routes.enter(route);
+    this.#entered = route;
+    this.#before = route;
+    this.#wire = wire;
+    this.sequence.adopt(route, epoch, wire);
+  }
+
+  /** Looks for a route, unless it has one. */
+  seek(): void {
+    if (this.sequence.state === 'adrift' && !this.#isSeeking) void this.#seek();
+  }
+
+  /** @throws as TokenGenerator.generate says */
+  async *events(signal: AbortSignal): AsyncGenerator<GenerateEvent, void, undefined> {
+    const { request } = this.#options;
+    const ids = [...request.prompt, ...(request.resume?.ids ?? [])];
+    let told = -1;
+    for (;;) {
+      const token = await this.sequence.next(signal);
+      if (token.epoch !== told) {
+        told = token.epoch;
+        const stages = servingStages(token.route);
+        yield {
+          type: 'pipeline',
+          stages,
+          sequence: this.sequence.id,
+          restarts: this.#restarts,
+          losses: this.#losses,
+        };
+      }
+      ids.push(token.id);
+      yield { type: 'token', id: token.id, ...(token.logprobs && { logprobs: token.logprobs }) };
+      const reason = finishReason(request, ids, token);
+      if (reason !== null) {
+        yield { type: 'finished', reason };
+        return;
+      }
+      if (token.finish === null) continue;
+      // Judged here as well as by the last stage: one that ends early has broken the protocol.
+      const last = token.route.stops.at(-1)!.peer;
+      const at = ids.length - request.prompt.length;
+      const error = new ShoalError(
+        'PROTOCOL_INVALID',
+        `the last stage finished with '${token.finish}' at token ${at} of ${request.maxTokens}, which is no end`,
+      );
+      this.sequence.fail(error, last);
+    }
+  }
+
+  /** A token came: it works. */
+  tokenTaken(): void {
+    this.#failures = 0;
+    this.#nonFinite = null;
+    this.#waitingSince = null;
+  }
+
+  /** Idempotent: frees the sequence on its stages and its place. */
+  close(): void {
+    this.#ending.abort(new ShoalError('ABORTED', 'the answer has ended'));
+    this.#timers.clear();
+    for (const run of this.#whenClosed.splice(0)) run();
+    this.sequence.close();
+    this.#leave();
+  }
+
+  #opened(replayed: number): void {
+    this.#wasOpened = true;
+    this.#isTooLarge = false;
+    this.#waitingSince = null;
+    if (replayed > 0) this.#options.onMoved(replayed);
+    this.#options.slots.opened(this.#ticket);
+  }
+
+  #failed(error: ShoalError, by: Peer | null): void {
+    const { slots, log, routes, strikes, isShared } = this.#options;
+    const loss = this.#loss;
+    this.#loss = null;
+    this.#waitingSince ??= this.#timers.now();
+    const { id, epoch } = this.sequence;
+    if (error.code === 'NON_FINITE') {
+      const before = this.#nonFinite ?? { by, count: 0, isOfOne: true };
+      this.#nonFinite = {
+        by,
+        count: before.count + 1,
+        isOfOne: before.isOfOne && before.by === by,
+      };
+    }
+    const restart = restartAfter({
+      code: error.code,
+      isRouteLost: loss !== null,
+      failures: this.#failures + 1,
+      nonFinite: this.#nonFinite?.count ?? 0,
+      isNonFiniteOfOne: this.#nonFinite?.isOfOne ?? true,
+    });
+    if (restart.kind === 'room') {
+      slots.refused(this.#ticket);
+      if (by !== null && !isShared(by)) {
+        this.#isTooLarge = true;
+        this.#ticket = this.#options.nextTicket();
+        this.#round = slots.roundFor(this.#options.client);
+      }
+      // It waits with empty hands: two that hold what the other needs would wait for ever.
+      this.sequence.forget();
+      this.#before = null;
+      this.#leave();
+      void this.#seek();
+      return;
+    }
+    log.warn({ sequence: id, epoch, worker: by?.name }, `sequence failed: ${error}`);
+    if (by !== null && (error.code === 'PROTOCOL_INVALID' || error.code === 'POSITION_GAP')) {
+      if (strikes.reported(by)) routes.failed({ kind: 'reported', peer: by, error });
+    }
+    this.#leave();
+    this.#restarts++;
+    this.#failures++;
+    this.#losses = [...this.#losses, loss ?? lossOf(error, by)].slice(-MAX_LOSSES_TOLD);
+    if (restart.kind === 'give-up') {
+      this.sequence.end(givenUp(restart.why, error));
+      return;
+    }
+    if (restart.needsF32) this.#wire = 'f32';
+    if (restart.pauseMs === 0) void this.#seek();
+    else this.#timers.after(restart.pauseMs, () => this.seek());
+  }
+
+  async #seek(): Promise<void> {
+    const { slots, request, client } = this.#options;
+    this.#isSeeking = true;
+    this.#waitingSince ??= this.#timers.now();
+    const hasStarted = this.sequence.known > request.prompt.length || this.#restarts > 0;
+    const turn = {
+      client,
+      round: this.#round,
+      ticket: this.#ticket,
+      isResumed: hasStarted && !this.#isTooLarge,
+    };
+    const wish = {
+      positions: request.prompt.length + request.maxTokens,
+      ...(this.#before !== null && { before: this.#before }),
+    };
+    const deadline = new AbortController();
+    const stop = () => deadline.abort(this.#ending.signal.reason);
+    this.#ending.signal.addEventListener('abort', stop, { once: true });
+    let cancel = () => {};
+    const watch = () => {
+      const since = this.#waitingSince ?? this.#timers.now();
+      const leftMs = since + PIPELINE_WAIT_MS - this.#timers.now();
+      if (leftMs > 0) cancel = this.#timers.after(leftMs, watch);
+      else deadline.abort(this.#late());
+    };
+    watch();
+    try {
+      const route = await slots.acquire(turn, wish, deadline.signal);
+      this.#entered = route;
+      if (this.#ending.signal.aborted) {
+        this.#leave();
+        return;
+      }
+      this.#before = route;
+      this.#wasOpened = false;
+      // It may fail at once, and then looks for the next.
+      this.#isSeeking = false;
+      this.sequence.moveTo(route, this.#wire);
+    } catch (thrown) {
+      this.sequence.end(ShoalError.from(thrown, 'ABORTED'));
+    } finally {
+      this.#isSeeking = false;
+      cancel();
+      this.#ending.signal.removeEventListener('abort', stop);
+    }
+  }
+
+  #leave(): void {
+    const route = this.#entered;
+    if (route === null) return;
+    this.#entered = null;
+    this.#options.routes.leave(route);
+    this.#options.slots.released(this.#ticket, this.#wasOpened);
+  }
+
+  #late(): ShoalError {
+    const seconds = PIPELINE_WAIT_MS / 1_000;
+    const { ready, detail } = this.#options.routes.outlook;
+    return ready
+      ? new ShoalError('OVERLOADED', `no room on the pipeline for ${seconds} s; try again later`, {
+          retryAfterSeconds: RETRY_AFTER_SECONDS,
+        })
+      : new ShoalError('NO_PIPELINE', `no pipeline for ${seconds} s: ${detail}`);
+  }
+}
+
+/** Whom or what it was lost to, in the words that a client is told. */
+function lossOf({ code }: ShoalError, by: Peer | null): Loss {
+  if (code === 'F16_RANGE') return { worker: null, how: 'precision' };
+  if (code === 'DEADLINE_EXCEEDED') return { worker: null, how: 'stalled' };
+  return { worker: by?.name ?? null, how: 'failed' };
+}
+
+function givenUp(why: 'too-often' | 'non-finite', error: ShoalError): ShoalError {
+  return why === 'non-finite'
+    ? new ShoalError(
+        'NON_FINITE',
+        'the model gave values that are no numbers, on one worker after another; shorten or change the prompt',
+      )
+    : new ShoalError(
+        'PIPELINE_LOST',
+        `the answer was started again ${MAX_RESTARTS} times and failed each time, the last time with ${error}`,
+        { cause: error },
+      );
+}
+
+function finishReason(
+  { prompt, maxTokens, eosTokenIds }: GenerateRequest,
+  ids: readonly number[],
+  token: SequenceToken,
+): 'stop' | 'length' | null {
+  if (eosTokenIds.includes(token.id)) return 'stop';
+  return ids.length === prompt.length + maxTokens ? 'length' : null;
+}
+
+function servingStages({ stops }: MeshRoute): ServingStage[] {
+  return stops.map(({ peer, start, end }) => ({ peer: peer.id, name: peer.name, layers: [start, end] }));
+}
