@@ -1,0 +1,222 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import type { GenerateRequest } from '../../../src/backend/fxn/generator.ts';
+import { OPEN_DEADLINE_MS, TOKEN_DEADLINE_MS } from '../../../src/config/limits.ts';
+import type { ServerMessage } from '../../../src/mesh/protocol/control.ts';
+import { GREEDY } from '../../../src/model/sampling.ts';
+import type { MeshRoute } from '../../../src/server/mesh/mesh-route.ts';
+import { Peer } from '../../../src/server/mesh/peer.ts';
+import { PrefillQueue } from '../../../src/server/mesh/prefill-queue.ts';
+import { Sequence } from '../../../src/server/mesh/sequence.ts';
+import { FakeTimers } from '../../support/fake-timers.ts';
+
+const PROMPT = [11, 22, 33, 44, 55];
+const VOCAB = 100;
+const never = new AbortController().signal;
+
+interface Listener {
+  readonly peer: Peer;
+  readonly heard: ServerMessage[];
+}
+
+let timers: FakeTimers;
+let told: string[];
+
+function worker(name: string): Listener {
+  const heard: ServerMessage[] = [];
+  const connection = { send: (message: ServerMessage) => void heard.push(message), close: () => {} };
+  return { peer: new Peer(`p-${name}`, name, connection), heard };
+}
+
+/** Layers one by one, in the order of the workers. */
+const routeOver = (...workers: readonly Listener[]): MeshRoute => ({
+  stops: workers.map(({ peer }, index) => ({ peer, shard: 7, start: index, end: index + 1 })),
+});
+
+function sequence(over: Partial<GenerateRequest> = {}, ids: readonly number[] = PROMPT): Sequence {
+  return new Sequence({
+    id: 3,
+    request: { prompt: PROMPT, maxTokens: 20, eosTokenIds: [], sampling: GREEDY, ...over },
+    ids,
+    vocab: VOCAB,
+    timers,
+    queue: new PrefillQueue(),
+    events: {
+      opened: (replayed) => told.push(`opened, ${replayed} again`),
+      failed: (error, by) => told.push(`failed ${error.code} by ${by?.name ?? 'nobody'}`),
+      unresponsive: (peers) => told.push(`silent: ${peers.map(({ name }) => name).join()}`),
+      stalled: () => told.push('stalled'),
+    },
+  });
+}
+
+const opened = (position = 0, epoch = 1, keptFrom = 0) =>
+  ({ type: 'opened', sequence: 3, epoch, position, keptFrom }) as const;
+const token = (id: number, position: number, epoch = 1, finish: 'stop' | 'length' | null = null) =>
+  ({ type: 'token', sequence: 3, epoch, position, token: id, finish }) as const;
+const types = ({ heard }: Listener) => heard.map(({ type }) => type);
+/** Forgets what was heard so far. */
+const since = (...workers: readonly Listener[]) => {
+  for (const { heard } of workers) heard.length = 0;
+};
+
+beforeEach(() => {
+  timers = new FakeTimers();
+  told = [];
+});
+
+describe('a sequence', () => {
+  it('opens on all stages, then gives the ids to the first', async () => {
+    const [a, b] = [worker('a'), worker('b')];
+    const it = sequence();
+    it.moveTo(routeOver(a, b), 'f16');
+    expect(a.heard[0]).toMatchObject({
+      type: 'open',
+      sequence: 3,
+      epoch: 1,
+      shard: 7,
+      index: 0,
+      route: [
+        { peer: 'p-a', start: 0, end: 1 },
+        { peer: 'p-b', start: 1, end: 2 },
+      ],
+      known: 5,
+      maxPositions: 25,
+      awaitsResume: false,
+    });
+    expect(it.opened(a.peer, opened())).toBe('taken');
+    expect(it.opened(a.peer, opened())).toBe('seen before');
+    expect(types(a)).toEqual(['open']);
+    expect(it.opened(b.peer, opened())).toBe('taken');
+    expect(a.heard[1]).toEqual({
+      type: 'prompt',
+      sequence: 3,
+      epoch: 1,
+      position: 0,
+      ids: PROMPT,
+      last: true,
+    });
+    expect(types(b)).toEqual(['open']);
+    expect(it.token(b.peer, token(9, 5))).toBe('taken');
+    expect(await it.next(never)).toMatchObject({ id: 9, epoch: 1 });
+    it.close();
+    expect(types(a)).toEqual(['open', 'prompt', 'close']);
+    expect(timers.pending).toBe(0);
+  });
+
+  it('that loses a stage goes on under the next epoch: only the new stage computes from the start', () => {
+    const [a, b, c, d] = [worker('a'), worker('b'), worker('c'), worker('d')];
+    const it = sequence();
+    it.moveTo(routeOver(a, b, c), 'f32');
+    for (const { peer } of [a, b, c]) it.opened(peer, opened());
+    it.token(c.peer, token(66, 5));
+    since(a, b, c);
+
+    it.fail(new Error('b is gone') as never);
+    it.moveTo(routeOver(a, d, c), 'f32');
+    expect(types(b)).toEqual(['close']);
+    expect(d.heard[0]).toMatchObject({ type: 'open', epoch: 2, index: 1, known: 6, awaitsResume: true });
+    // The epoch before is over, for tokens as for anything else.
+    expect(it.token(c.peer, token(67, 6))).toBe('of an older route');
+    expect(it.opened(a.peer, opened(5, 1))).toBe('of an older route');
+    it.opened(a.peer, opened(5, 2));
+    it.opened(c.peer, opened(5, 2));
+    it.opened(d.peer, opened(0, 2));
+    const resume = { type: 'resume', sequence: 3, epoch: 2 };
+    expect(a.heard.slice(1)).toEqual([
+      { ...resume, position: 5, next: 0 },
+      { type: 'prompt', sequence: 3, epoch: 2, position: 5, ids: [66], last: true },
+    ]);
+    expect(d.heard.slice(1)).toEqual([{ ...resume, position: 0, next: 5 }]);
+    expect(c.heard.slice(1)).toEqual([{ ...resume, position: 5, next: 5 }]);
+    expect(told).toEqual(['opened, 0 again', expect.stringContaining('failed'), 'opened, 8 again']);
+    it.close();
+  });
+
+  it('tells the last stage all ids where a penalty needs them', () => {
+    const [a, b] = [worker('a'), worker('b')];
+    const it = sequence({ sampling: { ...GREEDY, repetitionPenalty: 1.1 } }, [...PROMPT, 66]);
+    it.moveTo(routeOver(a, b), 'f32');
+    for (const { peer } of [a, b]) it.opened(peer, opened());
+    expect(b.heard[1]).toMatchObject({ type: 'prompt', position: 0, ids: [...PROMPT, 66] });
+    it.close();
+  });
+
+  it('takes tokens of a route that is given up until the next one opens', async () => {
+    const [a, b] = [worker('a'), worker('b')];
+    const it = sequence();
+    it.moveTo(routeOver(a), 'f32');
+    it.opened(a.peer, opened());
+    it.fail(new Error('a drains') as never);
+    expect(it.state).toBe('adrift');
+    expect(it.token(a.peer, token(66, 5))).toBe('taken');
+    expect(await it.next(never)).toMatchObject({ id: 66 });
+    it.moveTo(routeOver(b), 'f32');
+    expect(b.heard[0]).toMatchObject({ known: 6 });
+    it.close();
+  });
+
+  it.each([
+    ['a token beyond the vocabulary', token(VOCAB, 5), 'failed PROTOCOL_INVALID by a'],
+    ['a token beyond the next position', token(1, 6), 'failed POSITION_GAP by a'],
+  ])('fails of %s, by who sent it', (_what, message, expected) => {
+    const a = worker('a');
+    const it = sequence();
+    it.moveTo(routeOver(a), 'f32');
+    it.opened(a.peer, opened());
+    expect(it.token(a.peer, message)).toBe('an offence');
+    expect(told.at(-1)).toBe(expected);
+    it.close();
+  });
+
+  it.each([
+    ['more positions than there are', opened(5)],
+    ['rows that it cannot have', opened(2, 1, 3)],
+  ])('fails of a stage that says it holds %s', (_what, message) => {
+    const a = worker('a');
+    const it = sequence();
+    it.moveTo(routeOver(a), 'f32');
+    expect(it.opened(a.peer, message)).toBe('an offence');
+    expect(told).toEqual(['failed PROTOCOL_INVALID by a']);
+    it.close();
+  });
+
+  it('refuses what is not from the last stage, not open, or seen before', () => {
+    const [a, b] = [worker('a'), worker('b')];
+    const it = sequence();
+    it.moveTo(routeOver(a, b), 'f32');
+    expect(it.token(b.peer, token(1, 5))).toBe('not open');
+    for (const { peer } of [a, b]) it.opened(peer, opened());
+    expect(it.token(a.peer, token(1, 5))).toBe('not the last stage');
+    expect(it.token(b.peer, token(1, 4))).toBe('seen before');
+    it.close();
+    expect(it.token(b.peer, token(1, 5))).toBe('ended');
+  });
+
+  it('waits so long for stages to open, and so long for a token', async () => {
+    const [a, b] = [worker('a'), worker('b')];
+    const it = sequence();
+    it.moveTo(routeOver(a, b), 'f32');
+    it.opened(a.peer, opened());
+    await timers.advance(OPEN_DEADLINE_MS);
+    expect(told).toEqual(['failed DEADLINE_EXCEEDED by nobody', 'silent: b']);
+    it.moveTo(routeOver(a), 'f32');
+    it.opened(a.peer, opened(0, 2));
+    it.token(a.peer, token(66, 5, 2));
+    await timers.advance(TOKEN_DEADLINE_MS);
+    expect(told.slice(2)).toEqual(['opened, 5 again', 'failed DEADLINE_EXCEEDED by nobody', 'stalled']);
+    it.close();
+    expect(timers.pending).toBe(0);
+  });
+
+  it('that is taken up after the server was away asks the last stage for what it has missed', async () => {
+    const [a, b] = [worker('a'), worker('b')];
+    const it = sequence();
+    it.adopt(routeOver(a, b), 4, 'f16');
+    expect(a.heard).toEqual([]);
+    expect(b.heard).toEqual([{ type: 'retell', sequence: 3, epoch: 4, position: 5 }]);
+    expect(it.token(b.peer, token(66, 5, 4, 'length'))).toBe('taken');
+    expect(await it.next(never)).toMatchObject({ id: 66, finish: 'length' });
+    it.close();
+    expect(types(a)).toEqual(['close']);
+  });
+});
