@@ -2,12 +2,13 @@ import { describe, expect, it } from 'vitest';
 import { ShoalError } from '../../../src/config/errors.ts';
 import { CAPACITY_RETRY_MS, MAX_SEQUENCES_PER_STAGE } from '../../../src/config/limits.ts';
 import type { Timers } from '../../../src/mesh/timers.ts';
-import { Pipeline } from '../../../src/server/mesh/pipeline.ts';
+import type { MeshRoute } from '../../../src/server/mesh/mesh-route.ts';
 import { Slots } from '../../../src/server/mesh/slots.ts';
 
 /** Tickets in the order in which they were let in. */
 function setUp() {
-  const pipeline = new Pipeline(1, []);
+  const route: MeshRoute = { stops: [] };
+  let running = 0;
   let retry: (() => void) | null = null;
   const timers: Timers = {
     now: () => 0,
@@ -19,25 +20,31 @@ function setUp() {
       };
     },
   };
-  const slots = new Slots(() => pipeline, timers);
+  const routes = {
+    choose: () => (running < MAX_SEQUENCES_PER_STAGE ? route : null),
+    enter: () => void running++,
+  };
+  const slots = new Slots(routes, timers);
   const admitted: number[] = [];
   const rounds = new Map<number, number>();
   const wait = (ticket: number, isResumed = false, client = '') => {
     const round = rounds.get(ticket) ?? slots.roundFor(client);
     rounds.set(ticket, round);
     const turn = { client, round, ticket, isResumed };
-    return slots.acquire(turn, new AbortController().signal).then(() => admitted.push(ticket));
+    return slots
+      .acquire(turn, { positions: 1 }, new AbortController().signal)
+      .then(() => admitted.push(ticket));
   };
   const leave = (ticket: number, hadRoom: boolean) => {
-    pipeline.sequences--;
+    running--;
     slots.released(ticket, hadRoom);
   };
   const refuse = (ticket: number) => {
-    slots.refused(ticket, pipeline);
+    slots.refused(ticket);
     leave(ticket, false);
   };
   const settled = () => new Promise((resolve) => setImmediate(resolve));
-  return { pipeline, slots, admitted, wait, leave, refuse, settled, retry: () => retry?.() };
+  return { slots, admitted, wait, leave, refuse, settled, retry: () => retry?.() };
 }
 
 describe('slots', () => {
