@@ -36,7 +36,7 @@ export function resumePoints(stages: readonly StageHolds[]): ResumePoint[] {
   return points;
 }
 
-/** Positions that the stages compute until the first token comes, all of them together. @param known ids that are known */
-export function replayedPositions(points: readonly ResumePoint[], known: number): number {
-  return points.reduce((sum, { position }) => sum + known - position, 0);
+/** Positions that each stage computes until the first token comes. @param known ids that are known @returns (stages) */
+export function positionsToCompute(points: readonly ResumePoint[], known: number): number[] {
+  return points.map(({ position }) => known - position);
 }

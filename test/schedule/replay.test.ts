@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { replayedPositions, resumePoints, type StageHolds } from '../../src/schedule/replay.ts';
+import { positionsToCompute, resumePoints, type StageHolds } from '../../src/schedule/replay.ts';
 import { seededRandom } from '../mesh/seeded.ts';
 
 const whole = (position: number): StageHolds => ({ position, keptFrom: 0 });
@@ -22,7 +22,9 @@ describe('the points at which stages resume', () => {
   ])('leave all but %s where they are: the stage before it sends what it has kept', (_name, lost) => {
     const stages = [0, 1, 2].map((index) => (index === lost ? NEW : whole(99)));
     expect(from(stages)).toEqual([0, 1, 2].map((index) => (index === lost ? 0 : 99)));
-    expect(replayedPositions(resumePoints(stages), 100)).toBe(100 + 1 + 1);
+    expect(positionsToCompute(resumePoints(stages), 100)).toEqual(
+      [0, 1, 2].map((index) => (index === lost ? 100 : 1)),
+    );
   });
 
   it('tell the new stage to send only what the next one lacks', () => {

@@ -177,9 +177,10 @@ export class Coordinator implements TokenGenerator {
       strikes: this.#strikes,
       queue: this.#queue,
       nextTicket: () => ++this.#lastTicket,
-      onMoved: (replayed) => {
+      onMoved: (positions) => {
         this.counts.failovers++;
-        this.counts.replayedPositions += replayed;
+        // Each stage computes the newest position; what is beyond it is computed again.
+        this.counts.replayedPositions += positions.reduce((sum, count) => sum + count - 1, 0);
       },
       isShared: (peer) => this.runsOn(peer) > 1,
     });

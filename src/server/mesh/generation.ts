@@ -34,8 +34,8 @@ export interface GenerationOptions {
   readonly log: Logger;
   /** Rises with everything that waits for a place. */
   readonly nextTicket: () => number;
-  /** A worker or a link was lost, and the answer goes on: positions computed again on all stages together. */
-  readonly onMoved: (replayed: number) => void;
+  /** The answer goes on with another route; `positions` as `SequenceEvents.opened` has them. */
+  readonly onMoved: (positions: readonly number[]) => void;
   /** Whether another sequence than this one has a stage on the peer. */
   readonly isShared: (peer: Peer) => boolean;
 }
@@ -82,7 +82,7 @@ export class Generation {
       timers,
       queue,
       events: {
-        opened: (replayed) => this.#opened(replayed),
+        opened: (positions) => this.#opened(positions),
         failed: (error, by) => this.#failed(error, by),
         unresponsive: (peers, error) => options.routes.failed({ kind: 'unresponsive', peers, error }),
         stalled: (route, error) => {
@@ -177,11 +177,17 @@ export class Generation {
     this.#leave();
   }
 
-  #opened(replayed: number): void {
+  #opened(positions: readonly number[]): void {
+    const { log, onMoved } = this.#options;
+    const { id, epoch, route } = this.sequence;
     this.#wasOpened = true;
     this.#isTooLarge = false;
     this.#waitingSince = null;
-    if (replayed > 0) this.#options.onMoved(replayed);
+    if (this.#restarts > 0) {
+      onMoved(positions);
+      const stages = route?.stops.map(({ peer }, index) => `${peer.name}: ${positions[index]}`).join(', ');
+      log.info({ sequence: id, epoch, positions }, `sequence goes on; positions to compute by ${stages}`);
+    }
     this.#options.slots.opened(this.#ticket);
   }
 

@@ -10,7 +10,7 @@ import type { WireDtype } from '../../gpu/stage-engine.ts';
 import type { PeerMessage, ServerMessage } from '../../mesh/protocol/control.ts';
 import type { Timers } from '../../mesh/timers.ts';
 import { hasPenalties, type TokenLogprobs } from '../../model/sampling.ts';
-import { replayedPositions, resumePoints, type StageHolds } from '../../schedule/replay.ts';
+import { positionsToCompute, resumePoints, type StageHolds } from '../../schedule/replay.ts';
 import { TimerGroup } from '../timer-group.ts';
 import { type MeshRoute, type RouteStop, routeOf, stopOf } from './mesh-route.ts';
 import type { PrefillQueue } from './prefill-queue.ts';
@@ -41,8 +41,8 @@ export type Verdict =
 
 /** What happens to a sequence besides its tokens. */
 export interface SequenceEvents {
-  /** Every stage has made room for it. @param replayed positions that they compute again, all stages together */
-  opened(replayed: number): void;
+  /** Every stage has made room for it. @param positions that each of them computes until the next token comes */
+  opened(positions: readonly number[]): void;
   /** It goes on with nothing until it is given another route. @param by the peer that told, or is to blame */
   failed(error: ShoalError, by: Peer | null): void;
   /** It has failed, as these stages did not answer `open` in time. */
@@ -338,10 +338,11 @@ export class Sequence {
     if (hasPenalties(request.sampling) && last !== first) this.#sendIds(last, 0);
     this.#sendIds(first, points[0]!.position);
     this.#startedAt = this.#timers.now();
-    this.#queued = Math.max(...points.map(({ position }) => this.known - position));
+    const positions = positionsToCompute(points, this.known);
+    this.#queued = Math.max(...positions);
     queue.enter(route, this.#queued);
     this.#expectFirstToken(MAX_SEQUENCES_PER_STAGE);
-    events.opened(this.#epoch > 1 ? replayedPositions(points, this.known) : 0);
+    events.opened(positions);
   }
 
   #leaveQueue(prefilledAt: number | null): void {

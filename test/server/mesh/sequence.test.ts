@@ -41,7 +41,7 @@ function sequence(over: Partial<GenerateRequest> = {}, ids: readonly number[] = 
     timers,
     queue: new PrefillQueue(),
     events: {
-      opened: (replayed) => told.push(`opened, ${replayed} again`),
+      opened: (positions) => told.push(`opened: ${positions.join(' ')}`),
       failed: (error, by) => told.push(`failed ${error.code} by ${by?.name ?? 'nobody'}`),
       unresponsive: (peers) => told.push(`silent: ${peers.map(({ name }) => name).join()}`),
       stalled: () => told.push('stalled'),
@@ -203,7 +203,7 @@ describe('a sequence', () => {
     it.opened(a.peer, opened(0, 2));
     it.token(a.peer, token(66, 5, 2));
     await timers.advance(TOKEN_DEADLINE_MS);
-    expect(told.slice(2)).toEqual(['opened, 5 again', 'failed DEADLINE_EXCEEDED by nobody', 'stalled']);
+    expect(told.slice(2)).toEqual(['opened: 5', 'failed DEADLINE_EXCEEDED by nobody', 'stalled']);
     it.close();
     expect(timers.pending).toBe(0);
   });
