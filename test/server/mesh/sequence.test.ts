@@ -128,7 +128,7 @@ describe('a sequence', () => {
     ]);
     expect(d.heard.slice(1)).toEqual([{ ...resume, position: 0, next: 5 }]);
     expect(c.heard.slice(1)).toEqual([{ ...resume, position: 5, next: 5 }]);
-    expect(told).toEqual(['opened, 0 again', expect.stringContaining('failed'), 'opened, 8 again']);
+    expect(told).toEqual(['opened: 5 5 5', expect.stringContaining('failed'), 'opened: 1 6 1']);
     it.close();
   });
 
