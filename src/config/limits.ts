@@ -214,6 +214,13 @@ export const PLACEMENT_DEBOUNCE_MS = 300;
 /** A worker that was given layers must be ready, or report progress, within this. */
 export const LOAD_STALL_MS = 120_000;
 
+/** Loading slower than this is not waited for: a shard of 1 GB takes 70 minutes. Revisit when someone lends from behind a slower line. */
+export const LEAST_LOAD_BYTES_PER_SECOND = 256 * KIB;
+/** Added to a load's absolute deadline: connecting, checking hashes and compiling shaders on a slow machine. */
+export const LOAD_SETUP_MS = 300_000;
+/** A load that moved less than LEAST_LOAD_BYTES_PER_SECOND for so long is raced by a worker that can load the same. */
+export const LOAD_LAG_MS = 15_000;
+
 // — API requests and answers ———————————————————————————————————————————————————————————————————
 /** Messages of one chat: with ~4 positions of template each, 1,024 fill half of MAX_CONTEXT_POSITIONS before any text. */
 export const MAX_CHAT_MESSAGES = 1_024;
@@ -416,6 +423,36 @@ export const HTTP_KEEP_ALIVE_MS = 75_000;
 export const MAX_HEADER_BYTES = 16 * KIB;
 /** Connections at once, WebSockets included; a thousand streams, MAX_WORKERS and idle ones fit. What comes beyond is closed at once. */
 export const MAX_CONNECTIONS = 4_096;
+
+// — workers' health ————————————————————————————————————————————————————————————————————————————
+/** A worker that holds a shard says so every second; not heard for so long it gets no layers and no new sequences until it has spoken. Three missed signs. */
+export const LIVENESS_SILENT_MS = 3_000;
+/** The same for one that holds nothing, which speaks every five seconds: two missed signs and room. */
+export const LIVENESS_IDLE_SILENT_MS = 12_000;
+/** A newcomer is believed after a probe whose token was the right one, or after so many tokens on routes that served: a short answer. */
+export const TRUSTED_TOKENS = 16;
+/** The first back-off of a worker that did what no working one does, such as a token beyond the vocabulary; it doubles like others. */
+export const MISBEHAVED_BACKOFF_MS = 60_000;
+/** What a worker has served counts half after so long: who served last week and fails today is not above who serves now. */
+export const SERVED_HALF_LIFE_MS = 600_000;
+/** Reports of bad links older than this say nothing together with a new one; links that fail for one cause are reported within seconds. */
+export const LINK_REPORT_MS = 60_000;
+/** Two peers whose link failed are not made neighbours again for so long, where others can be: long enough for a network to change, short enough to try once more. */
+export const LINK_AVOID_MS = 240_000;
+/** A worker is slow, not merely busy, at so many times what it says it takes. */
+export const SLOW_FACTOR = 10;
+/** And only where that cost a token at least so much: small models spend milliseconds that say nothing. */
+export const SLOW_ROUND_MS = 250;
+/** Wait beyond SLOW_FACTOR, added up over the tokens of routes with the worker, after which it counts as a stall. */
+export const SLOW_EXCESS_MS = 10_000;
+/** Rounds that a worker's speed is read from: the best of them counts, as the others were held up by somebody else. */
+export const SPEED_ROUNDS = 16;
+/** A round of a route that is SLOW_FACTOR slower than expected is waited for at least so long before it counts as a stall; never longer than TOKEN_DEADLINE_MS. */
+export const MIN_PATIENCE_MS = 5_000;
+/** Workers that are gone, and addresses, whose failures are remembered; the one that was seen longest ago is forgotten first. ~200 B each. */
+export const MAX_REMEMBERED_WORKERS = 4_096;
+/** No failure outlives this: the longest back-off, and the suspicion after it. */
+export const FAILURE_MEMORY_MS = 600_000;
 
 // — access —————————————————————————————————————————————————————————————————————————————————————
 /** Keys of one file, each compared with every key that a client presents. Revisit when someone gives out more. */

@@ -1,0 +1,75 @@
+/** What worker health is told, and what it says. Peers are named by their ids. */
+
+/** One stage of a round: what it should have taken, from what its worker says of its speed. */
+export interface RoundStage {
+  readonly peer: string;
+  readonly expectedMs: number;
+}
+
+/** What only a worker that is broken, or means it, does. */
+export type Misbehaviour =
+  | 'token-out-of-vocabulary'
+  | 'wrong-token'
+  | 'non-finite'
+  | 'broken-protocol'
+  | 'flood';
+
+export type HealthEvent =
+  /** It offers its device. `address`: what one machine, or one household, is counted as; null: not known. */
+  | { readonly kind: 'joined'; readonly peer: string; readonly address: string | null }
+  /** It is no worker any more, or gone. */
+  | { readonly kind: 'gone'; readonly peer: string }
+  /** Its page's own code said something. */
+  | { readonly kind: 'heard'; readonly peer: string }
+  /** Whether it holds a shard, and so speaks every second. */
+  | { readonly kind: 'holds'; readonly peer: string; readonly holds: boolean }
+  | { readonly kind: 'loaded'; readonly peer: string }
+  | { readonly kind: 'load-failed'; readonly peer: string; readonly isTooSlow: boolean }
+  /** `by` says that its link to `about` is silent or down. */
+  | { readonly kind: 'link-reported'; readonly by: string; readonly about: string }
+  /** They did not answer `open` in time. */
+  | { readonly kind: 'not-opened'; readonly peers: readonly string[] }
+  /** It reported a failure of its own, or lost what it held. */
+  | { readonly kind: 'failed'; readonly peer: string }
+  | { readonly kind: 'misbehaved'; readonly peer: string; readonly how: Misbehaviour }
+  /** No token came round, and nobody says why. */
+  | { readonly kind: 'stalled'; readonly peers: readonly string[] }
+  /** A token came the whole way round. `sharing`: sequences that the stages computed meanwhile, this one included. */
+  | {
+      readonly kind: 'served';
+      readonly stages: readonly RoundStage[];
+      readonly elapsedMs: number;
+      readonly sharing: number;
+    }
+  /** It computed a known token: as others do, or alone on its route where nobody can check it. */
+  | { readonly kind: 'proved'; readonly peer: string };
+
+/**
+ * `newcomer`: nothing is known of it. `trusted`: it has served, or proved that it computes. `suspected`: something failed,
+ * and it may be to blame. `excluded`: it failed.
+ */
+export type TrustState = 'newcomer' | 'trusted' | 'suspected' | 'excluded';
+
+export interface Trust {
+  readonly state: TrustState;
+  /** Until when, where it ends by itself. */
+  readonly untilMs: number | null;
+  /** In our words, never in a worker's; null where nothing is wrong. */
+  readonly reason: string | null;
+  /** Nothing was heard of it lately. */
+  readonly isSilent: boolean;
+}
+
+/** The trust of a peer fell; what it holds and computes should go to others. */
+export interface Verdict {
+  readonly peer: string;
+  readonly state: 'suspected' | 'excluded';
+  readonly untilMs: number;
+  readonly reason: string;
+}
+
+/** `replica`: beside others that hold the same, alone only where nobody else can. `if-needed`: only where the rest cannot serve. */
+export type MayHold = 'yes' | 'replica' | 'if-needed' | 'no';
+
+/** `after-probe`: once a known token went through it. `if-needed`: only where no other route serves. */
+export type MayServe = 'yes' | 'after-probe' | 'if-needed' | 'no';

@@ -1,0 +1,132 @@
+/** What is known of one worker: its failures, what it has served, and until when it is kept out. Pure: time is passed in. */
+import {
+  FAILURE_MEMORY_MS,
+  SERVED_HALF_LIFE_MS,
+  SUSPICION_MS,
+  TRUSTED_TOKENS,
+  WORKER_BACKOFF_MAX_MS,
+  WORKER_BACKOFF_MIN_MS,
+} from '../config/limits.ts';
+import { BelievedSpeed } from './believed-speed.ts';
+import type { TrustState } from './health-events.ts';
+
+/**
+ * What ends the doubling: for `loading` a load, for `serving` a token, for `conduct` only time: who blames its neighbours
+ * or makes up tokens may serve well besides.
+ */
+export type FailureKind = 'loading' | 'serving' | 'conduct';
+
+/** A token that came quickly clears of a stall; of bad links, of being slow and of another's failures nothing but time, or proof, does. */
+export type SuspicionKind = 'stall' | 'slow' | 'link' | 'address';
+
+export class HealthRecord {
+  readonly peer: string;
+  readonly address: string | null;
+  isPresent = true;
+  /** Routes with it that stalled, since it last served. */
+  stalls = 0;
+  /** Failures that it reported of itself, since it last served. */
+  strikes = 0;
+  /** Links of it that failed, by its word or another's. */
+  linkIncidents = 0;
+  /** Wait beyond what its routes should have taken, since one of them was quick. */
+  excessMs = 0;
+  reason: string | null = null;
+  readonly speed = new BelievedSpeed();
+  #excludedUntilMs = 0;
+  #isProven = false;
+  #tokens = 0;
+  #served = 0;
+  #servedAtMs = 0;
+  #failedAtMs = 0;
+  readonly #failures = new Map<FailureKind, number>();
+  readonly #suspectedUntilMs = new Map<SuspicionKind, number>();
+
+  constructor(peer: string, address: string | null) {
+    this.peer = peer;
+    this.address = address;
+  }
+
+  get isNewcomer(): boolean {
+    return !this.#isProven && this.#tokens < TRUSTED_TOKENS;
+  }
+
+  /** Tokens, of which those of long ago count less. */
+  served(nowMs: number): number {
+    return this.#served * 2 ** -((nowMs - this.#servedAtMs) / SERVED_HALF_LIFE_MS);
+  }
+
+  /** Those that the doubling counts. */
+  failures(nowMs: number): number {
+    if (nowMs - this.#failedAtMs > FAILURE_MEMORY_MS) this.#failures.clear();
+    return [...this.#failures.values()].reduce((sum, count) => sum + count, 0);
+  }
+
+  state(nowMs: number): TrustState {
+    if (this.#excludedUntilMs > nowMs) return 'excluded';
+    if (this.#suspectedUntil > nowMs) return 'suspected';
+    return this.isNewcomer ? 'newcomer' : 'trusted';
+  }
+
+  /** The first moment at which `state` changes by itself; null: none. */
+  nextChangeMs(nowMs: number): number | null {
+    if (this.#excludedUntilMs > nowMs) return this.#excludedUntilMs;
+    return this.#suspectedUntil > nowMs ? this.#suspectedUntil : null;
+  }
+
+  /** Keeps it out for a while that doubles with every failure. @returns until when */
+  exclude(nowMs: number, kind: FailureKind, reason: string, leastMs = WORKER_BACKOFF_MIN_MS): number {
+    const backoffMs = Math.min(leastMs * 2 ** this.failures(nowMs), WORKER_BACKOFF_MAX_MS);
+    this.#failures.set(kind, (this.#failures.get(kind) ?? 0) + 1);
+    this.#failedAtMs = nowMs;
+    this.#excludedUntilMs = Math.max(this.#excludedUntilMs, nowMs + backoffMs);
+    this.reason = reason;
+    return this.#excludedUntilMs;
+  }
+
+  /** @returns until when */
+  suspect(kind: SuspicionKind, nowMs: number, reason: string, untilMs = nowMs + SUSPICION_MS): number {
+    this.#suspectedUntilMs.set(kind, Math.max(this.#suspectedUntilMs.get(kind) ?? 0, untilMs));
+    this.reason = reason;
+    return this.#suspectedUntil;
+  }
+
+  /** It comes from where another has failed: the doubling goes on from there. */
+  inherit(failures: number, nowMs: number): void {
+    this.#failures.set('conduct', failures);
+    this.#failedAtMs = nowMs;
+  }
+
+  hasLoaded(): void {
+    this.#failures.delete('loading');
+  }
+
+  /** A token came round a route with it, no later than it should. */
+  hasServed(nowMs: number): void {
+    this.#served = this.served(nowMs) + 1;
+    this.#servedAtMs = nowMs;
+    this.#tokens++;
+    this.#failures.delete('serving');
+    this.#suspectedUntilMs.delete('stall');
+    this.stalls = 0;
+    this.strikes = 0;
+    this.excessMs = 0;
+    if (this.#tokens >= TRUSTED_TOKENS) this.#suspectedUntilMs.delete('address');
+  }
+
+  prove(): void {
+    this.#isProven = true;
+    this.#suspectedUntilMs.delete('address');
+  }
+
+  /** What it had proved counts no more. */
+  disprove(): void {
+    this.#isProven = false;
+    this.#tokens = 0;
+    this.#served = 0;
+  }
+
+  get #suspectedUntil(): number {
+    return Math.max(0, ...this.#suspectedUntilMs.values());
+  }
+}

@@ -1,0 +1,53 @@
+/**
+ * Whether a shard that loads still comes. Progress alone says little: one more byte every 20 s is progress. Pure: time is passed in.
+ */
+import { LEAST_LOAD_BYTES_PER_SECOND, LOAD_LAG_MS, LOAD_SETUP_MS, LOAD_STALL_MS } from '../config/limits.ts';
+
+/** `lagging`: who can load the same now should. `failed`: it is not waited for any more. */
+export type LoadState = 'loading' | 'lagging' | 'failed';
+
+/** A shard of so many bytes is there by then, or never, in ms. */
+export function loadDeadlineMs(bytes: number): number {
+  return LOAD_SETUP_MS + (bytes / LEAST_LOAD_BYTES_PER_SECOND) * 1_000;
+}
+
+export class LoadWatch {
+  readonly #deadlineMs: number;
+  #movedMs: number;
+  #bytesDone = 0;
+
+  /** @param bytes of the shard's tensors, as the server knows them: what the worker says of a total is not asked */
+  constructor(bytes: number, nowMs: number) {
+    this.#movedMs = nowMs;
+    this.#deadlineMs = nowMs + loadDeadlineMs(bytes);
+  }
+
+  /**
+   * The worker told of its progress.
+   * @param bytesDone of the phase; another phase begins at 0 again
+   */
+  progress(bytesDone: number, nowMs: number): void {
+    // What moves slower than the least rate does not move.
+    const least = (LEAST_LOAD_BYTES_PER_SECOND * (nowMs - this.#movedMs)) / 1_000;
+    const moved = bytesDone < this.#bytesDone ? bytesDone : bytesDone - this.#bytesDone;
+    if (moved === 0 || moved < least) return;
+    this.#bytesDone = bytesDone;
+    this.#movedMs = nowMs;
+  }
+
+  state(nowMs: number): LoadState {
+    if (nowMs >= this.failsAtMs) return 'failed';
+    return nowMs - this.#movedMs >= LOAD_LAG_MS ? 'lagging' : 'loading';
+  }
+
+  /** If nothing more is heard. */
+  get failsAtMs(): number {
+    return Math.min(this.#deadlineMs, this.#movedMs + LOAD_STALL_MS);
+  }
+
+  /** When `state` will be another, if nothing more is heard. */
+  nextChangeMs(nowMs: number): number {
+    const lagsAtMs = this.#movedMs + LOAD_LAG_MS;
+    return nowMs < lagsAtMs && lagsAtMs < this.failsAtMs ? lagsAtMs : this.failsAtMs;
+  }
+}

@@ -1,0 +1,288 @@
+/**
+ * Whom to give layers and sequences: events in, verdicts out. Pure: time is passed in, in milliseconds of any one clock.
+ *
+ * A worker is a stranger. What it says of itself or of others is weighed by what came of it: tokens that went the whole way round,
+ * a probe that gave the right one. Ids cost nothing, so a newcomer answers for the last failure of its address.
+ */
+import {
+  MAX_REMEMBERED_WORKERS,
+  MAX_STRIKES,
+  MIN_PATIENCE_MS,
+  MISBEHAVED_BACKOFF_MS,
+  SLOW_EXCESS_MS,
+  SLOW_FACTOR,
+  TOKEN_DEADLINE_MS,
+} from '../config/limits.ts';
+import { excessOf } from './believed-speed.ts';
+import { FailedAddresses } from './failed-addresses.ts';
+import type { HealthEvent, MayHold, MayServe, Misbehaviour, Trust, Verdict } from './health-events.ts';
+import { type FailureKind, HealthRecord, type SuspicionKind } from './health-record.ts';
+import { LinkReports, type Standing } from './link-reports.ts';
+import { SignsOfLife } from './signs-of-life.ts';
+import { stallSuspects } from './stall-suspects.ts';
+
+type Served = Extract<HealthEvent, { kind: 'served' }>;
+
+const MISDEEDS: Record<Misbehaviour, string> = {
+  'token-out-of-vocabulary': 'sent a token that the vocabulary does not have',
+  'wrong-token': 'computed another token than others do',
+  'non-finite': 'sent values that are no numbers',
+  'broken-protocol': 'broke the protocol',
+  flood: 'sent more than it may',
+};
+
+export class WorkerHealth {
+  /** Of workers that are there, and of those that may return as themselves. */
+  readonly #records = new Map<string, HealthRecord>();
+  /** Of them, who is gone, in the order of going. */
+  readonly #absent = new Set<string>();
+  readonly #signs = new SignsOfLife();
+  readonly #links = new LinkReports();
+  readonly #addresses = new FailedAddresses();
+  /** Whose state will change by itself. */
+  readonly #restricted = new Set<HealthRecord>();
+
+  /** @returns whose trust fell by it; what they hold and compute should go to others */
+  note(event: HealthEvent, nowMs: number): readonly Verdict[] {
+    switch (event.kind) {
+      case 'joined':
+        this.#joined(event.peer, event.address, nowMs);
+        return [];
+      case 'gone':
+        this.#gone(event.peer);
+        return [];
+      case 'heard':
+        if (this.#present(event.peer)) this.#signs.heard(event.peer, nowMs);
+        return [];
+      case 'holds':
+        this.#signs.holds(event.peer, event.holds);
+        return [];
+      case 'loaded':
+        this.#records.get(event.peer)?.hasLoaded();
+        return [];
+      case 'load-failed': {
+        const reason = event.isTooSlow ? 'loads too slowly' : 'could not load its layers';
+        return this.#exclude([event.peer], 'loading', reason, nowMs);
+      }
+      case 'link-reported':
+        return this.#linkReported(event.by, event.about, nowMs);
+      case 'not-opened':
+        return this.#exclude(event.peers, 'serving', 'did not answer', nowMs);
+      case 'failed':
+        return this.#failed(event.peer, nowMs);
+      case 'misbehaved':
+        this.#records.get(event.peer)?.disprove();
+        return this.#exclude([event.peer], 'conduct', MISDEEDS[event.how], nowMs, MISBEHAVED_BACKOFF_MS);
+      case 'stalled':
+        return this.#stalled(event.peers, 'stall', 'no token came', nowMs);
+      case 'served':
+        return this.#served(event, nowMs);
+      case 'proved':
+        this.#proved(event.peer);
+        return [];
+    }
+  }
+
+  mayHold(peer: string, nowMs: number): MayHold {
+    const record = this.#present(peer);
+    if (record === undefined || this.#signs.isSilent(peer, nowMs)) return 'no';
+    const answers = { trusted: 'yes', newcomer: 'replica', suspected: 'if-needed', excluded: 'no' } as const;
+    return answers[record.state(nowMs)];
+  }
+
+  mayServe(peer: string, nowMs: number): MayServe {
+    const record = this.#present(peer);
+    if (record === undefined || this.#signs.isSilent(peer, nowMs)) return 'no';
+    const state = record.state(nowMs);
+    if (state === 'excluded') return 'no';
+    if (record.isNewcomer) return 'after-probe';
+    return state === 'suspected' ? 'if-needed' : 'yes';
+  }
+
+  /** Null for who is no worker. */
+  trustOf(peer: string, nowMs: number): Trust | null {
+    const record = this.#present(peer);
+    if (record === undefined) return null;
+    const state = record.state(nowMs);
+    const isBad = state === 'suspected' || state === 'excluded';
+    return {
+      state,
+      untilMs: record.nextChangeMs(nowMs),
+      reason: isBad ? record.reason : null,
+      isSilent: this.#signs.isSilent(peer, nowMs),
+    };
+  }
+
+  /** Whether both may be neighbours of a route: their link has not failed lately. */
+  mayLink(a: string, b: string, nowMs: number): boolean {
+    return this.#links.mayLink(a, b, nowMs);
+  }
+
+  /** Of the speed that a worker says it has, the part to count on, in (0, 1]; null before it has served. */
+  believedShare(peer: string): number | null {
+    return this.#records.get(peer)?.speed.share ?? null;
+  }
+
+  /** When `mayHold`, `mayServe` or `trustOf` will answer otherwise of themselves; null: never. */
+  nextChangeMs(nowMs: number): number | null {
+    let next = this.#signs.nextSilentMs(nowMs);
+    for (const record of this.#restricted) {
+      const atMs = record.nextChangeMs(nowMs);
+      if (atMs === null) this.#restricted.delete(record);
+      else next = Math.min(next ?? atMs, atMs);
+    }
+    return next;
+  }
+
+  #joined(peer: string, address: string | null, nowMs: number): void {
+    const known = this.#records.get(peer);
+    this.#absent.delete(peer);
+    const record = known ?? new HealthRecord(peer, address);
+    record.isPresent = true;
+    this.#records.set(peer, record);
+    this.#signs.heard(peer, nowMs);
+    const failed = known === undefined ? this.#addresses.of(address, nowMs) : null;
+    if (failed === null) return;
+    record.inherit(failed.failures, nowMs);
+    if (failed.untilMs <= nowMs) return;
+    record.suspect('address', nowMs, `another worker at its address ${failed.reason}`, failed.untilMs);
+    this.#restricted.add(record);
+  }
+
+  #gone(peer: string): void {
+    const record = this.#present(peer);
+    if (record === undefined) return;
+    record.isPresent = false;
+    this.#signs.forget(peer);
+    this.#links.forget(peer);
+    this.#absent.add(peer);
+    if (this.#absent.size <= MAX_REMEMBERED_WORKERS) return;
+    const [oldest] = this.#absent;
+    if (oldest === undefined) return;
+    this.#absent.delete(oldest);
+    this.#records.delete(oldest);
+  }
+
+  #failed(peer: string, nowMs: number): readonly Verdict[] {
+    const record = this.#records.get(peer);
+    if (record === undefined || ++record.strikes < MAX_STRIKES) return [];
+    record.strikes = 0;
+    return this.#exclude([peer], 'serving', 'failed', nowMs);
+  }
+
+  #proved(peer: string): void {
+    const record = this.#records.get(peer);
+    record?.prove();
+    if (record !== undefined) this.#addresses.clear(record.address, peer);
+  }
+
+  #linkReported(by: string, about: string, nowMs: number): readonly Verdict[] {
+    const [from, to] = [this.#present(by), this.#present(about)];
+    if (from === undefined || to === undefined) return [];
+    const judgement = this.#links.note(standingOf(from, nowMs), standingOf(to, nowMs), nowMs);
+    if (judgement === null) return [];
+    from.linkIncidents++;
+    to.linkIncidents++;
+    const moved = judgement.moved === by ? from : to;
+    const reason = judgement.isSure ? 'cannot be reached by others' : 'is the end of a link that failed';
+    // The first one-sided word may be chance, or the network's.
+    if (judgement.isSure || moved.linkIncidents > 1)
+      return this.#exclude([moved.peer], 'conduct', reason, nowMs);
+    return this.#suspect([moved.peer], 'link', reason, nowMs);
+  }
+
+  #stalled(
+    peers: readonly string[],
+    kind: 'stall' | 'slow',
+    reason: string,
+    nowMs: number,
+  ): readonly Verdict[] {
+    const records = peers.flatMap((peer) => this.#present(peer) ?? []);
+    if (records.length === 0) return [];
+    for (const record of records) {
+      record.stalls++;
+      record.excessMs = 0;
+    }
+    const suspects = stallSuspects(
+      records.map((record) => ({
+        peer: record.peer,
+        isNewcomer: record.isNewcomer,
+        isSilent: this.#signs.isSilent(record.peer, nowMs),
+        stalls: record.stalls,
+      })),
+    );
+    // Nothing tells them apart: they may go on where nobody else can, and the next route will tell.
+    const verdicts = this.#suspect(suspects, kind, reason, nowMs);
+    if (suspects.length > 1) return verdicts;
+    return this.#exclude(suspects, 'serving', reason, nowMs);
+  }
+
+  #served({ stages, elapsedMs, sharing }: Served, nowMs: number): readonly Verdict[] {
+    const records = stages.flatMap(({ peer }) => this.#present(peer) ?? []);
+    const expectedMs = stages.reduce((sum, stage) => sum + stage.expectedMs, 0) * Math.max(1, sharing);
+    for (const { speed } of records) speed.note(elapsedMs, expectedMs);
+    const excessMs = excessOf(elapsedMs, expectedMs);
+    if (excessMs === 0) {
+      for (const record of records) {
+        record.hasServed(nowMs);
+        if (!record.isNewcomer) this.#addresses.clear(record.address, record.peer);
+      }
+      return [];
+    }
+    for (const record of records) record.excessMs += excessMs;
+    // Who was quick on another route since then has no excess of its own.
+    const slow = records.filter((record) => record.excessMs >= SLOW_EXCESS_MS);
+    if (slow.length === 0) return [];
+    const peers = slow.map(({ peer }) => peer);
+    return this.#stalled(peers, 'slow', `takes more than ${SLOW_FACTOR} times as long as it says`, nowMs);
+  }
+
+  #exclude(
+    peers: readonly string[],
+    kind: FailureKind,
+    reason: string,
+    nowMs: number,
+    leastMs?: number,
+  ): readonly Verdict[] {
+    return peers.flatMap((peer) => {
+      const record = this.#records.get(peer);
+      if (record === undefined) return [];
+      const untilMs = record.exclude(nowMs, kind, reason, leastMs);
+      this.#restricted.add(record);
+      const failures = record.failures(nowMs);
+      this.#addresses.note(record.address, { peer, untilMs, failures, reason });
+      return { peer, state: 'excluded', untilMs, reason };
+    });
+  }
+
+  #suspect(peers: readonly string[], kind: SuspicionKind, reason: string, nowMs: number): readonly Verdict[] {
+    return peers.flatMap((peer) => {
+      const record = this.#records.get(peer);
+      if (record === undefined) return [];
+      const untilMs = record.suspect(kind, nowMs, reason);
+      this.#restricted.add(record);
+      return { peer, state: 'suspected', untilMs, reason };
+    });
+  }
+
+  #present(peer: string): HealthRecord | undefined {
+    const record = this.#records.get(peer);
+    return record?.isPresent ? record : undefined;
+  }
+}
+
+/** How long a token of a route may take before it counts as a stall, in ms. @param expectedMs as its stages say, times who shares them */
+export function patienceMs(expectedMs: number): number {
+  return Math.min(Math.max(MIN_PATIENCE_MS, SLOW_FACTOR * expectedMs), TOKEN_DEADLINE_MS);
+}
+
+function standingOf(record: HealthRecord, nowMs: number): Standing {
+  return {
+    peer: record.peer,
+    address: record.address,
+    isNewcomer: record.isNewcomer,
+    isExcluded: record.state(nowMs) === 'excluded',
+    served: record.served(nowMs),
+    incidents: record.linkIncidents,
+  };
+}
