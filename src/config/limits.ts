@@ -122,6 +122,11 @@ export const LINK_DEAD_MS = 5_000;
 /** A link that is not open after this is retried with the next attempt number. */
 export const LINK_OPEN_MS = 15_000;
 export const MAX_LINK_ATTEMPTS = 4;
+/** A signal that has not arrived by then is taken for lost: the server between two tabs was away. */
+export const SIGNAL_LOST_MS = 2_000;
+/** Back-off before a link that fell, or never came, and is still wanted is made again: from, to. The first time at once; short again once a link has held for the longest. */
+export const LINK_RETRY_MIN_MS = 500;
+export const LINK_RETRY_MAX_MS = 30_000;
 /** Links of one peer: its neighbours in every pipeline it serves. Chromium allows 500 connections a page. */
 export const MAX_LINKS = 64;
 /** Signals kept from a peer that this one was not yet told to connect to: an offer and its ICE candidates. */
@@ -153,11 +158,17 @@ export const SIGNAL_BURST = 500;
 export const MAX_SIGNAL_BACKLOG_BYTES = 1 * MIB;
 /** Workers of one server; placement is tried out for each. Revisit when someone has more. */
 export const MAX_WORKERS = 256;
-/** Messages a client keeps while it has no server: a join and a leave, with room to spare. */
-export const MAX_OUTBOX_MESSAGES = 64;
 /** Back-off of a client that lost the server: from, to. */
 export const RECONNECT_MIN_MS = 250;
 export const RECONNECT_MAX_MS = 10_000;
+/** The same while sequences run on the tab: their clients wait, and a server that was killed is often back within seconds. */
+export const RECONNECT_RUNNING_MAX_MS = 2_000;
+/** A connection that is not welcomed by then is given up and tried anew: a network that swallows everything is noticed by a browser after minutes. */
+export const CONNECT_DEADLINE_MS = 10_000;
+/** A worker that is asked to stop gives its sequences so long to move to others; then it leaves all the same. As DRAIN_TIMEOUT_SECONDS of a server. */
+export const WORKER_DRAIN_MS = 30_000;
+/** The same where nothing runs: the server only has to hear of it before the next sequence is given a route. */
+export const IDLE_DRAIN_MS = 2_000;
 
 // — gateway ————————————————————————————————————————————————————————————————————————————————————
 /** A request's body where only the native engine answers, which takes no images: 8,192 positions of text are ~40 KB. */

@@ -6,6 +6,7 @@ import {
   MAX_LINK_ATTEMPTS,
   MAX_LINKS,
   MAX_WORKERS,
+  SIGNAL_LOST_MS,
 } from '../config/limits.ts';
 import { BoundedMap } from './bounded-map.ts';
 import { type NegotiatedPeer, type OpenNegotiatedPeer, openNegotiatedPeer } from './negotiated-peer.ts';
@@ -26,6 +27,8 @@ export interface PeerConnectorOptions {
   readonly deliver: (peer: string, attempt: number, end: RTCDataChannel | MessagePort) => void;
   /** Every attempt failed; the peer is forgotten until the next `connect`. */
   readonly onFailed: (peer: string, reason: ShoalError) => void;
+  /** A connection that was open ended, at either side; the peer is forgotten until the next `connect`. Not told of a `drop`. */
+  readonly onEnded?: (peer: string, attempt: number) => void;
   readonly timers: Timers;
   /** Makes the connection; tests pass their own. */
   readonly open?: OpenNegotiatedPeer;
@@ -38,6 +41,8 @@ interface Wanted {
   opened: boolean;
   /** Attempts since the last open link. */
   tries: number;
+  /** The current attempt. */
+  begunAtMs: number;
   cancelDeadline: (() => void) | null;
 }
 
@@ -48,7 +53,7 @@ interface Early {
 }
 
 /**
- * Makes the WebRTC connections of a page, one for each other peer whatever number of pipelines share it, and hands
+ * Makes the WebRTC connections of a tab, one for each other peer whatever number of routes share it, and hands
  * their activation channels to the Web Worker. Lives on the main thread; no frame passes here unless it must relay.
  *
  * The peer with the smaller id offers and numbers the attempts; signals of older attempts are ignored. It never waits
@@ -56,6 +61,8 @@ interface Early {
  */
 export class PeerConnector {
   private readonly options: PeerConnectorOptions;
+  /** For attempts from now on: their credentials expire, and every `welcome` tells new ones. */
+  iceServers: readonly RTCIceServer[];
   private readonly open: OpenNegotiatedPeer;
   private readonly wanted = new Map<string, Wanted>();
   private readonly early = new BoundedMap<string, Early>(MAX_LINKS);
@@ -64,6 +71,7 @@ export class PeerConnector {
 
   constructor(options: PeerConnectorOptions) {
     this.options = options;
+    this.iceServers = options.iceServers;
     this.open = options.open ?? openNegotiatedPeer;
   }
 
@@ -76,7 +84,14 @@ export class PeerConnector {
       return;
     }
     const initiator = this.options.self < peer;
-    const wanted: Wanted = { initiator, current: null, opened: false, tries: 0, cancelDeadline: null };
+    const wanted: Wanted = {
+      initiator,
+      current: null,
+      opened: false,
+      tries: 0,
+      begunAtMs: 0,
+      cancelDeadline: null,
+    };
     this.wanted.set(peer, wanted);
     if (initiator) {
       this.nextAttempt(peer, wanted);
@@ -120,10 +135,17 @@ export class PeerConnector {
   drop(peer: string, attempt?: number): void {
     if (attempt !== undefined && attempt < (this.attempts.get(peer) ?? 0)) return;
     const wanted = this.wanted.get(peer);
-    this.early.delete(peer);
+    // The other side may have begun anew before this one was told of the fall.
+    const early = this.early.get(peer);
+    if (early !== undefined && (attempt === undefined || early.attempt <= attempt)) this.early.delete(peer);
     if (wanted === undefined) return;
     this.wanted.delete(peer);
     abandon(wanted);
+  }
+
+  /** A link to `peer` is open. */
+  isOpen(peer: string): boolean {
+    return this.wanted.get(peer)?.opened ?? false;
   }
 
   /** Ends every link; the page is leaving. */
@@ -137,9 +159,9 @@ export class PeerConnector {
     const own = this.attempts.get(from) ?? 0;
     switch (data.type) {
       case 'want':
-        // Below our own number: the offer that they lack is on its way.
-        if (attempt < own) return;
-        this.attempts.set(from, attempt);
+        // Below our own number: the offer that they lack is on its way, or was lost with the server between us.
+        if (attempt < own && this.options.timers.now() - wanted.begunAtMs < SIGNAL_LOST_MS) return;
+        this.attempts.set(from, Math.max(own, attempt));
         if (wanted.opened) wanted.tries = 0;
         this.nextAttempt(from, wanted);
         return;
@@ -197,11 +219,12 @@ export class PeerConnector {
     else this.awaitAttempts(peer, wanted);
     wanted.current?.destroy();
     wanted.opened = false;
+    wanted.begunAtMs = this.options.timers.now();
     let opened: NegotiatedPeer;
     try {
       opened = this.open({
         initiator,
-        iceServers: this.options.iceServers,
+        iceServers: this.iceServers,
         onSignal: (data) => {
           // simple-peer also asks to renegotiate media, which we do not have.
           const signal = negotiationSchema.safeParse(data);
@@ -233,8 +256,9 @@ export class PeerConnector {
     wanted.current = null;
     ended.destroy();
     if (wanted.opened) {
-      // The worker sees its channel close; the page decides whether the link is wanted again.
+      // The worker sees its channel close; the owner decides whether the link is wanted again.
       this.drop(peer);
+      this.options.onEnded?.(peer, this.attempts.get(peer) ?? 0);
     } else if (wanted.initiator) this.nextAttempt(peer, wanted);
   }
 

@@ -1,4 +1,4 @@
-import { RECONNECT_MAX_MS, RECONNECT_MIN_MS } from '../config/limits.ts';
+import { CONNECT_DEADLINE_MS, RECONNECT_MAX_MS, RECONNECT_MIN_MS } from '../config/limits.ts';
 import type { Timers } from './timers.ts';
 
 /** The part of a browser's WebSocket that is used. */
@@ -18,6 +18,8 @@ export interface ReconnectingSocketOptions {
   readonly timers: Timers;
   /** Uniform in [0, 1), for the back-off. */
   readonly random: () => number;
+  /** The longest back-off; default: RECONNECT_MAX_MS. Asked at each loss. */
+  readonly maxBackoffMs?: () => number;
   /** Before every attempt, the first included. */
   readonly onConnecting: () => void;
   readonly onOpen: () => void;
@@ -32,6 +34,7 @@ export class ReconnectingSocket {
   private socket: WebSocketLike | null = null;
   private failures = 0;
   private cancelRetry: (() => void) | null = null;
+  private cancelDeadline: (() => void) | null = null;
 
   constructor(options: ReconnectingSocketOptions) {
     this.options = options;
@@ -43,6 +46,10 @@ export class ReconnectingSocket {
     const socket = this.options.openSocket(this.options.url);
     this.socket = socket;
     let wasOpen = false;
+    // A network that swallows everything is noticed by a browser after minutes.
+    this.cancelDeadline = this.options.timers.after(CONNECT_DEADLINE_MS, () =>
+      this.lost(`the server has said nothing for ${CONNECT_DEADLINE_MS / 1_000} s`),
+    );
     socket.onopen = () => {
       wasOpen = true;
       this.options.onOpen();
@@ -68,12 +75,17 @@ export class ReconnectingSocket {
   /** The other side has accepted this connection: the next back-off is short again. */
   accepted(): void {
     this.failures = 0;
+    this.cancelDeadline?.();
+    this.cancelDeadline = null;
   }
 
   /** Gives the connection up, and tries again after the back-off. */
   lost(why: string): void {
     this.release();
-    const ceilingMs = Math.min(RECONNECT_MAX_MS, RECONNECT_MIN_MS * 2 ** this.failures);
+    const ceilingMs = Math.min(
+      this.options.maxBackoffMs?.() ?? RECONNECT_MAX_MS,
+      RECONNECT_MIN_MS * 2 ** this.failures,
+    );
     this.failures += 1;
     // At least half: a server that comes back is not met by everyone at once, nor hammered by one.
     const delayMs = ceilingMs * (0.5 + 0.5 * this.options.random());
@@ -89,6 +101,8 @@ export class ReconnectingSocket {
   }
 
   private release(): void {
+    this.cancelDeadline?.();
+    this.cancelDeadline = null;
     const { socket } = this;
     this.socket = null;
     if (socket === null) return;

@@ -28,6 +28,8 @@ export interface ConnectionOptions {
   readonly timers: Timers;
   /** Uniform in [0, 1), for the back-off. */
   readonly random: () => number;
+  /** The longest back-off; default: RECONNECT_MAX_MS. Asked at each loss. */
+  readonly maxBackoffMs?: () => number;
   readonly onState: (state: ConnectionState) => void;
   /** Why the connection ended, or a message was refused. */
   readonly onError: (error: ShoalError) => void;

@@ -1,5 +1,6 @@
-import { ShoalError } from '../config/errors.ts';
-import { MAX_CONTROL_BACKLOG_BYTES, MAX_OUTBOX_MESSAGES } from '../config/limits.ts';
+import { type ErrorCode, ShoalError } from '../config/errors.ts';
+import { MAX_CONTROL_BACKLOG_BYTES } from '../config/limits.ts';
+import { drawPeerKey } from './peer-key.ts';
 import { parseServerMessage, writeMessage } from './protocol/codec.ts';
 import { CONTROL_VERSION, type PeerMessage, type ServerMessage } from './protocol/control.ts';
 import { ReconnectingSocket } from './reconnecting-socket.ts';
@@ -9,8 +10,14 @@ import { StateMachine } from './state.ts';
 export type Welcome = Extract<ServerMessage, { type: 'welcome' }>;
 
 export interface SignalingClientOptions extends ConnectionOptions {
-  /** At every (re)connection; the id is a new one each time. A contributor sends `join` from here. */
+  /** Who this is, on every connection: the id follows from it. Default: drawn for this client. */
+  readonly key?: string;
+  /** Where the server asks workers for one. */
+  readonly joinKey?: string;
+  /** At every (re)connection, with the same id each time. A contributor says from here on where it stands. */
   readonly onWelcome: (welcome: Welcome) => void;
+  /** The server may tell them again while connected, as their credentials expire. */
+  readonly onIceServers?: (iceServers: Welcome['iceServers']) => void;
   /** Everything else, parsed, in order. */
   readonly onMessage: (message: Exclude<ServerMessage, Welcome>) => void;
 }
@@ -23,10 +30,12 @@ export class SignalingClient {
   private readonly options: SignalingClientOptions;
   private readonly machine: StateMachine<ConnectionState>;
   private readonly socket: ReconnectingSocket;
-  private readonly outbox: string[] = [];
+  /** Our id, from the last `welcome`. */
+  private peer: string | null = null;
 
   constructor(options: SignalingClientOptions) {
     this.options = options;
+    const key = options.key ?? drawPeerKey();
     this.machine = new StateMachine<ConnectionState>(
       'signaling',
       'idle',
@@ -38,7 +47,9 @@ export class SignalingClient {
       onConnecting: () => this.machine.to('connecting'),
       onOpen: () => {
         this.machine.to('greeting');
-        this.socket.send(writeMessage({ type: 'hello', version: CONTROL_VERSION, name: options.name }));
+        const { name, joinKey } = options;
+        const hello = { type: 'hello', version: CONTROL_VERSION, name, key } as const;
+        this.socket.send(writeMessage(joinKey === undefined ? hello : { ...hello, joinKey }));
       },
       onData: (data) => this.received(data),
       onLost: (why) => {
@@ -58,37 +69,28 @@ export class SignalingClient {
   }
 
   /**
-   * Sends, or keeps the message until there is a server. Messages of the session that was lost (those with an epoch, a
-   * signal, statistics) are not kept: the next session has another id and other epochs.
+   * Nothing is kept for a server that is not there: after every `welcome` a peer says where it stands, and the server asks again
+   * for what it misses.
    * @returns false when it was dropped
-   * @throws PROTOCOL_INVALID when too large; OVERLOADED when the server takes nothing or the outbox is full
+   * @throws PROTOCOL_INVALID when too large; OVERLOADED when the server takes nothing
    */
   send(message: PeerMessage): boolean {
     const text = writeMessage(message);
-    if (this.state === 'ready') {
-      const waitingBytes = this.socket.bufferedAmount;
-      if (waitingBytes > MAX_CONTROL_BACKLOG_BYTES) {
-        throw new ShoalError(
-          'OVERLOADED',
-          `${waitingBytes} B wait for the server, at most ${MAX_CONTROL_BACKLOG_BYTES} B are allowed; is it reachable?`,
-        );
-      }
-      this.socket.send(text);
-      return true;
+    if (this.state !== 'ready') return false;
+    const waitingBytes = this.socket.bufferedAmount;
+    if (waitingBytes > MAX_CONTROL_BACKLOG_BYTES) {
+      throw new ShoalError(
+        'OVERLOADED',
+        `${waitingBytes} B wait for the server, at most ${MAX_CONTROL_BACKLOG_BYTES} B are allowed; is it reachable?`,
+      );
     }
-    if (this.state === 'closed' || this.state === 'refused') return false;
-    if ('epoch' in message || message.type === 'signal' || message.type === 'stats') return false;
-    if (this.outbox.length >= MAX_OUTBOX_MESSAGES) {
-      throw new ShoalError('OVERLOADED', `${MAX_OUTBOX_MESSAGES} messages wait for a server already`);
-    }
-    this.outbox.push(text);
+    this.socket.send(text);
     return true;
   }
 
   close(): void {
     if (this.state === 'closed') return;
     this.machine.to('closed');
-    this.outbox.length = 0;
     this.socket.close();
   }
 
@@ -106,7 +108,7 @@ export class SignalingClient {
       this.welcomed(message);
       return;
     }
-    if (message.type === 'error' && message.fatal && message.error.code === 'PROTOCOL_VERSION') {
+    if (message.type === 'error' && message.fatal && isFinal(message.error.code)) {
       this.refuse(ShoalError.from(message.error));
       return;
     }
@@ -114,13 +116,18 @@ export class SignalingClient {
   }
 
   private welcomed(welcome: Welcome): void {
+    const { onIceServers } = this.options;
+    if (this.state === 'ready' && welcome.peer === this.peer && onIceServers !== undefined) {
+      onIceServers(welcome.iceServers);
+      return;
+    }
     if (this.state !== 'greeting') {
       this.options.onError(new ShoalError('PROTOCOL_INVALID', `the server sent welcome while ${this.state}`));
       return;
     }
     this.socket.accepted();
+    this.peer = welcome.peer;
     this.machine.to('ready');
-    for (const text of this.outbox.splice(0)) this.socket.send(text);
     this.options.onWelcome(welcome);
   }
 
@@ -135,3 +142,6 @@ export class SignalingClient {
     this.options.onError(error);
   }
 }
+
+/** The next connection would be refused for the same reason: another version, or a join key that does not count. */
+const isFinal = (code: ErrorCode): boolean => code === 'PROTOCOL_VERSION' || code === 'UNAUTHORIZED';

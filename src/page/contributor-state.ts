@@ -1,8 +1,8 @@
 import { ShoalError, type WireError } from '../config/errors.ts';
-import type { Capability, LoadPhase, StageInfo } from '../mesh/protocol/control.ts';
+import type { Capability, LoadPhase } from '../mesh/protocol/control.ts';
 import type { Shard } from '../model/shard.ts';
 
-/** Where a contributor stands. `serving`: at least one assignment is ready, even while another loads. */
+/** Where a contributor stands. `serving`: it holds at least one shard, even while another loads. */
 export type ContributorPhase =
   | 'idle'
   | 'detecting'
@@ -11,7 +11,6 @@ export type ContributorPhase =
   | 'downloading'
   | 'verifying'
   | 'compiling'
-  | 'linking'
   | 'serving'
   | 'leaving'
   | 'failed';
@@ -23,18 +22,19 @@ export interface ContributorState {
   readonly detail: string;
   /** The control WebSocket is open. Links to other tabs outlive it. */
   readonly connected: boolean;
-  /** The id the server gave this tab. */
+  /** The id by which the server knows this tab, the same on every connection of a contribution. */
   readonly peer?: string;
   readonly adapter?: Capability['adapter'];
-  /** Of the assignment that loads, if one does; bytes of the shard. */
+  /** Of the shard that loads, if one does. */
   readonly progress?: {
     readonly phase: LoadPhase;
     readonly bytesDone: number;
     readonly bytesTotal: number;
   };
+  /** The newest that is held; while none is, the one that loads. */
   readonly shard?: Shard;
-  /** The pipeline this tab is part of, in order. */
-  readonly stages?: readonly StageInfo[];
+  /** All that are held. */
+  readonly shards?: readonly Shard[];
   /** Over the last seconds, rows computed for decode steps; 0 when idle. */
   readonly tokensPerSecond: number;
   /** Decode rows computed since join. */
@@ -66,7 +66,10 @@ export interface ContributorHandle {
    * phase `failed` with `error`. Allowed in `idle` and `failed`; elsewhere it does nothing.
    */
   join(): Promise<void>;
-  /** Says goodbye to the server, frees the GPU, ends in `idle`. Allowed at any time. */
+  /**
+   * Lets the answers that run here move to other workers, which may take WORKER_DRAIN_MS; then says goodbye to the server,
+   * frees the GPU, and ends in `idle`. Allowed at any time; a second call ends the wait.
+   */
   leave(): Promise<void>;
   /** Like leave, without waiting: for `pagehide` and unmounting. */
   close(): void;
@@ -79,13 +82,15 @@ export interface ContributorOptions {
   readonly name: string;
   /** Weights, KV cache and scratch together. */
   readonly memoryBudgetBytes: number;
+  /** Where the server asks workers for one; read at each `join`. */
+  readonly joinKey?: string | undefined;
   /** E.g. `() => new Worker(new URL('../worker/worker.ts', import.meta.url), { type: 'module' })`. */
   readonly createWorker: () => Worker;
 }
 
-const LOADING = ['downloading', 'verifying', 'compiling', 'linking'] as const;
+const LOADING = ['downloading', 'verifying', 'compiling'] as const;
 
-/** Legal next phases. A load may go back (a new assignment, a lost device), so the loading phases reach each other. */
+/** Legal next phases. A load may go back (a new shard, a lost device), so the loading phases reach each other. */
 const NEXT: Record<ContributorPhase, readonly ContributorPhase[]> = {
   idle: ['detecting'],
   detecting: ['connecting', 'waiting', 'leaving', 'failed'],
@@ -94,7 +99,6 @@ const NEXT: Record<ContributorPhase, readonly ContributorPhase[]> = {
   downloading: [...LOADING, 'serving', 'waiting', 'detecting', 'connecting', 'leaving', 'failed'],
   verifying: [...LOADING, 'serving', 'waiting', 'detecting', 'connecting', 'leaving', 'failed'],
   compiling: [...LOADING, 'serving', 'waiting', 'detecting', 'connecting', 'leaving', 'failed'],
-  linking: [...LOADING, 'serving', 'waiting', 'detecting', 'connecting', 'leaving', 'failed'],
   serving: [...LOADING, 'waiting', 'detecting', 'connecting', 'leaving', 'failed'],
   leaving: ['idle', 'failed'],
   failed: ['detecting', 'leaving', 'idle'],

@@ -1,12 +1,9 @@
 import { ShoalError } from '../config/errors.ts';
-import { LINK_LINGER_MS } from '../config/limits.ts';
-import { PeerConnector } from '../mesh/peer-connector.ts';
-import type { Capability, PeerMessage, ServerMessage } from '../mesh/protocol/control.ts';
-import type { ConnectionState } from '../mesh/server-connection.ts';
-import { SignalingClient, type Welcome } from '../mesh/signaling-client.ts';
+import type { LoadPhase } from '../mesh/protocol/control.ts';
 import { layersText } from '../model/shard.ts';
-import { neighboursOf } from '../worker/neighbours.ts';
-import type { WorkerEvent } from '../worker/worker-api.ts';
+import { MeshTab, type TabEvent } from '../worker/tab/mesh-tab.ts';
+import type { TabShard } from '../worker/tab/tab-shards.ts';
+import { WebWorker } from '../worker/tab/web-worker.ts';
 import { browserEnvironment, type ContributorEnvironment } from './contributor-environment.ts';
 import {
   type ContributorHandle,
@@ -16,47 +13,35 @@ import {
   checkTransition,
   IDLE,
 } from './contributor-state.ts';
-import { WorkerHandle } from './worker-handle.ts';
-
-type AssignMessage = Extract<ServerMessage, { type: 'assign' }>;
-type LoadProgress = Extract<PeerMessage, { type: 'load-progress' }>;
 
 /** How long `leave` waits for the worker to free the GPU before it is ended anyway. */
 const STOP_MS = 1_000;
 
-const LOADING_PHASE: Record<LoadProgress['phase'], ContributorPhase> = {
+const LOADING_PHASE: Record<LoadPhase, ContributorPhase> = {
   download: 'downloading',
   verify: 'verifying',
   compile: 'compiling',
-  connect: 'linking',
 };
 
-interface Held {
-  readonly message: AssignMessage;
-  readonly neighbours: ReadonlySet<string>;
-  phase: ContributorPhase;
-  progress: ContributorState['progress'];
+/** One contribution: from Join to its end. */
+interface Contribution {
+  readonly tab: MeshTab;
+  readonly worker: WebWorker;
+  /** Ends the running `join`: the server answered, or the contribution is over. */
+  readonly joined: () => void;
+  release: (() => void)[];
 }
 
-/**
- * The main thread's part of a contribution: joins the control WebSocket, the WebRTC set-up and the Web Worker, and
- * tells the page where things stand. It computes nothing and no frame passes through it.
- */
+/** A contribution as a page shows it: what the tab of the mesh (src/worker/tab) does, in phases and sentences for people. */
 export class Contributor implements ContributorHandle {
   readonly #options: ContributorOptions;
   readonly #environment: ContributorEnvironment;
   readonly #listeners = new Set<(state: ContributorState) => void>();
-  readonly #held = new Map<number, Held>();
   #state: ContributorState = IDLE;
-  #worker: WorkerHandle | null = null;
-  #signaling: SignalingClient | null = null;
-  #connector: PeerConnector | null = null;
-  #capability: Capability | null = null;
-  /** A `join` was sent and no assignment has followed: an error of the server is its answer. */
-  #joinUnanswered = false;
-  /** Ends the running `join`: the server answered, or the contribution is over. */
-  #joined: (() => void) | null = null;
-  #release: (() => void)[] = [];
+  #shards: readonly TabShard[] = [];
+  #current: Contribution | null = null;
+  /** There is no device at the moment: the worker says when there is another. */
+  #isWithoutDevice = false;
 
   constructor(options: ContributorOptions, environment: ContributorEnvironment = browserEnvironment()) {
     this.#options = options;
@@ -75,6 +60,7 @@ export class Contributor implements ContributorHandle {
   async join(): Promise<void> {
     if (this.#state.phase !== 'idle' && this.#state.phase !== 'failed') return;
     this.#state = IDLE;
+    this.#isWithoutDevice = false;
     this.#set({ phase: 'detecting', detail: 'Looking for a GPU.' });
     if (!this.#environment.isSecureContext) {
       this.#fail(
@@ -85,278 +71,150 @@ export class Contributor implements ContributorHandle {
       );
       return;
     }
-    const worker = new WorkerHandle(
-      this.#options.createWorker(),
-      (event) => this.#workerTold(event),
-      (error) => this.#fail(error),
-    );
-    this.#worker = worker;
-    const joined = new Promise<null>((resolve) => {
-      this.#joined = () => resolve(null);
+    let joined = (): void => {};
+    const isOver = new Promise<null>((resolve) => {
+      joined = () => resolve(null);
     });
-    const { memoryBudgetBytes, serverUrl } = this.#options;
-    const detected = await Promise.race([worker.api.detect({ memoryBudgetBytes, serverUrl }), joined]);
+    const current = this.#begin(joined);
+    const detected = await Promise.race([current.tab.detect(), isOver]);
     // Leave was pressed, or the worker crashed, while the device was looked for.
-    if (this.#worker !== worker || detected === null || this.#state.phase !== 'detecting') return;
+    if (this.#current !== current || detected === null || this.#state.phase !== 'detecting') return;
     if (!detected.ok) {
       this.#fail(ShoalError.from(detected.error));
       return;
     }
-    this.#capability = detected.capability;
-    this.#release = [this.#environment.onPageHide(() => this.close()), this.#environment.holdAwake()];
+    current.release = [this.#environment.onPageHide(() => this.close()), this.#environment.holdAwake()];
     this.#set({
       phase: 'connecting',
       detail: 'Connecting to the server.',
       adapter: detected.capability.adapter,
     });
-    this.#connect();
-    await joined;
+    current.tab.connect();
+    await isOver;
   }
 
   async leave(): Promise<void> {
-    if (this.#state.phase === 'idle' || this.#state.phase === 'leaving') return;
+    const current = this.#current;
+    if (this.#state.phase === 'idle') return;
+    if (this.#state.phase === 'leaving') {
+      // Pressed again: nobody waits for the answers any more.
+      void current?.tab.drain('left by the user');
+      return;
+    }
     this.#set({ phase: 'leaving', detail: 'Leaving.' });
-    this.#joined?.();
-    this.#sayLeave('left by the user');
-    const worker = this.#worker;
-    if (worker !== null) {
+    if (current !== null) {
+      current.joined();
+      await current.tab.drain('left by the user');
+      if (this.#current !== current) return;
+      current.tab.close('left by the user');
       const { timers } = this.#environment;
       await Promise.race([
-        worker.api.stop(),
+        current.worker.stop(),
         new Promise<void>((resolve) => timers.after(STOP_MS, resolve)),
       ]).catch(() => {});
+      if (this.#current !== current) return;
     }
-    this.#tearDown();
+    this.#tearDown('left by the user');
     this.#toIdle();
   }
 
   close(): void {
     if (this.#state.phase === 'idle') return;
-    this.#sayLeave('the page was closed');
-    this.#tearDown();
+    this.#tearDown('the page was closed');
     this.#set({ phase: 'leaving', detail: 'Leaving.' });
     this.#toIdle();
   }
 
-  // — server ———————————————————————————————————————————————————————————————————————————————————
-
-  #connect(): void {
-    const url = new URL('/signal', this.#options.serverUrl);
-    url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
-    this.#signaling = new SignalingClient({
-      url: url.href,
-      name: this.#options.name,
-      openSocket: this.#environment.openSocket,
-      timers: this.#environment.timers,
-      random: this.#environment.random,
-      onState: (state) => this.#signalingChanged(state),
-      onWelcome: (welcome) => this.#welcomed(welcome),
-      onMessage: (message) => this.#serverSaid(message),
-      onError: (error) => {
-        if (this.#signaling?.state === 'refused') this.#fail(error);
-        else this.#set({ detail: error.message });
-      },
+  #begin(joined: () => void): Contribution {
+    const { serverUrl, name, memoryBudgetBytes, joinKey, createWorker } = this.#options;
+    const worker = new WebWorker(
+      createWorker(),
+      (event) => tab.told(event),
+      (error) => this.#fail(error),
+    );
+    const tab = new MeshTab({
+      serverUrl,
+      name,
+      memoryBudgetBytes,
+      ...(joinKey !== undefined && { joinKey }),
+      worker,
+      environment: this.#environment,
+      on: (event) => this.#tabSaid(event),
     });
-    this.#signaling.connect();
+    const current = { tab, worker, joined, release: [] };
+    this.#current = current;
+    return current;
   }
 
-  #signalingChanged(state: ConnectionState): void {
-    const connected = state === 'ready';
-    if (connected === this.#state.connected) return;
-    this.#set({ connected });
-    this.#showPhase();
-  }
-
-  #welcomed(welcome: Welcome): void {
-    const isNewSession = this.#connector !== null;
-    if (isNewSession) {
-      this.#connector?.close();
-      this.#held.clear();
-      void this.#worker?.api.endSession();
+  #tabSaid(event: TabEvent): void {
+    if (event.type === 'draining') {
+      if (this.#state.phase === 'leaving') this.#set({ detail: drainText(event.sequences) });
+      return;
     }
-    this.#connector = this.#makeConnector(welcome);
-    this.#set({ peer: welcome.peer });
-    if (this.#capability !== null) this.#offer(this.#capability);
-    this.#showPhase();
-    this.#joined?.();
-    this.#joined = null;
-  }
-
-  #offer(capability: Capability): void {
-    this.#joinUnanswered = true;
-    this.#send({ type: 'join', capability });
-  }
-
-  #makeConnector(welcome: Welcome): PeerConnector {
-    const { openPeer } = this.#environment;
-    return new PeerConnector({
-      self: welcome.peer,
-      // The schema's optional keys may be undefined, lib.dom's may not.
-      iceServers: JSON.parse(JSON.stringify(welcome.iceServers)) as RTCIceServer[],
-      sendSignal: (to, attempt, data) => this.#send({ type: 'signal', to, attempt, data }),
-      deliver: (peer, attempt, end) => this.#worker?.accept(peer, attempt, end),
-      onFailed: (peer, reason) => void this.#worker?.api.linkFailed(peer, reason.toWire()),
-      timers: this.#environment.timers,
-      ...(openPeer === undefined ? {} : { open: openPeer }),
-    });
-  }
-
-  #serverSaid(message: Exclude<ServerMessage, Welcome>): void {
-    switch (message.type) {
-      case 'assign':
-        this.#assigned(message);
-        return;
-      case 'unassign':
-        void this.#worker?.api.command(message);
-        this.#forget(message.epoch);
-        return;
-      case 'open':
-      case 'prompt':
-      case 'close':
-        void this.#worker?.api.command(message);
-        return;
-      case 'signal':
-        try {
-          this.#connector?.signal(message.from, message.attempt, message.data);
-        } catch (thrown) {
-          console.warn(`a signal of ${message.from} was refused: ${thrown}`);
-        }
-        return;
-      case 'error':
-        if (this.#joinUnanswered) this.#fail(ShoalError.from(message.error));
-        else if (message.fatal) this.#set({ error: message.error });
-        else console.warn(`the server: ${message.error.code}: ${message.error.message}`);
-        return;
-      default:
-        message satisfies never;
-    }
-  }
-
-  #assigned(message: AssignMessage): void {
-    this.#joinUnanswered = false;
-    const peers = message.stages.map((stage) => stage.peer);
-    const neighbours = neighboursOf(peers, message.index);
-    this.#held.set(message.epoch, { message, neighbours, phase: 'downloading', progress: undefined });
-    void this.#worker?.api.command(message);
-    for (const peer of neighbours) if (peer !== peers[message.index]) this.#connector?.connect(peer);
-    this.#showPhase();
-  }
-
-  /** Links that nothing needs any more go a while later: the next assignment often names the same peers. */
-  #forget(epoch: number): void {
-    const held = this.#held.get(epoch);
-    if (held === undefined) return;
-    this.#held.delete(epoch);
-    const connector = this.#connector;
-    this.#environment.timers.after(LINK_LINGER_MS, () => {
-      for (const peer of held.neighbours) if (!this.#needs(peer)) connector?.drop(peer);
-    });
-    this.#showPhase();
-  }
-
-  #needs(peer: string): boolean {
-    for (const held of this.#held.values()) if (held.neighbours.has(peer)) return true;
-    return false;
-  }
-
-  // — worker ———————————————————————————————————————————————————————————————————————————————————
-
-  #workerTold(event: WorkerEvent): void {
     if (this.#state.phase === 'leaving') return;
     switch (event.type) {
-      case 'send':
-        this.#follow(event.message);
-        this.#send(event.message);
+      case 'connection':
+        this.#set({ connected: event.isConnected });
+        break;
+      case 'welcomed':
+        this.#set({ peer: event.peer });
+        break;
+      case 'shards':
+        this.#shards = event.shards;
+        this.#set({
+          downloadedBytes: event.downloadedBytes,
+          ...(this.#shards.some(({ phase }) => phase === 'held') && { error: undefined }),
+        });
+        break;
+      case 'load-failed':
+      case 'refused':
+        this.#set({ error: event.error });
         return;
       case 'usage': {
         const { tokensPerSecond, tokens, gpuBytes } = event;
         this.#set({ tokensPerSecond, tokens, gpuBytes });
         return;
       }
-      case 'link-lost':
-        this.#connector?.drop(event.peer, event.attempt);
-        if (this.#needs(event.peer)) this.#connector?.connect(event.peer);
-        return;
       case 'device-lost':
-        this.#held.clear();
-        this.#capability = null;
-        this.#sayLeave(event.error.message.slice(0, 200));
+        this.#isWithoutDevice = true;
         this.#set({
           phase: 'detecting',
           detail: 'The GPU was lost; looking for it again.',
           error: event.error,
         });
         return;
-      case 'device-found':
-        this.#capability = event.capability;
+      case 'device':
+        this.#isWithoutDevice = false;
         this.#set({ adapter: event.capability.adapter, error: undefined });
-        if (this.#signaling?.state === 'ready') this.#offer(event.capability);
-        this.#showPhase();
+        break;
+      case 'notice':
+        this.#set({ detail: event.error.message });
         return;
-      case 'device-failed':
-        this.#fail(ShoalError.from(event.error));
+      case 'failed':
+        this.#fail(event.error);
         return;
       default:
         event satisfies never;
     }
-  }
-
-  /** What the worker tells the server tells the page, too. */
-  #follow(message: PeerMessage): void {
-    if (!('epoch' in message)) return;
-    const held = this.#held.get(message.epoch);
-    if (held === undefined) return;
-    switch (message.type) {
-      case 'load-progress': {
-        const { phase, bytesDone, bytesTotal } = message;
-        held.phase = LOADING_PHASE[phase];
-        held.progress = { phase, bytesDone, bytesTotal };
-        break;
-      }
-      case 'ready':
-        held.phase = 'serving';
-        held.progress = undefined;
-        this.#set({
-          downloadedBytes: this.#state.downloadedBytes + message.downloadedBytes,
-          gpuBytes: message.gpuBytes,
-          error: undefined,
-        });
-        break;
-      case 'load-failed':
-        this.#set({ error: message.error });
-        this.#forget(message.epoch);
-        break;
-      default:
-        return;
-    }
     this.#showPhase();
-  }
-
-  #send(message: PeerMessage): void {
-    try {
-      this.#signaling?.send(message);
-    } catch (thrown) {
-      this.#set({ error: ShoalError.from(thrown).toWire() });
-    }
+    if (event.type === 'welcomed') this.#current?.joined();
   }
 
   // — state ————————————————————————————————————————————————————————————————————————————————————
 
-  /** Shows what the assignments add up to. */
+  /** Shows what the shards add up to. */
   #showPhase(): void {
     const { phase, connected } = this.#state;
-    if (phase === 'idle' || phase === 'failed' || phase === 'leaving') return;
-    // A lost device: the worker says when there is another.
-    if (this.#capability === null) return;
-    const all = [...this.#held.values()];
-    const shown = all.findLast((held) => held.phase === 'serving') ?? all.at(-1);
-    const loading = all.findLast((held) => held.phase !== 'serving');
+    if (phase === 'idle' || phase === 'failed' || phase === 'leaving' || this.#isWithoutDevice) return;
+    const held = this.#shards.filter((shard) => shard.phase === 'held');
+    const loading = this.#shards.findLast((shard) => shard.phase !== 'held');
+    const shown = held.at(-1) ?? loading;
     this.#set({
-      phase: shown?.phase ?? (connected ? 'waiting' : 'connecting'),
-      detail: describe(shown, connected),
-      shard: shown?.message.stages[shown.message.index]?.shard,
-      stages: shown?.message.stages,
-      progress: loading?.progress,
+      phase: phaseOf(shown) ?? (connected ? 'waiting' : 'connecting'),
+      detail: describe(held, loading, connected),
+      shard: shown?.layers,
+      shards: held.length === 0 ? undefined : held.map(({ layers }) => layers),
+      progress: progressOf(loading),
       ...(shown === undefined ? { gpuBytes: 0, tokensPerSecond: 0 } : {}),
     });
   }
@@ -369,8 +227,7 @@ export class Contributor implements ContributorHandle {
 
   #fail(error: ShoalError): void {
     if (this.#state.phase === 'failed' || this.#state.phase === 'idle') return;
-    this.#sayLeave(error.message.slice(0, 200));
-    this.#tearDown();
+    this.#tearDown(error.message);
     checkTransition(this.#state.phase, 'failed');
     this.#replace({ ...this.#ended(), phase: 'failed', detail: error.message, error: error.toWire() });
   }
@@ -391,33 +248,36 @@ export class Contributor implements ContributorHandle {
     for (const listener of [...this.#listeners]) listener(state);
   }
 
-  #sayLeave(reason: string): void {
-    if (this.#signaling?.state === 'ready') this.#send({ type: 'leave', reason });
-  }
-
-  #tearDown(): void {
-    this.#held.clear();
-    this.#joinUnanswered = false;
-    this.#capability = null;
-    this.#connector?.close();
-    this.#connector = null;
-    const signaling = this.#signaling;
-    this.#signaling = null;
-    signaling?.close();
-    this.#worker?.terminate();
-    this.#worker = null;
-    for (const release of this.#release) release();
-    this.#release = [];
-    this.#joined?.();
-    this.#joined = null;
+  #tearDown(reason: string): void {
+    const current = this.#current;
+    this.#current = null;
+    this.#shards = [];
+    if (current === null) return;
+    current.tab.close(reason);
+    current.worker.terminate();
+    for (const release of current.release) release();
+    current.joined();
   }
 }
 
-function describe(held: Held | undefined, connected: boolean): string {
-  if (held === undefined) return connected ? 'Waiting for layers.' : 'Connecting to the server.';
-  const { start, end } = held.message.stages[held.message.index]!.shard;
-  const layers = `${layersText(start, end)} of ${held.message.model}`;
+function phaseOf(shard: TabShard | undefined): ContributorPhase | undefined {
+  if (shard === undefined) return undefined;
+  return shard.phase === 'held' ? 'serving' : LOADING_PHASE[shard.phase];
+}
+
+function progressOf(loading: TabShard | undefined): ContributorState['progress'] {
+  if (loading === undefined || loading.phase === 'held') return undefined;
+  const { phase, bytesDone, bytesTotal } = loading;
+  return { phase, bytesDone, bytesTotal };
+}
+
+function describe(held: readonly TabShard[], loading: TabShard | undefined, connected: boolean): string {
+  const what = held.length > 0 ? held : loading === undefined ? [] : [loading];
+  if (what.length === 0) return connected ? 'Waiting for layers.' : 'Connecting to the server.';
+  const layers = what.map(({ layers: { start, end } }) => layersText(start, end)).join(', ');
   const lost = connected ? '' : ' The server is not reachable; trying again.';
-  if (held.phase === 'serving') return `Serving ${layers}.${lost}`;
-  return `Loading ${layers}.${lost}`;
+  return `${held.length > 0 ? 'Serving' : 'Loading'} ${layers} of ${what[0]!.model}.${lost}`;
 }
+
+const drainText = (sequences: number): string =>
+  sequences === 0 ? 'Leaving.' : `Finishing ${sequences} answer${sequences === 1 ? '' : 's'}…`;

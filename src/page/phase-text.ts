@@ -2,7 +2,7 @@ import type { ErrorCode } from '../config/errors.ts';
 import type { ContributorPhase } from './contributor-state.ts';
 
 /** The steps a contributor sees, in order; a phase not listed belongs to no step. */
-export const STEPS = ['detect', 'download', 'verify', 'compile', 'connect', 'serving'] as const;
+export const STEPS = ['detect', 'download', 'verify', 'compile', 'serving'] as const;
 export type Step = (typeof STEPS)[number];
 
 export function stepOf(phase: ContributorPhase): Step | null {
@@ -18,8 +18,6 @@ export function stepOf(phase: ContributorPhase): Step | null {
       return 'verify';
     case 'compiling':
       return 'compile';
-    case 'linking':
-      return 'connect';
     case 'serving':
       return 'serving';
     case 'idle':
@@ -48,8 +46,6 @@ export function sentenceOf(phase: ContributorPhase): string {
       return 'Checking every tensor against its hash…';
     case 'compiling':
       return 'Compiling kernels and filling GPU memory…';
-    case 'linking':
-      return 'Opening connections to your neighbours…';
     case 'serving':
       return 'Serving. You may leave at any time; answers go on without you.';
     case 'leaving':

@@ -3,8 +3,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
 import type { ShoalError } from '../../src/config/errors.ts';
 import {
+  CONNECT_DEADLINE_MS,
   MAX_CONTROL_BACKLOG_BYTES,
-  MAX_OUTBOX_MESSAGES,
   RECONNECT_MAX_MS,
   RECONNECT_MIN_MS,
 } from '../../src/config/limits.ts';
@@ -15,9 +15,10 @@ import { systemTimers } from '../../src/mesh/timers.ts';
 import { FakeTimers } from '../support/fake-timers.ts';
 
 const welcome: ServerMessage = { type: 'welcome', version: CONTROL_VERSION, peer: 'peer-1', iceServers: [] };
-const hello: PeerMessage = { type: 'hello', version: CONTROL_VERSION, name: 'tab 1' };
+const KEY = 'k'.repeat(43);
+const hello: PeerMessage = { type: 'hello', version: CONTROL_VERSION, name: 'tab 1', key: KEY };
 const leave: PeerMessage = { type: 'leave', reason: 'test' };
-const token: PeerMessage = { type: 'token', epoch: 1, sequence: 2, position: 3, token: 4, finish: null };
+const token: PeerMessage = { type: 'token', sequence: 2, epoch: 1, position: 3, token: 4, finish: null };
 
 class FakeSocket implements WebSocketLike {
   bufferedAmount = 0;
@@ -61,10 +62,13 @@ beforeEach(() => {
   [sockets, states, welcomes, messages, errors] = [[], [], [], [], []];
 });
 
-function make(change: Partial<SignalingClientOptions> = {}): SignalingClient {
-  return new SignalingClient({
+const make = (change: Partial<SignalingClientOptions> = {}) => new SignalingClient({ ...base(), ...change });
+
+function base(): SignalingClientOptions {
+  return {
     url: 'ws://server/signal',
     name: 'tab 1',
+    key: KEY,
     timers,
     random: () => 1,
     openSocket: () => {
@@ -76,8 +80,7 @@ function make(change: Partial<SignalingClientOptions> = {}): SignalingClient {
     onWelcome: ({ peer }) => welcomes.push(peer),
     onMessage: (message) => messages.push(message),
     onError: (error) => errors.push(error),
-    ...change,
-  });
+  };
 }
 
 function ready(): SignalingClient {
@@ -93,30 +96,75 @@ describe('the signaling client', () => {
     const client = ready();
     expect(states).toEqual(['connecting', 'greeting', 'ready']);
     expect(welcomes).toEqual(['peer-1']);
-    sockets[0]!.say({ type: 'close', epoch: 1, sequence: 2 });
-    expect(messages).toEqual([{ type: 'close', epoch: 1, sequence: 2 }]);
+    sockets[0]!.say({ type: 'close', sequence: 2 });
+    expect(messages).toEqual([{ type: 'close', sequence: 2 }]);
     expect(client.send(token)).toBe(true);
     expect(sockets[0]!.sent).toEqual([hello, token]);
   });
 
-  it('sends nothing but hello before the welcome, and then what waited', () => {
-    const client = make();
-    expect(client.send(leave)).toBe(true);
+  it('sends nothing but hello before the welcome, and keeps nothing for a server that is away', () => {
+    const client = make({ joinKey: 'open sesame' });
+    expect(client.send(leave)).toBe(false);
     client.connect();
     sockets[0]!.open();
-    expect(client.send(leave)).toBe(true);
-    expect(sockets[0]!.sent).toEqual([hello]);
+    expect(client.send(leave)).toBe(false);
     sockets[0]!.say(welcome);
-    expect(sockets[0]!.sent).toEqual([hello, leave, leave]);
-  });
-
-  it('keeps a bounded number of messages without a server, and none of the session that was lost', () => {
-    const client = ready();
+    expect(client.send(token)).toBe(true);
+    expect(sockets[0]!.sent).toEqual([{ ...hello, joinKey: 'open sesame' }, token]);
     sockets[0]!.lose();
     expect(client.send(token)).toBe(false);
-    expect(client.send({ type: 'signal', to: 'peer-2', attempt: 1, data: null })).toBe(false);
-    for (let i = 0; i < MAX_OUTBOX_MESSAGES; i++) expect(client.send(leave)).toBe(true);
-    expect(() => client.send(leave)).toThrow(expect.objectContaining({ code: 'OVERLOADED' }));
+  });
+
+  it('is the same peer on every connection, whatever key it was made with', async () => {
+    const client = new SignalingClient({ ...base(), key: undefined } as never);
+    client.connect();
+    sockets[0]!.open();
+    sockets[0]!.lose();
+    await timers.advance(RECONNECT_MIN_MS);
+    sockets[1]!.open();
+    const keys = sockets.map(({ sent }) => (sent[0] as typeof hello & { type: 'hello' }).key);
+    expect(keys[0]).toMatch(/^[A-Za-z0-9_-]{43}$/);
+    expect(keys[1]).toBe(keys[0]);
+    expect(keys[0]).not.toBe(KEY);
+  });
+
+  it('gives a connection up that is not welcomed in time', async () => {
+    const client = make();
+    client.connect();
+    await timers.advance(CONNECT_DEADLINE_MS - 1);
+    expect([client.state, sockets.length]).toEqual(['connecting', 1]);
+    await timers.advance(1);
+    expect(client.state).toBe('waiting');
+    expect(errors[0]?.message).toMatch(/has said nothing for 10 s; trying again/);
+    await timers.advance(RECONNECT_MIN_MS);
+    sockets[1]!.open();
+    await timers.advance(CONNECT_DEADLINE_MS);
+    expect(client.state).toBe('waiting');
+    await timers.advance(2 * RECONNECT_MIN_MS);
+    sockets[2]!.open();
+    sockets[2]!.say(welcome);
+    await timers.advance(10 * CONNECT_DEADLINE_MS);
+    expect([client.state, timers.pending]).toEqual(['ready', 0]);
+  });
+
+  it('looks for the server as often as its owner asks', async () => {
+    const client = make({ maxBackoffMs: () => 2 * RECONNECT_MIN_MS });
+    client.connect();
+    for (let failures = 0; failures < 6; failures++) {
+      sockets.at(-1)!.lose();
+      await timers.advance(2 * RECONNECT_MIN_MS);
+      expect(sockets).toHaveLength(failures + 2);
+    }
+  });
+
+  it('tells ICE servers that come later, to who asks for them', () => {
+    const told: unknown[] = [];
+    const client = make({ onIceServers: (iceServers) => told.push(iceServers) });
+    client.connect();
+    sockets[0]!.open();
+    sockets[0]!.say(welcome);
+    sockets[0]!.say({ ...welcome, iceServers: [{ urls: 'stun:own.example' }] });
+    expect([told, welcomes, errors]).toEqual([[[{ urls: 'stun:own.example' }]], ['peer-1'], []]);
   });
 
   it('reconnects with a back-off that doubles up to its bound, and starts anew after a welcome', async () => {
@@ -149,35 +197,41 @@ describe('the signaling client', () => {
     expect(sockets).toHaveLength(2);
   });
 
-  it('refuses a server of another version for good', async () => {
+  it.each([
+    ['of a later version', CONTROL_VERSION + 1, /reload the page/],
+    ['of version 2', 2, /the page speaks control version 3, the server 2; update the server/],
+  ])('refuses a server %s for good, and says who should update', async (_, version, who) => {
     const client = make();
     client.connect();
     sockets[0]!.open();
-    sockets[0]!.say({ type: 'welcome', version: CONTROL_VERSION + 1, changed: 'shape' });
+    sockets[0]!.say({ type: 'welcome', version, changed: 'shape' });
     expect(client.state).toBe('refused');
-    expect(errors[0]).toMatchObject({
-      code: 'PROTOCOL_VERSION',
-      message: expect.stringMatching(/reload the page/),
-    });
+    expect(errors[0]).toMatchObject({ code: 'PROTOCOL_VERSION', message: expect.stringMatching(who) });
     expect(sockets[0]!.closed).toBe(true);
     await timers.advance(10 * RECONNECT_MAX_MS);
     expect(sockets).toHaveLength(1);
     expect(client.send(leave)).toBe(false);
   });
 
-  it('takes a refusal of its own version from the server', () => {
-    const client = make();
-    client.connect();
-    sockets[0]!.open();
-    sockets[0]!.say({ type: 'error', error: { code: 'PROTOCOL_VERSION', message: 'update' }, fatal: true });
-    expect(client.state).toBe('refused');
-  });
+  it.each(['PROTOCOL_VERSION', 'UNAUTHORIZED'] as const)(
+    'takes a refusal from the server that will be the same next time: %s',
+    async (code) => {
+      const client = make();
+      client.connect();
+      sockets[0]!.open();
+      sockets[0]!.say({ type: 'error', error: { code, message: 'no' }, fatal: true });
+      expect(client.state).toBe('refused');
+      expect(errors).toMatchObject([{ code, message: 'no' }]);
+      await timers.advance(10 * RECONNECT_MAX_MS);
+      expect(sockets).toHaveLength(1);
+    },
+  );
 
   it('reports bad messages and goes on', () => {
     const client = ready();
     sockets[0]!.onmessage?.({ data: '{' });
     sockets[0]!.onmessage?.({ data: new ArrayBuffer(3) });
-    sockets[0]!.say({ type: 'close', epoch: -1, sequence: 2 });
+    sockets[0]!.say({ type: 'close', sequence: -2 });
     sockets[0]!.say(welcome);
     expect(errors.map((error) => error.code)).toEqual(Array(4).fill('PROTOCOL_INVALID'));
     expect([client.state, messages.length, welcomes.length]).toEqual(['ready', 0, 1]);

@@ -1,16 +1,17 @@
 import { type Remote, wrap } from 'comlink';
-import { ShoalError } from '../config/errors.ts';
-import type { AcceptMessage, WorkerApi, WorkerEvent } from '../worker/worker-api.ts';
+import { ShoalError } from '../../config/errors.ts';
+import type { AcceptMessage, DetectOptions, WorkerApi, WorkerCommand, WorkerEvent } from '../worker-api.ts';
+import type { TabWorker } from './tab-worker.ts';
 
-/** The page's end of the Web Worker: comlink for calls, a port for events, plain messages for channels. */
-export class WorkerHandle {
-  readonly api: Remote<WorkerApi>;
+/** A browser's Web Worker: comlink for calls, a port for events, plain messages for channels. */
+export class WebWorker implements TabWorker {
+  readonly #api: Remote<WorkerApi>;
   readonly #worker: Worker;
   readonly #events: MessagePort;
 
   constructor(worker: Worker, onEvent: (event: WorkerEvent) => void, onCrash: (error: ShoalError) => void) {
     this.#worker = worker;
-    this.api = wrap<WorkerApi>(worker);
+    this.#api = wrap<WorkerApi>(worker);
     const { port1, port2 } = new MessageChannel();
     this.#events = port1;
     port1.onmessage = ({ data }: MessageEvent<WorkerEvent>) => onEvent(data);
@@ -25,11 +26,39 @@ export class WorkerHandle {
     worker.postMessage({ type: 'events', port: port2 }, [port2]);
   }
 
-  /** Transfers a channel at once; throws what `postMessage` throws (comlink would turn it into a rejection). */
+  detect(options: DetectOptions) {
+    return this.#api.detect(options);
+  }
+
+  command(command: WorkerCommand): void {
+    void this.#api.command(command);
+  }
+
+  report(id: number): void {
+    void this.#api.report(id);
+  }
+
+  server(isThere: boolean): void {
+    void this.#api.server(isThere);
+  }
+
+  dropLink(peer: string): void {
+    void this.#api.dropLink(peer);
+  }
+
+  endSession(): void {
+    void this.#api.endSession();
+  }
+
+  /** comlink would turn what `postMessage` throws into a rejection. */
   accept(peer: string, attempt: number, end: RTCDataChannel | MessagePort): void {
     const message: AcceptMessage = { type: 'accept', peer, attempt, end };
     // lib.dom's Transferable lacks RTCDataChannel, which has been one since 2023.
     this.#worker.postMessage(message, [end as unknown as Transferable]);
+  }
+
+  stop(): Promise<void> {
+    return this.#api.stop();
   }
 
   terminate(): void {
