@@ -110,14 +110,34 @@ export const MAX_HELD_SHARDS = 8;
 export const MAX_RUNNING_PER_MESSAGE = 16;
 /** Of `--join-key`: a pass phrase fits. */
 export const MAX_JOIN_KEY_CHARS = 200;
+/**
+ * Rows that a worker keeps after it sent them, of all its sequences, so that a replacement of the stage behind it needs nobody else: 4
+ * sequences of MAX_CONTEXT_POSITIONS with hidden 1,024 in f16. Beyond it the largest lose theirs, and are computed again from what comes before.
+ */
+export const MAX_KEPT_BYTES = 64 * MIB;
+/** A worker closes its sequences when the server has been away for this: far longer than a restart, and an end to what nobody reads. */
+export const SERVER_AWAY_MS = 600_000;
+/** A worker's sign of life, from the Web Worker through the page: while it holds a shard, and while it does not. */
+export const ALIVE_MS = 1_000;
+export const ALIVE_IDLE_MS = 5_000;
 /** Load progress is told at most this often: a bar needs no more, and the server counts messages. */
 export const PROGRESS_INTERVAL_MS = 200;
 /** A serving worker reports its statistics this often. */
 export const STATS_INTERVAL_MS = 1_000;
 /** A link no assignment needs is kept this long: the next placement often names the same neighbour. */
 export const LINK_LINGER_MS = 30_000;
-/** Peer-to-peer liveness: ping every, silent for → the link is down. ICE itself takes 5–15 s to notice. */
-export const LINK_PING_MS = 1_000;
+/** Peer-to-peer liveness while sequences run over the link: ping every. 60 B each; a killed peer is noticed in LINK_SILENT_MIN_MS. */
+export const LINK_PING_MS = 100;
+/** The same while none do. */
+export const LINK_IDLE_PING_MS = 1_000;
+/** A link is silent when it has been quiet for so many times its longest recent pause: as far as a jittery link goes without a fault. */
+export const LINK_SILENT_PAUSES = 4;
+/** But not before this (three pings, and a garbage collection on the other side), and after this at the latest. */
+export const LINK_SILENT_MIN_MS = 300;
+export const LINK_SILENT_MAX_MS = 2_000;
+/** Pauses older than this, or twice this, are forgotten: a link that was bad a while ago is judged as sharply as others. */
+export const LINK_PAUSE_WINDOW_MS = 10_000;
+/** Quiet for this: the link is down. ICE itself takes 5–15 s to notice. */
 export const LINK_DEAD_MS = 5_000;
 /** A link that is not open after this is retried with the next attempt number. */
 export const LINK_OPEN_MS = 15_000;

@@ -4,7 +4,7 @@ import type { Frame, FrameDtype, FrameEntry, FrameKind } from './frame.ts';
 
 /** 'SHL1' read as a little-endian u32. */
 export const FRAME_MAGIC = 0x314c_4853;
-export const FRAME_VERSION = 1;
+export const FRAME_VERSION = 2;
 export const FRAME_HEADER_BYTES = 24;
 export const FRAME_ENTRY_BYTES = 16;
 
@@ -38,11 +38,11 @@ export function encodeFrame(frame: Frame): Uint8Array<ArrayBuffer> {
   const total = payloadOffset + frame.payload.length;
   checkEntryCount(frame.entries.length);
   checkFrameBytes(total);
-  checkU32('epoch', frame.epoch);
   checkU32('microBatch', frame.microBatch);
   for (const entry of frame.entries) {
     checkU32('sequence', entry.sequence);
     checkU32('position', entry.position);
+    checkU32('epoch', entry.epoch);
   }
   checkShape(frame);
 
@@ -52,7 +52,6 @@ export function encodeFrame(frame: Frame): Uint8Array<ArrayBuffer> {
   view.setUint8(4, FRAME_VERSION);
   view.setUint8(5, KIND_CODES[frame.kind]);
   view.setUint8(6, DTYPE_CODES[frame.dtype]);
-  view.setUint32(8, frame.epoch, true);
   view.setUint32(12, frame.microBatch, true);
   view.setUint16(16, frame.entries.length, true);
   view.setUint32(20, frame.payload.length, true);
@@ -62,6 +61,7 @@ export function encodeFrame(frame: Frame): Uint8Array<ArrayBuffer> {
     view.setUint32(at + 4, entry.position, true);
     view.setUint16(at + 8, entry.count, true);
     view.setUint16(at + 10, (entry.sample ? FLAG_SAMPLE : 0) | (entry.truncate ? FLAG_TRUNCATE : 0), true);
+    view.setUint32(at + 12, entry.epoch, true);
     at += FRAME_ENTRY_BYTES;
   }
   bytes.set(frame.payload, payloadOffset);
@@ -70,11 +70,10 @@ export function encodeFrame(frame: Frame): Uint8Array<ArrayBuffer> {
 
 /**
  * Reads a frame that came from a peer. The payload is a view into `bytes`, not a copy.
- * @param hidden width of the receiving stage, when the caller knows it: then an activation's payload must be
- *   exactly rows × hidden; without it, a whole number of values a row.
+ * Of an activation's payload it is known here only that it holds a whole number of values a row: the width is the receiving stage's to check.
  * @throws FRAME_INVALID, FRAME_TOO_LARGE, PROTOCOL_VERSION; nothing else, whatever the bytes
  */
-export function decodeFrame(bytes: Uint8Array, hidden?: number): Frame {
+export function decodeFrame(bytes: Uint8Array): Frame {
   checkFrameBytes(bytes.length);
   if (bytes.length < FRAME_HEADER_BYTES) {
     throw invalid(`${bytes.length} bytes are shorter than the ${FRAME_HEADER_BYTES} B header`);
@@ -89,7 +88,7 @@ export function decodeFrame(bytes: Uint8Array, hidden?: number): Frame {
   if (kind === undefined) throw invalid(`kind ${view.getUint8(5)} is unknown`);
   const dtype = DTYPES.get(view.getUint8(6));
   if (dtype === undefined) throw invalid(`dtype ${view.getUint8(6)} is unknown`);
-  if (view.getUint8(7) !== 0 || view.getUint16(18, true) !== 0) {
+  if (view.getUint8(7) !== 0 || view.getUint32(8, true) !== 0 || view.getUint16(18, true) !== 0) {
     throw invalid('a reserved header field is not 0');
   }
   const entryCount = view.getUint16(16, true);
@@ -109,31 +108,12 @@ export function decodeFrame(bytes: Uint8Array, hidden?: number): Frame {
   const frame: Frame = {
     kind,
     dtype,
-    epoch: view.getUint32(8, true),
     microBatch: view.getUint32(12, true),
     entries,
     payload: bytes.subarray(payloadOffset),
   };
   checkShape(frame);
-  if (hidden !== undefined) checkActivationWidth(frame, hidden);
   return frame;
-}
-
-/**
- * An activation's payload must be rows × `hidden`; for the receiver that learns the width after decoding.
- * Frames of other kinds pass.
- * @throws FRAME_INVALID
- */
-export function checkActivationWidth(frame: Frame, hidden: number): void {
-  if (frame.kind !== 'activation') return;
-  const rows = frameRows(frame);
-  const expected = rows * hidden * DTYPE_BYTES[frame.dtype];
-  if (frame.payload.length !== expected) {
-    throw invalid(
-      `${rows} rows × ${hidden} in ${frame.dtype} are ${expected} B, but the payload has ${frame.payload.length} B; ` +
-        'do both stages hold the same model?',
-    );
-  }
 }
 
 /** The ids of a token frame, one an entry. */
@@ -153,10 +133,10 @@ export function tokenPayload(ids: ArrayLike<number>): Uint8Array<ArrayBuffer> {
 function readEntry(view: DataView, at: number): FrameEntry {
   const flags = view.getUint16(at + 10, true);
   if ((flags & ~KNOWN_FLAGS) !== 0) throw invalid(`entry flags 0x${flags.toString(16)} are unknown`);
-  if (view.getUint32(at + 12, true) !== 0) throw invalid('a reserved entry field is not 0');
   return {
     sequence: view.getUint32(at, true),
     position: view.getUint32(at + 4, true),
+    epoch: view.getUint32(at + 12, true),
     count: view.getUint16(at + 8, true),
     sample: (flags & FLAG_SAMPLE) !== 0,
     truncate: (flags & FLAG_TRUNCATE) !== 0,

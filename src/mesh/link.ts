@@ -1,8 +1,9 @@
 import { ShoalError } from '../config/errors.ts';
-import { LINK_DEAD_MS, LINK_PING_MS } from '../config/limits.ts';
+import { LINK_DEAD_MS, LINK_IDLE_PING_MS, LINK_PING_MS } from '../config/limits.ts';
 import type { Frame } from './frame.ts';
 import { decodeFrame, encodeFrame } from './frame-codec.ts';
 import { type RoundTripStats, RoundTrips } from './round-trips.ts';
+import { Silence } from './silence.ts';
 import type { Timers } from './timers.ts';
 import type { Transport, TransportStats } from './transport.ts';
 
@@ -14,6 +15,8 @@ export interface LinkOptions {
   /** Whole, valid frames except pings and pongs, in the order sent; `unpackMs`: what decoding took. */
   readonly onFrame: (frame: Frame, unpackMs: number) => void;
   readonly onOpen?: () => void;
+  /** The link has fallen silent; the next call, with false, says that it is not any more. */
+  readonly onSilent?: (isSilent: boolean) => void;
   /** Called once. Never for a `close()` of this side. */
   readonly onDown: (reason: ShoalError) => void;
 }
@@ -30,24 +33,27 @@ export class Link {
   private readonly transport: Transport;
   private readonly trips = new RoundTrips();
   private cancelTick: (() => void) | null = null;
-  private heardAtMs: number;
+  private silence: Silence;
   private heardBytes = 0;
+  private pingMs = LINK_IDLE_PING_MS;
+  private pingedAtMs = 0;
+  private isSilent = false;
   private down = false;
 
   constructor(options: LinkOptions) {
     this.options = options;
     this.peer = options.peer;
     this.transport = options.transport;
-    this.heardAtMs = options.timers.now();
+    this.silence = new Silence(options.timers.now(), this.pingMs);
   }
 
   /** Takes the transport's events from here on; call once. What already happened is told at once. */
   start(): void {
     this.transport.onClose((reason) => this.fell(reason));
     this.transport.onOpen(() => {
-      this.heardAtMs = this.options.timers.now();
+      this.silence = new Silence(this.options.timers.now(), this.pingMs);
       this.options.onOpen?.();
-      this.ping();
+      if (!this.down) this.beat();
     });
     this.transport.onFrame((bytes) => this.received(bytes));
   }
@@ -63,6 +69,22 @@ export class Link {
   /** Round trips of the heartbeat, in milliseconds; null before the first pong. */
   get roundTrip(): RoundTripStats | null {
     return this.trips.stats;
+  }
+
+  /** How fast a silence must be noticed: at once while a sequence waits for what comes over this link. */
+  setBusy(isBusy: boolean): void {
+    const pingMs = isBusy ? LINK_PING_MS : LINK_IDLE_PING_MS;
+    if (pingMs === this.pingMs) return;
+    this.pingMs = pingMs;
+    this.silence.pace(this.options.timers.now(), pingMs);
+    if (this.cancelTick === null || this.down) return;
+    this.stopTicking();
+    this.beat();
+  }
+
+  /** Whether it has been quiet for longer than its past explains. */
+  get silent(): boolean {
+    return this.isSilent;
   }
 
   /**
@@ -88,6 +110,7 @@ export class Link {
   private received(bytes: Uint8Array): void {
     const { timers } = this.options;
     const startedMs = timers.now();
+    this.heard(startedMs);
     let frame: Frame;
     try {
       frame = decodeFrame(bytes);
@@ -96,36 +119,51 @@ export class Link {
       this.transport.close(ShoalError.from(thrown, 'FRAME_INVALID'));
       return;
     }
-    if (frame.kind === 'ping') this.beat('pong', frame.microBatch);
+    if (frame.kind === 'ping') this.post('pong', frame.microBatch);
     else if (frame.kind === 'pong') this.trips.returned(frame.microBatch, timers.now());
     else this.options.onFrame(frame, timers.now() - startedMs);
   }
 
-  private ping(): void {
-    if (this.down) return;
-    const { timers } = this.options;
-    this.beat('ping', this.trips.left(timers.now()));
-    this.cancelTick = timers.after(LINK_PING_MS, () => this.tick());
+  private beat(): void {
+    const nowMs = this.options.timers.now();
+    // A tick that is early for the ping is there to notice silence.
+    if (this.cancelTick === null || nowMs - this.pingedAtMs >= this.pingMs) {
+      this.pingedAtMs = nowMs;
+      this.post('ping', this.trips.left(nowMs));
+    }
+    this.cancelTick = this.options.timers.after(this.silence.planCheck(nowMs), () => this.tick());
   }
 
   private tick(): void {
-    const now = this.options.timers.now();
+    const nowMs = this.options.timers.now();
     const { bytesReceived } = this.transport.stats;
-    if (bytesReceived !== this.heardBytes) {
-      this.heardBytes = bytesReceived;
-      this.heardAtMs = now;
-    }
-    const silentMs = now - this.heardAtMs;
-    if (silentMs >= LINK_DEAD_MS) {
-      const silence = `peer ${this.peer} was silent for ${Math.round(silentMs)} ms, at most ${LINK_DEAD_MS} ms are allowed`;
+    // Slices of a large frame are signs of life too.
+    if (bytesReceived !== this.heardBytes) this.heard(nowMs);
+    const liveness = this.silence.check(nowMs);
+    if (liveness === 'dead') {
+      const quietMs = Math.round(this.silence.quietMs(nowMs));
+      const silence = `peer ${this.peer} was silent for ${quietMs} ms, at most ${LINK_DEAD_MS} ms are allowed`;
       this.transport.close(new ShoalError('LINK_FAILED', silence));
       return;
     }
-    this.ping();
+    this.setSilent(liveness === 'silent');
+    if (!this.down) this.beat();
   }
 
-  private beat(kind: 'ping' | 'pong', number: number): void {
-    const frame: Frame = { kind, dtype: 'none', epoch: 0, microBatch: number, entries: [], payload: NOTHING };
+  private heard(nowMs: number): void {
+    this.heardBytes = this.transport.stats.bytesReceived;
+    this.silence.heard(nowMs);
+    this.setSilent(false);
+  }
+
+  private setSilent(isSilent: boolean): void {
+    if (this.isSilent === isSilent || this.down) return;
+    this.isSilent = isSilent;
+    this.options.onSilent?.(isSilent);
+  }
+
+  private post(kind: 'ping' | 'pong', number: number): void {
+    const frame: Frame = { kind, dtype: 'none', microBatch: number, entries: [], payload: NOTHING };
     // A full queue refuses the ping; then the silence is judged by what still arrives. A closed link has told `onDown`.
     this.transport.send(encodeFrame(frame)).catch(() => {});
   }

@@ -11,6 +11,8 @@ export interface LinksOptions {
   readonly timers: Timers;
   readonly onFrame: (peer: string, frame: Frame, unpackMs: number) => void;
   readonly onOpen: (peer: string) => void;
+  /** An open link fell silent, or is heard again. */
+  readonly onSilent?: (peer: string, isSilent: boolean) => void;
   /**
    * An open link is gone: frames may be lost. A link that never opened says nothing; the page retries or gives up.
    * `attempt` goes to `PeerConnector.drop`, which may have a newer one on its way.
@@ -27,6 +29,7 @@ interface Held {
 export class Links {
   private readonly options: LinksOptions;
   private readonly held = new Map<string, Held>();
+  private busy: ReadonlySet<string> = new Set();
 
   constructor(options: LinksOptions) {
     this.options = options;
@@ -64,14 +67,27 @@ export class Links {
         wasOpen = true;
         this.options.onOpen(peer);
       },
+      onSilent: (isSilent) => this.options.onSilent?.(peer, isSilent),
       onDown: (reason) => this.fell(peer, attempt, wasOpen, reason),
     });
     this.held.set(peer, { attempt, link });
+    link.setBusy(this.busy.has(peer));
     link.start();
   }
 
   isOpen(peer: string): boolean {
     return this.held.get(peer)?.link.state === 'open';
+  }
+
+  /** Peers to which a link is open. */
+  get open(): string[] {
+    return [...this.held.keys()].filter((peer) => this.isOpen(peer));
+  }
+
+  /** The peers that sequences wait for: their silence is noticed at once. */
+  setBusy(peers: ReadonlySet<string>): void {
+    this.busy = peers;
+    for (const [peer, { link }] of this.held) link.setBusy(peers.has(peer));
   }
 
   /** The link to `peer`, open or on its way; for statistics. */

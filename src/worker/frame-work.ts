@@ -1,72 +1,57 @@
 import { ShoalError } from '../config/errors.ts';
 import type { StepOutput, WireDtype } from '../gpu/stage-engine.ts';
 import type { Frame, FrameEntry } from '../mesh/frame.ts';
-import { checkActivationWidth, tokenIds, tokenPayload } from '../mesh/frame-codec.ts';
+import { tokenIds, tokenPayload } from '../mesh/frame-codec.ts';
 import type { TokenLogprobs } from '../model/sampling.ts';
+import type { LayerRange, Place } from './stage-place.ts';
+import type { SequenceId } from './stage-types.ts';
 
 /** One entry that waits for the engine. */
 export interface Work extends FrameEntry {
   readonly wire: WireDtype;
-  /** (count) ids, at the stage with the embedding. */
+  readonly layers: LayerRange;
+  /** (count) ids, at the first stage. */
   readonly tokens?: Uint32Array;
   /** (count, hidden) in `wire` format, elsewhere. */
   readonly hidden?: Uint8Array;
 }
 
-/** A token that the last stage picked: it stands at `position`. */
-export interface SampledToken {
-  readonly sequence: number;
-  readonly position: number;
-  readonly token: number;
-  readonly logprobs: TokenLogprobs | undefined;
-}
-
-/** Who may send what to the stage at `index`: activations come from before, tokens from the end, acks from behind. */
-function senderOf(kind: Frame['kind'], peers: readonly string[], index: number): string | undefined {
-  switch (kind) {
-    case 'activation':
-      return peers[index - 1];
-    case 'token':
-      return index === 0 ? peers.at(-1) : undefined;
-    case 'ack':
-      return peers[index + 1];
-    case 'ping':
-    case 'pong':
-      return undefined;
-    default:
-      return kind satisfies never;
-  }
-}
-
-/** @throws FRAME_INVALID when `from` is not the peer that sends this kind of frame to the stage at `index` */
-export function checkSender(frame: Frame, from: string, peers: readonly string[], index: number): void {
-  const sender = senderOf(frame.kind, peers, index);
-  if (sender === from) return;
-  throw new ShoalError(
-    'FRAME_INVALID',
-    `stage ${index} of epoch ${frame.epoch} takes ${frame.kind} frames from ${sender ?? 'nobody'}, not from ${from}`,
-  );
-}
-
 /**
- * The entries of an activation frame, each with its own rows (views into the payload, no copy).
- * @throws FRAME_INVALID when the payload is not rows × hidden
+ * The entries of an activation frame, each with its own rows (views into the payload, no copy). The width is what the payload makes it; the
+ * stage checks it against its model's.
  */
-export function activationWork(frame: Frame, hidden: number): Work[] {
-  checkActivationWidth(frame, hidden);
+function activationWork(frame: Frame): Omit<Work, 'layers'>[] {
   const wire = frame.dtype === 'f32' ? 'f32' : 'f16';
   return splitRows(frame.entries, frame.payload).map(({ entry, rows }) => ({ ...entry, wire, hidden: rows }));
 }
 
 /** The next decode step of each entry of a token frame, in the sequence's own wire format. */
-export function tokenWork(frame: Frame, wireOf: (sequence: number) => WireDtype): Work[] {
+function tokenWork(frame: Frame, placeOf: (sequence: number) => Place | undefined): Omit<Work, 'layers'>[] {
   const ids = tokenIds(frame);
   return frame.entries.map((entry, index) => ({
     ...entry,
     sample: true,
-    wire: wireOf(entry.sequence),
+    truncate: false,
+    wire: placeOf(entry.sequence)?.wire ?? 'f16',
     tokens: ids.subarray(index, index + 1),
   }));
+}
+
+/** What an activation or token frame asks to be computed, entry by entry. */
+export function frameWork(
+  frame: Frame,
+  placeOf: (sequence: number) => Place | undefined,
+): Omit<Work, 'layers'>[] {
+  return frame.kind === 'token' ? tokenWork(frame, placeOf) : activationWork(frame);
+}
+
+/** The frame with some of its entries and their part of the payload. */
+export function partOfFrame(frame: Frame, entries: readonly FrameEntry[]): Frame {
+  if (entries.length === frame.entries.length) return frame;
+  if (frame.payload.length === 0) return { ...frame, entries };
+  const wanted = new Set(entries);
+  const parts = splitRows(frame.entries, frame.payload).filter(({ entry }) => wanted.has(entry));
+  return { ...frame, entries, payload: concatBytes(parts.map(({ rows }) => rows)) };
 }
 
 /** Pairs every entry with its rows of `hidden`: the rows stand one entry after another. */
@@ -83,8 +68,11 @@ export function splitRows<E extends { readonly count: number }>(
   });
 }
 
-/** Names the tokens that an output holds: one for each work that asked for a sample, in order. */
-export function sampledTokens(works: readonly Work[], output: StepOutput): SampledToken[] {
+/** The works that asked for a sample, each with what the engine picked. @throws INTERNAL when that is not one for each */
+export function sampledWorks(
+  works: readonly Work[],
+  output: StepOutput,
+): { work: Work; token: number; logprobs: TokenLogprobs | undefined }[] {
   const sampling = works.filter((work) => work.sample);
   const { sampled } = output;
   if (sampled?.length !== sampling.length) {
@@ -94,30 +82,36 @@ export function sampledTokens(works: readonly Work[], output: StepOutput): Sampl
     );
   }
   return sampling.map((work, index) => ({
-    sequence: work.sequence,
-    position: work.position + work.count,
+    work,
     token: sampled[index]!,
     logprobs: output.logprobs?.[index],
   }));
 }
 
-export type FrameBody = Pick<Frame, 'kind' | 'dtype' | 'entries' | 'payload'>;
+export type FrameBody = Omit<Frame, 'microBatch'>;
 
-export function activationBody(parts: readonly { entry: Work; rows: Uint8Array }[]): FrameBody {
+/** Entries of one wire format with their rows. */
+export function activationBody(
+  wire: WireDtype,
+  parts: readonly { readonly entry: FrameEntry; readonly rows: Uint8Array }[],
+): FrameBody {
   return {
     kind: 'activation',
-    dtype: parts[0]!.entry.wire,
-    entries: parts.map(({ entry }) => plainEntry(entry)),
+    dtype: wire,
+    entries: parts.map(({ entry }) => entry),
     payload: concatBytes(parts.map(({ rows }) => rows)),
   };
 }
 
-export function tokenBody(tokens: readonly Omit<SampledToken, 'logprobs'>[]): FrameBody {
+export function tokenBody(
+  tokens: readonly (SequenceId & { readonly position: number; readonly token: number })[],
+): FrameBody {
   return {
     kind: 'token',
     dtype: 'u32',
-    entries: tokens.map(({ sequence, position }) => ({
+    entries: tokens.map(({ sequence, epoch, position }) => ({
       sequence,
+      epoch,
       position,
       count: 1,
       sample: true,
@@ -128,7 +122,15 @@ export function tokenBody(tokens: readonly Omit<SampledToken, 'logprobs'>[]): Fr
 }
 
 export function ackBody(works: readonly Work[]): FrameBody {
-  return { kind: 'ack', dtype: 'none', entries: works.map(plainEntry), payload: new Uint8Array(0) };
+  const entries = works.map(({ sequence, epoch, position, count }) => ({
+    sequence,
+    epoch,
+    position,
+    count,
+    sample: false,
+    truncate: false,
+  }));
+  return { kind: 'ack', dtype: 'none', entries, payload: new Uint8Array(0) };
 }
 
 /** Without a copy where there is one part. */
@@ -151,8 +153,4 @@ export function concatIds(works: readonly Work[]): Uint32Array {
     offset += work.count;
   }
   return ids;
-}
-
-function plainEntry({ sequence, position, count, sample, truncate }: FrameEntry): FrameEntry {
-  return { sequence, position, count, sample, truncate };
 }

@@ -7,12 +7,14 @@ export interface HopSummary {
   readonly decodeSteps: number;
   readonly decodeRows: number;
   readonly prefillRows: number;
+  /** While it prefilled, as a mean; null before the first. */
+  readonly prefillRowsPerSecond: number | null;
 }
 
 /** Weight of the newest value: a mean over about the last 32. */
 const SMOOTHING = 1 / 32;
 
-/** What one hop of this stage costs, kept as exponential means, so that nothing grows. Prefill is only counted. */
+/** What one hop of this stage costs, kept as exponential means, so that nothing grows. Prefill is counted, and its rate is one number. */
 export class HopStats {
   readonly #means = new Map<string, number>();
   #decodeSteps = 0;
@@ -22,7 +24,11 @@ export class HopStats {
   step(timings: StepTimings, decodeRows: number, prefillRows: number): void {
     this.#decodeRows += decodeRows;
     this.#prefillRows += prefillRows;
-    if (prefillRows > 0) return;
+    if (prefillRows > 0) {
+      const ms = timings.uploadMs + timings.computeMs + timings.readbackMs;
+      this.#observe('prefillRowMs', ms / (prefillRows + decodeRows));
+      return;
+    }
     this.#decodeSteps += 1;
     this.#observe('uploadMs', timings.uploadMs);
     this.#observe('computeMs', timings.computeMs);
@@ -45,6 +51,7 @@ export class HopStats {
 
   summary(): HopSummary {
     const mean = (name: string): number => this.#means.get(name) ?? 0;
+    const prefillRowMs = this.#means.get('prefillRowMs');
     return {
       timings:
         this.#decodeSteps === 0
@@ -61,6 +68,7 @@ export class HopStats {
       decodeSteps: this.#decodeSteps,
       decodeRows: this.#decodeRows,
       prefillRows: this.#prefillRows,
+      prefillRowsPerSecond: prefillRowMs === undefined || prefillRowMs === 0 ? null : 1_000 / prefillRowMs,
     };
   }
 

@@ -1,56 +1,77 @@
-import { ShoalError, type WireError } from '../config/errors.ts';
-import { MAX_ASSIGNMENTS, STATS_INTERVAL_MS } from '../config/limits.ts';
-import type { Frame } from '../mesh/frame.ts';
-import { encodeFrame } from '../mesh/frame-codec.ts';
-import { Link } from '../mesh/link.ts';
-import { Links } from '../mesh/links.ts';
-import { MemoryTransport } from '../mesh/memory-transport.ts';
+import { ShoalError } from '../config/errors.ts';
+import { ALIVE_IDLE_MS, ALIVE_MS, SERVER_AWAY_MS } from '../config/limits.ts';
+import type { StageEngine } from '../gpu/stage-engine.ts';
 import type { Capability, PeerMessage } from '../mesh/protocol/control.ts';
 import type { Timers } from '../mesh/timers.ts';
 import type { Transport } from '../mesh/transport.ts';
-import { type AssignMessage, Assignment } from './assignment.ts';
 import type { RequestDevice, WorkerDevice } from './device.ts';
-import type { HopStats } from './hop-stats.ts';
+import { FrameRouter } from './frame-router.ts';
+import type { HeldShard } from './held-shard.ts';
+import { HopStats } from './hop-stats.ts';
+import { KeptBudget } from './kept-rows.ts';
+import { Shards } from './shards.ts';
+import { Stage } from './stage.ts';
+import type { SequenceId } from './stage-types.ts';
 import type { Detected, DetectOptions, WorkerApi, WorkerCommand, WorkerEvent } from './worker-api.ts';
+import { WorkerLinks } from './worker-links.ts';
+import { WorkerStats } from './worker-stats.ts';
 
 export interface WorkerHostOptions {
   readonly requestDevice: RequestDevice;
   readonly emit: (event: WorkerEvent) => void;
   readonly timers: Timers;
   readonly userAgent: string;
+  /** Rows that may be kept after they were sent, of all sequences; MAX_KEPT_BYTES unless a test wants less. */
+  readonly maxKeptBytes?: number;
 }
 
+type OpenCommand = Extract<WorkerCommand, { type: 'open' }>;
+
 /**
- * What runs in the Web Worker, without the Web Worker: one device, its assignments, the links to other peers.
- * Frames find their stage by epoch. Runs under Node too, with memory transports.
+ * What runs in the Web Worker, without the Web Worker: one device, the shards on it, the links to other peers.
+ * Frames find their stage by sequence. Runs under Node too, with memory transports.
  */
 export class WorkerHost implements WorkerApi {
   readonly #options: WorkerHostOptions;
-  readonly #links: Links;
-  readonly #assignments = new Map<number, Assignment>();
-  readonly #loopbacks = new Map<string, Link>();
+  readonly #links: WorkerLinks;
+  readonly #shards: Shards;
+  readonly #router: FrameRouter;
+  readonly #stats: WorkerStats;
+  readonly #kept: KeptBudget;
   #detectOptions: DetectOptions | null = null;
   #device: WorkerDevice | null = null;
   #lifetime = new AbortController();
-  /** Loads run one after another, so that each knows what memory is left. */
-  #loads: Promise<void> = Promise.resolve();
-  #cancelStats: (() => void) | null = null;
-  #tokensOfClosed = 0;
-  #lastUsage = { tokens: 0, atMs: 0 };
+  #cancelAlive: (() => void) | null = null;
+  #cancelAway: (() => void) | null = null;
 
   constructor(options: WorkerHostOptions) {
+    const { timers, emit } = options;
     this.#options = options;
-    this.#links = new Links({
-      timers: options.timers,
-      onFrame: (peer, frame, unpackMs) => this.#route(peer, frame, unpackMs),
-      onOpen: () => {
-        for (const assignment of this.#assignments.values()) assignment.linkOpened();
-      },
-      onDown: (peer, reason, attempt) => {
-        for (const assignment of this.#assignments.values()) assignment.linkLost(peer, reason);
-        options.emit({ type: 'link-lost', peer, attempt });
-      },
+    this.#kept = new KeptBudget(options.maxKeptBytes);
+    this.#shards = new Shards({
+      makeStage: (engine, shard) => this.#makeStage(engine, shard),
+      tell: (message) => this.#tell(message),
+      onDoubt: () => this.#device?.destroy(),
+      onChange: () => this.#shardsChanged(),
+      now: () => timers.now(),
     });
+    this.#router = new FrameRouter({
+      stageOf: (sequence) => this.#shards.stageOf(sequence),
+      unknown: (id, error, peer) => this.#sequenceFailed(id, error, peer),
+    });
+    this.#links = new WorkerLinks({
+      timers,
+      onFrame: (peer, frame, unpackMs) => this.#router.route(peer, frame, unpackMs),
+      onOpen: (peer) => {
+        for (const stage of this.#shards.stages) stage.linkOpened(peer);
+      },
+      onDown: (peer, attempt) => {
+        for (const stage of this.#shards.stages) stage.linkLost(peer);
+        emit({ type: 'link-lost', peer, attempt });
+      },
+      tell: (message) => this.#tell(message),
+    });
+    this.#stats = new WorkerStats({ timers, shards: this.#shards, links: this.#links, emit });
   }
 
   /** Finds the device and measures it. Nothing touches the GPU before this. */
@@ -58,7 +79,9 @@ export class WorkerHost implements WorkerApi {
     this.#lifetime = new AbortController();
     this.#detectOptions = detectOptions;
     try {
-      return { ok: true, capability: await this.#takeDevice() };
+      const capability = await this.#takeDevice();
+      this.#beAlive();
+      return { ok: true, capability };
     } catch (thrown) {
       return { ok: false, error: ShoalError.from(thrown, 'NO_ADAPTER').toWire() };
     }
@@ -66,26 +89,51 @@ export class WorkerHost implements WorkerApi {
 
   command(command: WorkerCommand): void {
     switch (command.type) {
-      case 'assign':
-        this.#assign(command);
-        return;
-      case 'unassign':
-        this.#drop(command.epoch);
-        return;
-      case 'open':
-      case 'prompt': {
-        const stage = this.#assignments.get(command.epoch)?.stage;
-        if (stage === undefined || stage === null) this.#refuseSequence(command.epoch, command.sequence);
-        else if (command.type === 'open') stage.open(command);
-        else stage.prompt(command);
+      case 'hold': {
+        const [device, options] = [this.#device, this.#detectOptions];
+        this.#shards.hold(command, device === null || options === null ? null : { device, ...options });
         return;
       }
+      case 'drop':
+        this.#shards.drop(command.shard);
+        return;
+      case 'open':
+        this.#open(command);
+        return;
+      case 'resume':
+        this.#stageOf(command)?.resume(command);
+        return;
+      case 'prompt':
+        this.#stageOf(command)?.prompt(command);
+        return;
+      case 'retell':
+        this.#stageOf(command)?.retell(command);
+        return;
       case 'close':
-        this.#assignments.get(command.epoch)?.stage?.close(command.sequence);
+        this.#router.over(command.sequence);
+        this.#shards.stageOf(command.sequence)?.close(command.sequence);
+        this.#watchNeighbours();
         return;
       default:
         command satisfies never;
     }
+  }
+
+  report(id: number): void {
+    const { held, running, stages } = this.#shards;
+    const links = this.#links.open;
+    this.#options.emit({ type: 'report', id, held, links, running });
+    // A server that was away has not heard that frames were lost; that the link is there again does not bring them back.
+    const error = new ShoalError('LINK_FAILED', 'the link broke while the server was away').toWire();
+    for (const peer of new Set(stages.flatMap((stage) => stage.lostPeers))) {
+      this.#tell({ type: 'link', peer, state: 'down', error });
+      if (this.#links.isOpen(peer)) this.#tell({ type: 'link', peer, state: 'up' });
+    }
+  }
+
+  server(isThere: boolean): void {
+    this.#cancelAway?.();
+    this.#cancelAway = isThere ? null : this.#options.timers.after(SERVER_AWAY_MS, () => this.#closeAll());
   }
 
   /** Takes a channel over; call it synchronously in the handler of the message that brought it. */
@@ -98,27 +146,24 @@ export class WorkerHost implements WorkerApi {
     this.#links.attach(peer, attempt, transport);
   }
 
-  linkFailed(peer: string, error: WireError): void {
-    for (const assignment of [...this.#assignments.values()])
-      assignment.linkFailed(peer, ShoalError.from(error));
-  }
-
   dropLink(peer: string): void {
     this.#links.drop(peer);
+    for (const stage of this.#shards.stages) stage.linkLost(peer);
   }
 
-  /** A new session gives new ids and may count epochs from the start again: nothing of the old one can be used. */
   endSession(): void {
-    this.#dropAll();
+    this.#closeAll();
+    this.#shards.dropAll();
     this.#links.close();
-    for (const loopback of this.#loopbacks.values()) loopback.close();
-    this.#loopbacks.clear();
   }
 
-  /** Drops assignments, links and the device. `detect` may follow. */
   stop(): void {
     this.#lifetime.abort(new ShoalError('ABORTED', 'the worker was stopped'));
     this.endSession();
+    this.#cancelAlive?.();
+    this.#cancelAlive = null;
+    this.#cancelAway?.();
+    this.#cancelAway = null;
     const device = this.#device;
     this.#device = null;
     device?.destroy();
@@ -146,7 +191,7 @@ export class WorkerHost implements WorkerApi {
   async #deviceLost(device: WorkerDevice, error: ShoalError): Promise<void> {
     if (this.#device !== device) return;
     this.#device = null;
-    this.#dropAll();
+    this.#shards.dropAll();
     const { emit } = this.#options;
     emit({ type: 'device-lost', error: error.toWire() });
     try {
@@ -157,179 +202,104 @@ export class WorkerHost implements WorkerApi {
     }
   }
 
-  // — assignments ——————————————————————————————————————————————————————————————————————————————
-
-  #assign(message: AssignMessage): void {
-    const { epoch } = message;
-    try {
-      if (this.#device === null) throw new ShoalError('DEVICE_LOST', 'this worker has no device; join again');
-      if (this.#assignments.has(epoch)) {
-        throw new ShoalError('PROTOCOL_INVALID', `epoch ${epoch} is assigned already; use a new number`);
-      }
-      if (this.#assignments.size >= MAX_ASSIGNMENTS) {
-        throw new ShoalError(
-          'OVERLOADED',
-          `${this.#assignments.size} assignments are held, the bound is ${MAX_ASSIGNMENTS}; unassign older epochs first`,
-        );
-      }
-      const assignment = new Assignment({
-        message,
-        serverUrl: this.#detectOptions?.serverUrl ?? '',
-        isLinked: (peer) => this.#links.isOpen(peer),
-        send: (peer, frame, hop) => this.#send(peer, frame, hop),
-        tell: (told) => this.#tell(told),
-        onFailed: (failed, error) => this.#assignmentFailed(failed, error),
-        now: () => this.#options.timers.now(),
-      });
-      this.#assignments.set(epoch, assignment);
-      if (assignment.neighbours.has(assignment.self)) this.#openLoopback(assignment.self);
-      this.#loads = this.#loads.then(() => this.#load(assignment));
-      this.#startStats();
-    } catch (thrown) {
-      this.#tell({ type: 'load-failed', epoch, error: ShoalError.from(thrown).toWire() });
-    }
-  }
-
-  async #load(assignment: Assignment): Promise<void> {
-    const device = this.#device;
-    if (device === null) return;
-    const budgetBytes = (this.#detectOptions?.memoryBudgetBytes ?? 0) - this.#gpuBytes();
-    await assignment.load(device, budgetBytes);
-  }
-
-  #drop(epoch: number): void {
-    const assignment = this.#assignments.get(epoch);
-    if (assignment === undefined) return;
-    assignment.close();
-    this.#forget(assignment);
-  }
-
-  #dropAll(): void {
-    for (const epoch of [...this.#assignments.keys()]) this.#drop(epoch);
-  }
-
-  #assignmentFailed(assignment: Assignment, error: ShoalError): void {
-    this.#forget(assignment);
-    // An error that nobody foresaw (a WebGPU validation error, say) leaves the device in doubt: get a fresh one.
-    if (error.code === 'INTERNAL') this.#device?.destroy();
-  }
-
-  #forget(assignment: Assignment): void {
-    if (this.#assignments.get(assignment.epoch) !== assignment) return;
-    this.#assignments.delete(assignment.epoch);
-    this.#tokensOfClosed += assignment.hop.summary().decodeRows;
-    if (this.#assignments.size > 0) return;
-    this.#cancelStats?.();
-    this.#cancelStats = null;
-    this.#report();
-  }
-
-  #refuseSequence(epoch: number, sequence: number): void {
-    const error = new ShoalError(
-      'EPOCH_STALE',
-      `this worker serves no epoch ${epoch}; its pipeline was replaced`,
-    );
-    this.#tell({ type: 'sequence-failed', epoch, sequence, error: error.toWire() });
-  }
-
-  // — frames ———————————————————————————————————————————————————————————————————————————————————
-
-  #route(peer: string, frame: Frame, unpackMs: number): void {
-    const stage = this.#assignments.get(frame.epoch)?.stage;
-    // Late frames of a pipeline that was replaced are no error of anyone's.
-    if (stage === undefined || stage === null) return;
-    stage.hop.unpacked(unpackMs, isDecode(frame));
-    stage.receive(peer, frame);
-  }
-
-  async #send(peer: string, frame: Frame, hop: HopStats): Promise<void> {
-    const link = this.#links.get(peer);
-    if (link?.state !== 'open') throw new ShoalError('LINK_FAILED', `there is no open link to ${peer}`);
-    const { timers } = this.#options;
-    const startedMs = timers.now();
-    const bytes = encodeFrame(frame);
-    hop.packed(timers.now() - startedMs, bytes.byteLength, frame.entries.length, isDecode(frame));
-    await link.sendEncoded(bytes);
-  }
-
-  /** A pipeline of one stage sends its tokens to itself, by the way all others go. */
-  #openLoopback(self: string): void {
-    if (this.#links.isOpen(self)) return;
-    const [near, far] = MemoryTransport.pair();
-    const loopback = new Link({
-      peer: self,
-      transport: far,
-      timers: this.#options.timers,
-      onFrame: (frame, unpackMs) => this.#route(self, frame, unpackMs),
-      onDown: () => this.#loopbacks.delete(self),
-    });
-    this.#loopbacks.set(self, loopback);
-    loopback.start();
-    this.#links.attach(self, 1, near);
-  }
-
-  // — statistics ———————————————————————————————————————————————————————————————————————————————
-
-  #startStats(): void {
-    if (this.#cancelStats !== null) return;
-    this.#lastUsage = { tokens: this.#tokens(), atMs: this.#options.timers.now() };
-    const tick = (): void => {
-      this.#cancelStats = this.#options.timers.after(STATS_INTERVAL_MS, tick);
-      this.#report();
-    };
-    this.#cancelStats = this.#options.timers.after(STATS_INTERVAL_MS, tick);
-  }
-
-  #report(): void {
-    const { emit, timers } = this.#options;
-    const atMs = timers.now();
-    const tokens = this.#tokens();
-    const elapsedMs = atMs - this.#lastUsage.atMs;
-    const tokensPerSecond = elapsedMs > 0 ? ((tokens - this.#lastUsage.tokens) * 1_000) / elapsedMs : 0;
-    this.#lastUsage = { tokens, atMs };
-    emit({ type: 'usage', tokensPerSecond, tokens, gpuBytes: this.#gpuBytes() });
-    const serving = [...this.#assignments.values()].filter((assignment) => assignment.state === 'ready');
-    if (serving.length === 0) return;
-    let [bytesSent, bytesReceived] = [0, 0];
-    const peers = new Set(serving.flatMap((assignment) => [...assignment.neighbours]));
-    for (const peer of peers) {
-      const stats = this.#links.get(peer)?.stats;
-      bytesSent += stats?.bytesSent ?? 0;
-      bytesReceived += stats?.bytesReceived ?? 0;
-    }
-    // The newest epoch is the one that gets new work.
-    const newest = serving.reduce((a, b) => (b.epoch > a.epoch ? b : a));
-    for (const peer of newest.neighbours) {
-      const roundTrip = this.#links.get(peer)?.roundTrip;
-      if (roundTrip !== null && roundTrip !== undefined) newest.hop.wireRtt(roundTrip.lastMs);
-    }
-    this.#tell({
-      type: 'stats',
-      tokensPerSecond,
-      sequences: serving.reduce((sum, assignment) => sum + assignment.sequences, 0),
-      bytesSent,
-      bytesReceived,
-      hop: newest.hop.summary().timings,
+  /** Tells that this thread runs, and goes on telling. */
+  #beAlive(): void {
+    this.#cancelAlive?.();
+    const delayMs = this.#shards.size > 0 ? ALIVE_MS : ALIVE_IDLE_MS;
+    this.#cancelAlive = this.#options.timers.after(delayMs, () => {
+      this.#tell({ type: 'alive' });
+      this.#beAlive();
     });
   }
 
-  #tokens(): number {
-    let tokens = this.#tokensOfClosed;
-    for (const assignment of this.#assignments.values()) tokens += assignment.hop.summary().decodeRows;
-    return tokens;
+  #shardsChanged(): void {
+    this.#stats.update();
+    this.#watchNeighbours();
+    if (this.#cancelAlive !== null) this.#beAlive();
   }
 
-  #gpuBytes(): number {
-    let bytes = 0;
-    for (const assignment of this.#assignments.values()) bytes += assignment.gpuBytes;
-    return bytes;
+  // — sequences ————————————————————————————————————————————————————————————————————————————————
+
+  #makeStage(engine: StageEngine, shard: HeldShard): Stage {
+    const hop = new HopStats();
+    return new Stage({
+      engine,
+      hop,
+      kept: this.#kept,
+      isLinked: (peer) => this.#links.isOpen(peer),
+      send: (peer, frame) => this.#links.send(peer, frame, hop),
+      events: {
+        opened: (id, position, keptFrom) => {
+          this.#watchNeighbours();
+          this.#tell({ type: 'opened', ...id, position, keptFrom });
+        },
+        token: (id, { position, token, finish, logprobs }) => {
+          if (finish !== null) this.#watchNeighbours();
+          const told = { type: 'token', ...id, position, token, finish } as const;
+          this.#tell(logprobs === undefined ? told : { ...told, logprobs });
+        },
+        sequenceFailed: (id, error, peer) => this.#sequenceFailed(id, error, peer),
+        // Nothing of ours answers for it: dropped, and worth a line to whoever looks for a bug.
+        refused: (error, peer) =>
+          console.warn(`refused${peer === undefined ? '' : ` from ${peer}`}: ${error}`),
+        // A lost device is handled where all shards are; anything else ends this one.
+        stageFailed: (error) => {
+          if (error.code !== 'DEVICE_LOST') shard.fail(error);
+        },
+      },
+    });
+  }
+
+  #open(command: OpenCommand): void {
+    const { sequence, shard, route, index } = command;
+    const stage = this.#shards.stage(shard);
+    const before = this.#shards.stageOf(sequence);
+    // Another shard of this worker is another place on the route: what the sequence has there is of no use.
+    if (before !== stage) before?.close(sequence);
+    if (stage === undefined) {
+      this.#refuse(command, `this worker holds no shard ${shard}; say hold first`);
+      return;
+    }
+    const self = route[index]?.peer;
+    if (self !== undefined) this.#links.addSelf(self);
+    this.#router.opened(sequence);
+    stage.open(command);
+  }
+
+  /** The stage of a sequence that the server names; one that was never open here is refused, a late word for one that was is not. */
+  #stageOf(id: SequenceId): Stage | undefined {
+    const stage = this.#shards.stageOf(id.sequence);
+    if (stage === undefined && !this.#router.wasOver(id.sequence)) {
+      this.#refuse(id, `sequence ${id.sequence} is not open here; open it first`);
+    }
+    return stage;
+  }
+
+  #refuse(id: SequenceId, why: string): void {
+    this.#sequenceFailed(id, new ShoalError('SEQUENCE_UNKNOWN', why));
+  }
+
+  #sequenceFailed({ sequence, epoch }: SequenceId, error: ShoalError, peer?: string): void {
+    this.#router.over(sequence);
+    this.#watchNeighbours();
+    const told = { type: 'sequence-failed', sequence, epoch, error: error.toWire() } as const;
+    this.#tell(peer === undefined ? told : { ...told, peer });
+  }
+
+  #closeAll(): void {
+    for (const stage of this.#shards.stages) {
+      for (const { sequence } of stage.running) this.#router.over(sequence);
+      stage.closeAll();
+    }
+    this.#watchNeighbours();
+  }
+
+  /** A peer that a sequence waits for is missed sooner than others. */
+  #watchNeighbours(): void {
+    this.#links.setBusy(new Set(this.#shards.stages.flatMap((stage) => [...stage.neighbours])));
   }
 
   #tell(message: PeerMessage): void {
     this.#options.emit({ type: 'send', message });
   }
-}
-
-function isDecode(frame: Frame): boolean {
-  return frame.kind !== 'ack' && frame.entries.every((entry) => entry.sample && entry.count === 1);
 }

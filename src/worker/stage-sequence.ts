@@ -1,98 +1,143 @@
 import { ShoalError } from '../config/errors.ts';
-import { MAX_UNACKED_CHUNKS, PREFILL_CHUNK_ROWS } from '../config/limits.ts';
-import type { WireDtype } from '../gpu/stage-engine.ts';
 import { hasPenalties } from '../model/sampling.ts';
 import type { Work } from './frame-work.ts';
-import type { OpenSequence, PromptPart } from './stage-types.ts';
+import { type KeepsRows, type KeptBudget, KeptRows } from './kept-rows.ts';
+import { Outgoing } from './outgoing.ts';
+import { PickedTokens } from './picked-tokens.ts';
+import { PromptIntake } from './prompt-intake.ts';
+import type { Place } from './stage-place.ts';
+import type { Finish, OpenSequence, ResumeSequence, SequenceId } from './stage-types.ts';
 
-/** What one stage remembers of one open sequence, beside the engine's KV cache. */
-export class StageSequence {
+/** What a stage has of a sequence when a route begins: `opened` tells the server. */
+export interface Opened {
+  readonly position: number;
+  readonly keptFrom: number;
+}
+
+/** What one stage remembers of one open sequence, beside the engine's KV cache; a new route replaces what belongs to the old one. */
+export class StageSequence implements KeepsRows {
   readonly sequence: number;
-  readonly wire: WireDtype;
   readonly maxPositions: number;
-  readonly promptTokens: number;
   readonly hasPenalties: boolean;
+  readonly kept: KeptRows;
+  readonly tokens = new PickedTokens();
+  readonly #promptTokens: number;
   readonly #eos: ReadonlySet<number>;
-  #prompt: number[] = [];
-  #promptWhole = false;
-  #fed = 0;
-  /** Positions of chunks sent on and not yet acknowledged, oldest first. */
-  readonly #unacked: number[] = [];
+  #place: Place;
+  #outgoing: Outgoing;
+  #prompt: PromptIntake;
+  /** null while the engine still computes rows of the route before. */
+  #opened: Opened | null;
+  /** What is held was computed as this route computes it. */
+  #holdsAlike = true;
+  #hasBegun = false;
 
-  constructor(options: OpenSequence) {
+  constructor(options: OpenSequence, place: Place, budget: KeptBudget) {
     this.sequence = options.sequence;
-    this.wire = options.wire;
     this.maxPositions = options.maxPositions;
-    this.promptTokens = options.promptTokens;
     this.hasPenalties = hasPenalties(options.sampling);
+    this.#promptTokens = options.promptTokens;
     this.#eos = new Set(options.eosTokenIds);
+    this.kept = new KeptRows(budget);
+    this.#place = place;
+    this.#prompt = this.#intake();
+    this.#outgoing = new Outgoing(place, this.kept, 0);
+    this.#opened = { position: 0, keptFrom: 0 };
   }
 
-  get promptWhole(): boolean {
-    return this.#promptWhole;
+  get place(): Place {
+    return this.#place;
+  }
+
+  get id(): SequenceId {
+    return { sequence: this.sequence, epoch: this.#place.epoch };
+  }
+
+  get outgoing(): Outgoing {
+    return this.#outgoing;
+  }
+
+  get prompt(): PromptIntake {
+    return this.#prompt;
+  }
+
+  /** What `opened` told of this route; null: it has not been told yet. */
+  get opened(): Opened | null {
+    return this.#opened;
+  }
+
+  get sentTo(): number | null {
+    return this.#opened === null ? null : this.#outgoing.sentTo;
+  }
+
+  /** Whether the next stage (of the last, the first) was sent anything on this route. */
+  get hasSent(): boolean {
+    if (this.#opened === null) return false;
+    return this.#place.isLast ? this.tokens.from(this.#place.known).length > 0 : this.#outgoing.hasSent;
+  }
+
+  /** Takes another route; `settle` follows once the engine computes nothing of the one before. */
+  move(place: Place): void {
+    this.#holdsAlike &&= place.computesLike(this.#place);
+    this.#place = place;
+    this.#opened = null;
+    this.#hasBegun = false;
+    this.#prompt = this.#intake();
+    this.tokens.truncate(place.known);
   }
 
   /**
-   * Adds ids of the prompt.
-   * @throws POSITION_GAP when they do not follow what came before, or the prompt was already whole;
-   *   CONTEXT_LENGTH_EXCEEDED when no position is left for a token; INVALID_REQUEST for an id outside the vocabulary
+   * Settles on the new route.
+   * @param held positions in the KV cache
+   * @returns positions to keep there, and the rows that can be sent again
    */
-  addPrompt(part: PromptPart, vocab: number): void {
-    if (this.#promptWhole || part.position !== this.#prompt.length) {
-      throw new ShoalError(
-        'POSITION_GAP',
-        `sequence ${this.sequence}: prompt ids start at ${part.position}, ${this.#promptWhole ? 'after the last part' : `expected ${this.#prompt.length}`}; restart the sequence`,
-      );
-    }
-    const length = part.position + part.ids.length;
-    if (length >= this.maxPositions) {
-      throw new ShoalError(
-        'CONTEXT_LENGTH_EXCEEDED',
-        `sequence ${this.sequence}: ${length} prompt ids leave no room for a token in ${this.maxPositions} positions; shorten the prompt`,
-      );
-    }
-    const foreign = part.ids.find((id) => id >= vocab);
-    if (foreign !== undefined) {
-      throw new ShoalError(
-        'INVALID_REQUEST',
-        `sequence ${this.sequence}: id ${foreign} lies outside the vocabulary of ${vocab}; use the model's own tokenizer`,
-      );
-    }
-    for (const id of part.ids) this.#prompt.push(id);
-    this.#promptWhole = part.last;
+  settle(held: number): Opened {
+    const { known, isLast } = this.#place;
+    // The row before the first token to come goes the whole way round again.
+    const position = this.#holdsAlike ? Math.min(held, Math.max(0, known - 1)) : 0;
+    this.#holdsAlike = true;
+    this.kept.truncate(position);
+    if (isLast || this.kept.end !== position) this.kept.clear();
+    const keptFrom = this.kept.end > this.kept.from ? this.kept.from : position;
+    this.#outgoing = new Outgoing(this.#place, this.kept, position);
+    this.#opened = { position, keptFrom };
+    return this.#opened;
   }
 
-  /** The next chunk of a whole prompt; only the chunk that ends the prompt asks for a sample. */
-  nextChunk(): Work | undefined {
-    if (!this.#promptWhole || this.#fed >= this.#prompt.length) return undefined;
-    const position = this.#fed;
-    const tokens = Uint32Array.from(this.#prompt.slice(position, position + PREFILL_CHUNK_ROWS));
-    this.#fed += tokens.length;
-    const sample = this.#fed === this.#prompt.length;
-    if (sample) {
-      this.#prompt = [];
-      this.#fed = 0;
-    }
-    return {
-      sequence: this.sequence,
-      position,
-      count: tokens.length,
-      sample,
-      truncate: false,
-      wire: this.wire,
-      tokens,
-    };
+  /** Whether rows of this route were taken to be computed: from then on the KV cache is theirs to trim. */
+  get hasBegun(): boolean {
+    return this.#hasBegun;
+  }
+
+  /** Rows from `position` on are about to be computed. */
+  begin(position: number): void {
+    this.#hasBegun = true;
+    this.kept.truncate(position);
+    this.#outgoing.rewind(position);
+  }
+
+  resume({ position, next }: ResumeSequence): void {
+    if (!this.#hasBegun) this.kept.truncate(position);
+    this.#prompt.resumeAt(position);
+    this.#outgoing.resumeAt(next);
   }
 
   /**
    * What a frame's entry must be to this sequence; its position against the KV cache is checked when its turn comes.
    * @throws FRAME_INVALID, POSITION_GAP
    */
-  checkWork(work: Work, vocab: number): void {
-    if (work.wire !== this.wire) {
+  checkWork(work: Work, vocab: number, rowBytes: number): void {
+    if (work.wire !== this.#place.wire) {
       throw new ShoalError(
         'FRAME_INVALID',
-        `sequence ${this.sequence}: activations in ${work.wire}, opened with ${this.wire}`,
+        `sequence ${this.sequence}: activations in ${work.wire}, opened with ${this.#place.wire}`,
+      );
+    }
+    const bytes = work.hidden?.byteLength ?? work.count * rowBytes;
+    if (bytes !== work.count * rowBytes) {
+      throw new ShoalError(
+        'FRAME_INVALID',
+        `sequence ${this.sequence}: ${work.count} rows of ${rowBytes} B in ${work.wire} are ${work.count * rowBytes} B, ${bytes} B came; do both stages hold the same model?`,
       );
     }
     const foreign = work.tokens?.find((id) => id >= vocab);
@@ -110,25 +155,19 @@ export class StageSequence {
     }
   }
 
-  /** Whether one more chunk may be sent to the next stage. */
-  get windowOpen(): boolean {
-    return this.#unacked.length < MAX_UNACKED_CHUNKS;
-  }
-
-  chunkSent(position: number): void {
-    this.#unacked.push(position);
-  }
-
-  /** @returns false when that chunk was not the oldest one waiting */
-  chunkAcknowledged(position: number): boolean {
-    if (this.#unacked[0] !== position) return false;
-    this.#unacked.shift();
-    return true;
-  }
-
   /** What the token at `position` means for the sequence. */
-  finishAt(position: number, token: number): 'stop' | 'length' | null {
+  finishAt(position: number, token: number): Finish {
     if (this.#eos.has(token)) return 'stop';
     return position >= this.maxPositions - 1 ? 'length' : null;
+  }
+
+  #intake(): PromptIntake {
+    return new PromptIntake({
+      sequence: this.sequence,
+      place: this.#place,
+      maxPositions: this.maxPositions,
+      promptTokens: this.#promptTokens,
+      hasPenalties: this.hasPenalties,
+    });
   }
 }

@@ -4,46 +4,60 @@ import type { Frame } from '../mesh/frame.ts';
 import type { ServerMessage } from '../mesh/protocol/control.ts';
 import type { TokenLogprobs } from '../model/sampling.ts';
 import type { HopStats } from './hop-stats.ts';
+import type { KeptBudget } from './kept-rows.ts';
 
-type Body<Type extends ServerMessage['type']> = Omit<
-  Extract<ServerMessage, { type: Type }>,
-  'type' | 'epoch'
->;
-export type OpenSequence = Body<'open'>;
+type Body<Type extends ServerMessage['type']> = Omit<Extract<ServerMessage, { type: Type }>, 'type'>;
+export type OpenSequence = Omit<Body<'open'>, 'shard'>;
+export type ResumeSequence = Body<'resume'>;
 export type PromptPart = Body<'prompt'>;
+export type Retell = Body<'retell'>;
 export type Finish = 'stop' | 'length' | null;
+
+/** A token that the last stage picked: it stands at `position`. */
+export interface PickedToken {
+  readonly position: number;
+  readonly token: number;
+  readonly finish: Finish;
+  /** Where `open` asked for them. */
+  readonly logprobs: TokenLogprobs | undefined;
+}
+
+/** A sequence in one of its epochs, as the gateway knows it. */
+export interface SequenceId {
+  readonly sequence: number;
+  readonly epoch: number;
+}
 
 /** What a stage tells the gateway. Calls come in the order in which things happened. */
 export interface StageEvents {
-  opened(sequence: number): void;
-  /** From the last stage: the token at `position`, with log probabilities where `open` asked for them. */
-  token(
-    sequence: number,
-    position: number,
-    token: number,
-    finish: Finish,
-    logprobs: TokenLogprobs | undefined,
-  ): void;
-  /** The stage has already freed the sequence. */
-  sequenceFailed(sequence: number, error: ShoalError): void;
-  /** A frame that names nothing this stage could fail (wrong sender, wrong epoch); dropped. */
-  refused(peer: string, error: ShoalError): void;
+  /** It holds positions [0, position), and still has the rows that it sent from `keptFrom` on. */
+  opened(id: SequenceId, position: number, keptFrom: number): void;
+  token(id: SequenceId, token: PickedToken): void;
+  /** The stage has already freed the sequence. `peer`: whose frame it was. */
+  sequenceFailed(id: SequenceId, error: ShoalError, peer?: string): void;
+  /** A frame or command that nothing answers for (wrong sender, older epoch); dropped. `peer`: who sent the frame. */
+  refused(error: ShoalError, peer?: string): void;
   /** The engine is gone (DEVICE_LOST); every sequence has been failed. */
   stageFailed(error: ShoalError): void;
 }
 
+/** An engine, perhaps one of those that can compute some layers of their shard alone (`StepInput.layers`). */
+export interface RangedEngine extends StageEngine {
+  readonly canComputePart?: boolean;
+}
+
 export interface StageOptions {
-  readonly epoch: number;
-  /** The peer of every stage, in pipeline order; this stage is `peers[index]`. */
-  readonly peers: readonly string[];
-  readonly index: number;
   /** Owned by the stage from here on: `destroy` destroys it. */
-  readonly engine: StageEngine;
+  readonly engine: RangedEngine;
+  /** Whether frames may be sent to `peer`; this worker itself is always there. */
+  readonly isLinked: (peer: string) => boolean;
   /**
    * Hands a frame to the link of `peer`, this stage's own included (a loopback). Order of calls is the order of arrival.
-   * A rejection fails the sequences of the frame with LINK_FAILED.
+   * Rejections with LINK_FAILED are no news here; any other fails the sequences of the frame.
    */
   readonly send: (peer: string, frame: Frame) => Promise<void>;
   readonly events: StageEvents;
+  /** Of the worker. */
+  readonly kept: KeptBudget;
   readonly hop?: HopStats;
 }

@@ -1,396 +1,329 @@
 import { ShoalError } from '../config/errors.ts';
-import { MAX_STAGE_QUEUE } from '../config/limits.ts';
 import type { StepOutput } from '../gpu/stage-engine.ts';
+import { WIRE_DTYPE_BYTES } from '../gpu/stage-engine.ts';
 import type { Frame } from '../mesh/frame.ts';
-import { pickBatch } from './batching.ts';
-import {
-  ackBody,
-  activationBody,
-  activationWork,
-  checkSender,
-  concatBytes,
-  concatIds,
-  type FrameBody,
-  sampledTokens,
-  splitRows,
-  tokenBody,
-  tokenWork,
-  type Work,
-} from './frame-work.ts';
+import type { RunningSequence } from '../mesh/protocol/control.ts';
+import { Delivery } from './delivery.ts';
+import { frameWork, sampledWorks, splitRows, type Work } from './frame-work.ts';
 import { HopStats } from './hop-stats.ts';
-import { StageSequence } from './stage-sequence.ts';
-import type { OpenSequence, PromptPart, StageOptions } from './stage-types.ts';
-import { Tombstones } from './tombstones.ts';
-
-/** Errors of one row, after which the other rows of its batch are computed again without it. */
-const ROW_ERRORS = new Set(['F16_RANGE', 'NON_FINITE', 'POSITION_GAP', 'SEQUENCE_UNKNOWN']);
+import { OpenSequences, staleEpoch } from './open-sequences.ts';
+import type { StageSequence } from './stage-sequence.ts';
+import type {
+  OpenSequence,
+  PickedToken,
+  PromptPart,
+  ResumeSequence,
+  Retell,
+  StageOptions,
+} from './stage-types.ts';
+import { StepLoop } from './step-loop.ts';
 
 /**
- * One stage of one pipeline: takes prompts and frames, computes them in micro-batches, sends the result on.
- * The way of a token (docs/ARCHITECTURE.md) is this file; with one stage, `next` and `first` are the stage itself
- * over a loopback, and no branch is another.
+ * One held shard at work: for each of its sequences it is a stage of that sequence's route. Takes ids and frames, computes them in
+ * micro-batches, sends the result on. The way of a token (docs/ARCHITECTURE.md) is this file; where a route has one stage, the next and
+ * the first are the stage itself over a loopback, and no branch is another.
  *
- * Nothing is computed for a frame of the wrong epoch, sequence or position: it fails its sequence with a typed error.
+ * Nothing is computed for a frame of the wrong sender, epoch, sequence or position.
  */
 export class Stage {
-  readonly epoch: number;
-  readonly index: number;
   readonly hop: HopStats;
   readonly #options: StageOptions;
-  readonly #sequences = new Map<number, StageSequence>();
-  readonly #tombstones = new Tombstones();
-  /** Closed while the engine computes one of their rows: freed when the batch is done. */
-  readonly #closing = new Set<number>();
-  #queue: Work[] = [];
-  #computing: readonly Work[] = [];
-  #microBatch = 0;
+  readonly #loop: StepLoop;
+  readonly #sequences: OpenSequences;
+  readonly #delivery: Delivery;
   #destroyed = false;
 
   constructor(options: StageOptions) {
-    const { engine, index, peers } = options;
-    if (engine.shard.embedding !== (index === 0) || engine.shard.head !== (index === peers.length - 1)) {
-      throw new ShoalError(
-        'INTERNAL',
-        `stage ${index} of ${peers.length} holds embedding ${engine.shard.embedding} and head ${engine.shard.head}; the embedding belongs to the first stage, the head to the last`,
-      );
-    }
-    this.epoch = options.epoch;
-    this.index = index;
     this.hop = options.hop ?? new HopStats();
     this.#options = options;
+    this.#loop = new StepLoop(options.engine, {
+      isReady: (work) => this.#isReady(work),
+      begin: (work) => this.#begin(work),
+      isCurrent: (work) => this.#current(work) !== undefined,
+      computed: (works, output) => this.#computed(works, output),
+      rowFailed: (work, error) => this.#fail(this.#current(work), error),
+      engineFailed: (error) => {
+        this.failAll(error);
+        options.events.stageFailed(error);
+      },
+      batchOver: () => this.#sequences.settle(),
+    });
+    this.#sequences = new OpenSequences(options, this.#loop);
+    this.#delivery = new Delivery({
+      isLinked: options.isLinked,
+      send: options.send,
+      failed: (state, error) => this.#fail(state, error),
+    });
   }
 
   get sequences(): number {
     return this.#sequences.size;
   }
 
-  /** Makes room for a sequence; answers with `opened` or `sequenceFailed`. */
-  open(options: OpenSequence): void {
-    if (this.#destroyed) return;
-    const { sequence } = options;
-    if (this.#sequences.has(sequence) || this.#closing.has(sequence)) {
-      this.#fail(
-        sequence,
-        new ShoalError('SEQUENCE_LIMIT', `sequence ${sequence} is open already; use a new number`),
-      );
-      return;
-    }
-    try {
-      this.#options.engine.openSequence(sequence, {
-        maxPositions: options.maxPositions,
-        sampling: options.sampling,
-        ...(options.topLogprobs !== undefined && { topLogprobs: options.topLogprobs }),
-      });
-    } catch (error) {
-      this.#fail(sequence, ShoalError.from(error));
-      return;
-    }
-    this.#tombstones.delete(sequence);
-    this.#sequences.set(sequence, new StageSequence(options));
-    this.#options.events.opened(sequence);
+  has(sequence: number): boolean {
+    return this.#sequences.has(sequence);
   }
 
-  /** Ids of the prompt: computed by the first stage, noted for penalties by the last. */
+  /** For a server that may not know them. */
+  get running(): RunningSequence[] {
+    return this.#sequences.values().map(({ id, place: { index, route } }) => ({ ...id, index, route }));
+  }
+
+  /** Peers of sequences that are not finished: something is waited for from them, or by them. */
+  get neighbours(): ReadonlySet<string> {
+    const going = this.#sequences.values().filter(({ tokens }) => !tokens.isFinished);
+    return new Set(going.flatMap(({ place }) => [...place.neighbours]));
+  }
+
+  /** Positions that the sequences may come to take of the KV cache. */
+  get reservedPositions(): readonly number[] {
+    return this.#sequences.values().map(({ maxPositions }) => maxPositions);
+  }
+
+  /** Makes room for a sequence, or takes another route for it; answers with `opened` or `sequenceFailed`. */
+  open(options: OpenSequence): void {
+    if (this.#destroyed) return;
+    this.#sequences.open(options);
+    this.#loop.pump();
+  }
+
+  /** The stages of the new route stand: from here on rows may go to the next. */
+  resume(resume: ResumeSequence): void {
+    const state = this.#commanded(resume);
+    if (state?.opened === null || state === undefined) return;
+    const { engine } = this.#options;
+    try {
+      if (!state.hasBegun) engine.truncate(resume.sequence, resume.position);
+      state.resume(resume);
+    } catch (error) {
+      this.#fail(state, ShoalError.from(error));
+      return;
+    }
+    this.#delivery.flush([state]);
+    this.#loop.pump();
+  }
+
+  /** Ids that are known: computed by the first stage, noted for penalties by the last. */
   prompt(part: PromptPart): void {
-    const state = this.#known(part.sequence);
+    const state = this.#commanded(part);
     if (state === undefined) return;
     const { engine } = this.#options;
     try {
-      state.addPrompt(part, engine.spec.vocab);
-      if (engine.shard.head && state.hasPenalties) this.#note(state, part);
+      for (const { position, ids, prompt } of state.prompt.take(part, engine.spec.vocab)) {
+        engine.note(part.sequence, position, ids, prompt);
+      }
     } catch (error) {
-      this.#fail(part.sequence, ShoalError.from(error));
+      this.#fail(state, ShoalError.from(error));
       return;
     }
-    if (this.index === 0) this.#feed(state);
-    this.#pump();
+    this.#feed(state);
+    this.#loop.pump();
+  }
+
+  /** Tells the tokens from a position on again. */
+  retell(retell: Retell): void {
+    const state = this.#commanded(retell);
+    if (state === undefined) return;
+    for (const token of state.tokens.from(retell.position)) this.#options.events.token(state.id, token);
   }
 
   /** Forgets a sequence. Idempotent; frames that are still on their way are dropped. */
   close(sequence: number): void {
-    if (!this.#sequences.delete(sequence)) return;
-    this.#tombstones.add(sequence);
-    this.#queue = this.#queue.filter((work) => work.sequence !== sequence);
-    // The engine must not lose KV pages that a running batch writes.
-    if (this.#computing.some((work) => work.sequence === sequence)) this.#closing.add(sequence);
-    else this.#options.engine.closeSequence(sequence);
-    this.#pump();
+    this.#sequences.close(sequence);
+    this.#loop.pump();
   }
 
-  /** A frame from the link to `from`. Refusals are reported as events, never thrown. */
+  /** A frame from the link to `from`, all of whose sequences are (or were) here. Refusals are reported as events, never thrown. */
   receive(from: string, frame: Frame): void {
     if (this.#destroyed) return;
-    const { events, peers } = this.#options;
-    try {
-      if (frame.epoch !== this.epoch) {
-        throw new ShoalError(
-          'EPOCH_STALE',
-          `a frame of epoch ${frame.epoch} came to the stage of epoch ${this.epoch}; its pipeline was replaced`,
-        );
-      }
-      checkSender(frame, from, peers, this.index);
-    } catch (error) {
-      events.refused(from, ShoalError.from(error));
-      return;
+    const works =
+      frame.kind === 'ack' ? [] : frameWork(frame, (sequence) => this.#sequences.get(sequence)?.place);
+    for (const [index, entry] of frame.entries.entries()) {
+      const state = this.#sequences.get(entry.sequence);
+      if (state === undefined || !this.#mayCome(state, from, frame, entry.epoch)) continue;
+      if (frame.kind === 'ack') this.#takeAck(state, from, entry.position);
+      else this.#enqueue(state, { ...works[index]!, layers: state.place.layers }, from);
     }
-    if (frame.kind === 'ack') this.#takeAcks(from, frame);
-    else this.#takeWork(from, frame);
-    this.#pump();
+    this.#loop.pump();
   }
 
-  /** Fails every sequence with `error` (a neighbour is gone) and goes on. */
+  /** Rows may be sent to `peer` from now on. */
+  linkOpened(peer: string): void {
+    this.#delivery.flush(this.#sendingTo(peer));
+  }
+
+  /** Frames to `peer` may be lost: what was sent there waits for another route. */
+  linkLost(peer: string): void {
+    for (const state of this.#sendingTo(peer)) if (state.hasSent) state.outgoing.halt();
+  }
+
+  /** Peers to which frames may have been lost on a route that still stands. */
+  get lostPeers(): string[] {
+    return this.#sequences.values().flatMap(({ outgoing, place }) => (outgoing.isHalted ? place.next : []));
+  }
+
+  /** Fails every sequence with `error`. */
   failAll(error: ShoalError): void {
-    for (const sequence of [...this.#sequences.keys()]) this.#fail(sequence, error);
+    for (const state of this.#sequences.values()) this.#fail(state, error);
+  }
+
+  closeAll(): void {
+    for (const { sequence } of this.#sequences.values()) this.close(sequence);
   }
 
   /** Frees the engine and everything of every sequence. Idempotent; nothing is reported after it. */
   destroy(): void {
     if (this.#destroyed) return;
     this.#destroyed = true;
-    this.#queue = [];
+    this.#loop.stop();
     this.#sequences.clear();
     this.#options.engine.destroy();
   }
 
   // — intake ———————————————————————————————————————————————————————————————————————————————————
 
-  #takeWork(from: string, frame: Frame): void {
-    const { engine } = this.#options;
-    let works: Work[];
-    try {
-      works =
-        frame.kind === 'activation'
-          ? activationWork(frame, engine.spec.hidden)
-          : tokenWork(frame, (sequence) => this.#sequences.get(sequence)?.wire ?? 'f16');
-    } catch (error) {
-      this.#refuseEntries(from, frame, ShoalError.from(error));
-      return;
-    }
-    for (const work of works) {
-      const state = this.#known(work.sequence);
-      if (state !== undefined) this.#enqueue(state, work);
-    }
+  /** The sequence that a command names, in the epoch that it names. */
+  #commanded({ sequence, epoch }: { sequence: number; epoch: number }): StageSequence | undefined {
+    const state = this.#sequences.get(sequence);
+    if (state === undefined || state.place.epoch === epoch) return state;
+    this.#options.events.refused(staleEpoch(state, epoch));
+    return undefined;
   }
 
-  #takeAcks(from: string, frame: Frame): void {
-    for (const entry of frame.entries) {
-      // An ack for a closed sequence carries no news.
-      if (this.#sequences.get(entry.sequence)?.chunkAcknowledged(entry.position) !== false) continue;
-      this.#options.events.refused(
-        from,
-        new ShoalError(
-          'FRAME_INVALID',
-          `sequence ${entry.sequence}: no chunk at ${entry.position} waits for an ack`,
-        ),
+  #mayCome(state: StageSequence, from: string, { kind }: Frame, epoch: number): boolean {
+    const { place, sequence } = state;
+    let error: ShoalError | undefined;
+    if (epoch !== place.epoch) {
+      error = staleEpoch(state, epoch);
+    } else if (place.senderOf(kind) !== from) {
+      error = new ShoalError(
+        'FRAME_INVALID',
+        `stage ${place.index} of sequence ${sequence} takes ${kind} frames from ${place.senderOf(kind) ?? 'nobody'}, not from ${from}`,
       );
     }
+    if (error !== undefined) this.#options.events.refused(error, from);
+    return error === undefined;
   }
 
-  #enqueue(state: StageSequence, work: Work): void {
-    try {
-      state.checkWork(work, this.#options.engine.spec.vocab);
-      if (this.#queue.length >= MAX_STAGE_QUEUE) {
-        throw new ShoalError(
-          'OVERLOADED',
-          `${this.#queue.length} entries wait for stage ${this.index}, the bound is ${MAX_STAGE_QUEUE}; send fewer requests at once`,
-        );
-      }
-    } catch (error) {
-      this.#fail(work.sequence, ShoalError.from(error));
+  #takeAck(state: StageSequence, from: string, position: number): void {
+    if (state.outgoing.acknowledged(position)) {
+      this.#delivery.flush([state]);
       return;
     }
-    this.#queue.push(work);
+    const what = `sequence ${state.sequence}: no chunk at ${position} waits for an ack`;
+    this.#options.events.refused(new ShoalError('FRAME_INVALID', what), from);
   }
 
-  /** Keeps one prompt chunk waiting, not all: chunks of several prompts and decode rows then take turns. */
-  #feed(state: StageSequence): void {
-    const chunk = state.nextChunk();
-    if (chunk !== undefined) this.#enqueue(state, chunk);
-  }
-
-  #note(state: StageSequence, part: PromptPart): void {
-    const { engine } = this.#options;
-    const promptIds = part.ids.slice(0, Math.max(0, state.promptTokens - part.position));
-    const outputIds = part.ids.slice(promptIds.length);
-    if (promptIds.length > 0) engine.note(part.sequence, part.position, Uint32Array.from(promptIds), true);
-    if (outputIds.length > 0) {
-      engine.note(part.sequence, part.position + promptIds.length, Uint32Array.from(outputIds), false);
+  #enqueue(state: StageSequence, work: Work, from?: string): void {
+    const { spec } = this.#options.engine;
+    try {
+      state.checkWork(work, spec.vocab, spec.hidden * WIRE_DTYPE_BYTES[work.wire]);
+      this.#loop.add(work);
+    } catch (error) {
+      this.#fail(state, ShoalError.from(error), from);
     }
+  }
+
+  /** Keeps one chunk of the ids waiting, not all: chunks of several sequences and decode rows then take turns. */
+  #feed(state: StageSequence): void {
+    const chunk = state.prompt.nextChunk();
+    if (chunk === undefined) return;
+    const { layers, wire } = state.place;
+    this.#enqueue(state, { ...state.id, ...chunk, count: chunk.tokens.length, layers, wire });
   }
 
   // — computing ————————————————————————————————————————————————————————————————————————————————
 
-  #pump(): void {
-    if (this.#destroyed || this.#computing.length > 0) return;
-    const picked = pickBatch(this.#queue, (work) => this.#isReady(work));
-    if (picked.length === 0) return;
-    const batch = picked.map((index) => this.#queue[index]!);
-    const taken = new Set(batch);
-    this.#queue = this.#queue.filter((work) => !taken.has(work));
-    this.#computing = batch;
-    void this.#compute(batch).finally(() => {
-      this.#computing = [];
-      if (this.#destroyed) return;
-      for (const sequence of this.#closing) this.#options.engine.closeSequence(sequence);
-      this.#closing.clear();
-      this.#pump();
-    });
-  }
-
   #isReady(work: Work): boolean {
-    const state = this.#sequences.get(work.sequence);
+    const state = this.#current(work);
     if (state === undefined) return false;
-    // The last stage's prompt ids come over another path than the activations; a sample must not overtake them.
-    if (work.sample) return !this.#options.engine.shard.head || !state.hasPenalties || state.promptWhole;
-    return this.#options.engine.shard.head || state.windowOpen;
+    // The last stage's ids come over another path than the activations; a sample must not overtake them.
+    if (work.sample) return state.prompt.mayPick;
+    return state.place.isLast || state.outgoing.hasRoom;
   }
 
-  async #compute(batch: readonly Work[]): Promise<void> {
-    const works = batch.filter((work) => this.#alignPosition(work));
-    for (const work of works) {
-      const state = this.#sequences.get(work.sequence);
-      if (this.index === 0 && state !== undefined && !work.sample) this.#feed(state);
-    }
-    if (works.length === 0) return;
-    try {
-      const output = await this.#step(works);
-      if (!this.#destroyed) this.#deliver(works, output);
-    } catch (thrown) {
-      if (this.#destroyed) return;
-      await this.#recover(works, ShoalError.from(thrown));
-    }
+  /** The sequence of a piece of work, if it is still on the route that the work is for. */
+  #current(work: Work): StageSequence | undefined {
+    const state = this.#sequences.get(work.sequence);
+    return state?.place.epoch === work.epoch ? state : undefined;
   }
 
   /** Applies `truncate` and checks that the entry starts where the KV cache ends; fails the sequence otherwise. */
-  #alignPosition(work: Work): boolean {
+  #begin(work: Work): boolean {
     const { engine } = this.#options;
+    const { sequence, position } = work;
+    const state = this.#current(work);
+    if (state === undefined) return false;
     try {
-      if (work.truncate) engine.truncate(work.sequence, work.position);
-      const held = engine.length(work.sequence);
-      if (held === work.position) return true;
-      throw new ShoalError(
-        'POSITION_GAP',
-        `sequence ${work.sequence}: entry at position ${work.position}, stage ${this.index} holds ${held}; restart the sequence`,
-      );
+      if (work.truncate) engine.truncate(sequence, position);
+      const held = engine.length(sequence);
+      if (held !== position) {
+        throw new ShoalError(
+          'POSITION_GAP',
+          `sequence ${sequence}: entry at position ${position}, stage ${state.place.index} holds ${held}; restart the sequence`,
+        );
+      }
     } catch (error) {
-      this.#fail(work.sequence, ShoalError.from(error));
+      this.#fail(state, ShoalError.from(error), state.place.previous);
       return false;
     }
-  }
-
-  #step(works: readonly Work[]): Promise<StepOutput> {
-    const { engine } = this.#options;
-    const entries = works.map(({ sequence, position, count, sample }) => ({
-      sequence,
-      position,
-      count,
-      sample,
-    }));
-    const wire = works[0]!.wire;
-    return engine.shard.embedding
-      ? engine.step({ entries, wire, tokens: concatIds(works) })
-      : engine.step({ entries, wire, hidden: concatBytes(works.map((work) => work.hidden!)) });
-  }
-
-  /** One bad row must not fail its company: they go back to where they were and are computed one by one. */
-  async #recover(works: readonly Work[], error: ShoalError): Promise<void> {
-    const { engine, events } = this.#options;
-    if (!ROW_ERRORS.has(error.code)) {
-      this.failAll(error);
-      events.stageFailed(error);
-      return;
-    }
-    const [only] = works;
-    if (works.length === 1 && only !== undefined) {
-      if (this.#sequences.has(only.sequence)) this.#fail(only.sequence, error);
-      return;
-    }
-    for (const work of works) {
-      if (!this.#sequences.has(work.sequence)) continue;
-      try {
-        if (engine.length(work.sequence) > work.position) engine.truncate(work.sequence, work.position);
-        this.#deliver([work], await this.#step([work]));
-      } catch (thrown) {
-        if (this.#destroyed) return;
-        await this.#recover([work], ShoalError.from(thrown));
-      }
-    }
+    state.begin(position);
+    if (state.place.isFirst && !work.sample) this.#feed(state);
+    return true;
   }
 
   // — delivery —————————————————————————————————————————————————————————————————————————————————
 
-  #deliver(works: readonly Work[], output: StepOutput): void {
+  #computed(works: readonly Work[], output: StepOutput): void {
     const decodeRows = works.filter((work) => work.count === 1 && work.sample).length;
     const rows = works.reduce((sum, work) => sum + work.count, 0);
     this.hop.step(output.timings, decodeRows, rows - decodeRows);
-    if (this.#options.engine.shard.head) this.#deliverTokens(works, output);
-    else this.#deliverActivations(works, output);
-    const chunks = works.filter((work) => !work.sample && this.#sequences.has(work.sequence));
-    if (this.index > 0 && chunks.length > 0) this.#send(this.index - 1, ackBody(chunks));
+    // A batch is of one range of layers, so that of all its sequences this is the last stage, or of none.
+    const [, end] = works[0]!.layers;
+    if (end === this.#options.engine.spec.layers) this.#pick(works, output);
+    else this.#keep(works, output);
+    const chunks = works.flatMap((work) => {
+      const state = work.sample ? undefined : this.#current(work);
+      return state === undefined ? [] : [{ work, state }];
+    });
+    this.#delivery.acknowledge(chunks);
   }
 
-  #deliverTokens(works: readonly Work[], output: StepOutput): void {
-    const tokens = sampledTokens(works, output).flatMap((token) => {
-      const state = this.#sequences.get(token.sequence);
-      return state === undefined ? [] : [{ ...token, finish: state.finishAt(token.position, token.token) }];
-    });
-    const ongoing = tokens.filter((token) => token.finish === null);
+  #pick(works: readonly Work[], output: StepOutput): void {
+    const picked: { state: StageSequence; token: PickedToken }[] = [];
+    for (const { work, token, logprobs } of sampledWorks(works, output)) {
+      const state = this.#current(work);
+      if (state === undefined) continue;
+      const position = work.position + work.count;
+      picked.push({ state, token: { position, token, finish: state.finishAt(position, token), logprobs } });
+    }
+    for (const { state, token } of picked) state.tokens.add(token);
     // First the frame that the next step waits for, then the news for the gateway.
-    if (ongoing.length > 0) this.#send(0, tokenBody(ongoing));
-    for (const { sequence, position, token, finish, logprobs } of tokens) {
-      this.#options.events.token(sequence, position, token, finish, logprobs);
-    }
+    this.#delivery.flush(picked.map(({ state }) => state));
+    for (const { state, token } of picked) this.#options.events.token(state.id, token);
   }
 
-  #deliverActivations(works: readonly Work[], output: StepOutput): void {
+  #keep(works: readonly Work[], output: StepOutput): void {
     if (output.hidden === undefined) {
-      throw new ShoalError('INTERNAL', `the engine of stage ${this.index} returned no hidden states`);
+      throw new ShoalError('INTERNAL', 'the engine returned no hidden states for layers before the last');
     }
-    const live = splitRows(works, output.hidden).filter(({ entry }) => this.#sequences.has(entry.sequence));
-    for (const { entry } of live) {
-      if (!entry.sample) this.#sequences.get(entry.sequence)?.chunkSent(entry.position);
+    const going: StageSequence[] = [];
+    for (const { entry, rows } of splitRows(works, output.hidden)) {
+      const state = this.#sequences.get(entry.sequence);
+      if (state === undefined) continue;
+      // Of the route before too: the rows are held in the KV cache, and what the next stage is sent may begin with them.
+      state.kept.append(entry.position, entry.count, rows);
+      if (state.opened !== null) going.push(state);
     }
-    if (live.length > 0) this.#send(this.index + 1, activationBody(live));
+    this.#delivery.flush(going);
+    this.#options.kept.enforce();
   }
 
-  #send(stage: number, body: FrameBody): void {
-    this.#microBatch = (this.#microBatch + 1) >>> 0;
-    const frame: Frame = { ...body, epoch: this.epoch, microBatch: this.#microBatch };
-    // Not awaited: the windows bound what is under way, and computing goes on while bytes leave.
-    this.#options.send(this.#options.peers[stage]!, frame).catch((thrown: unknown) => {
-      const error = ShoalError.from(thrown, 'LINK_FAILED');
-      for (const { sequence } of frame.entries)
-        if (this.#sequences.has(sequence)) this.#fail(sequence, error);
-    });
+  #sendingTo(peer: string): StageSequence[] {
+    return this.#sequences.values().filter(({ place }) => place.next === peer);
   }
 
-  // — refusal ——————————————————————————————————————————————————————————————————————————————————
-
-  /** The open sequence, or nothing: a closed one is passed over in silence, an unknown one is reported. */
-  #known(sequence: number): StageSequence | undefined {
-    const state = this.#sequences.get(sequence);
-    if (state === undefined && !this.#destroyed && !this.#tombstones.has(sequence)) {
-      this.#fail(
-        sequence,
-        new ShoalError(
-          'SEQUENCE_UNKNOWN',
-          `stage ${this.index} of epoch ${this.epoch} has no sequence ${sequence}; open it first`,
-        ),
-      );
-    }
-    return state;
-  }
-
-  #refuseEntries(from: string, frame: Frame, error: ShoalError): void {
-    const open = frame.entries.filter((entry) => this.#sequences.has(entry.sequence));
-    for (const entry of open) if (this.#sequences.has(entry.sequence)) this.#fail(entry.sequence, error);
-    if (open.length === 0) this.#options.events.refused(from, error);
-  }
-
-  #fail(sequence: number, error: ShoalError): void {
-    if (this.#destroyed) return;
-    this.close(sequence);
-    this.#tombstones.add(sequence);
-    this.#options.events.sequenceFailed(sequence, error);
+  #fail(state: StageSequence | undefined, error: ShoalError, peer?: string): void {
+    if (!this.#destroyed && state !== undefined) this.#sequences.fail(state, error, peer);
   }
 }

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { LINK_DEAD_MS, LINK_PING_MS, MAX_LINKS } from '../../src/config/limits.ts';
+import { LINK_DEAD_MS, LINK_IDLE_PING_MS, MAX_LINKS } from '../../src/config/limits.ts';
 import type { Frame } from '../../src/mesh/frame.ts';
 import { encodeFrame } from '../../src/mesh/frame-codec.ts';
 import { Link } from '../../src/mesh/link.ts';
@@ -10,9 +10,8 @@ import { FakeTimers, settle } from '../support/fake-timers.ts';
 const token: Frame = {
   kind: 'token',
   dtype: 'u32',
-  epoch: 1,
   microBatch: 2,
-  entries: [{ sequence: 3, position: 4, count: 1, sample: true, truncate: false }],
+  entries: [{ sequence: 3, position: 4, epoch: 1, count: 1, sample: true, truncate: false }],
   payload: new Uint8Array([9, 0, 0, 0]),
 };
 
@@ -42,7 +41,7 @@ describe('a link', () => {
     started(right, atB);
     await a.send(token);
     await a.sendEncoded(encodeFrame({ ...token, microBatch: 3 }));
-    await timers.advance(3 * LINK_PING_MS);
+    await timers.advance(3 * LINK_IDLE_PING_MS);
     expect(atA).toEqual(['open']);
     expect(atB).toEqual(['open', 'token 2', 'token 3']);
   });
@@ -53,7 +52,7 @@ describe('a link', () => {
     const a = started(left, []);
     started(right, []);
     expect(a.roundTrip).toBeNull();
-    await timers.advance(LINK_PING_MS + 100);
+    await timers.advance(LINK_IDLE_PING_MS + 100);
     expect(a.roundTrip).toEqual({ lastMs: 40, meanMs: 40, minMs: 40, samples: 2 });
   });
 
@@ -65,9 +64,9 @@ describe('a link', () => {
     await timers.advance(10 * LINK_DEAD_MS);
     expect(log).toEqual(['open']);
     left.vanish();
-    await timers.advance(LINK_DEAD_MS - LINK_PING_MS);
+    await timers.advance(LINK_DEAD_MS - LINK_IDLE_PING_MS);
     expect(a.state).toBe('open');
-    await timers.advance(2 * LINK_PING_MS);
+    await timers.advance(2 * LINK_IDLE_PING_MS);
     expect(a.state).toBe('closed');
     expect(log).toHaveLength(2);
     expect(log[1]).toMatch(/^down LINK_FAILED peer peer-b was silent for 5000 ms/);
@@ -81,7 +80,7 @@ describe('a link', () => {
     right.onFrame(() => {});
     for (let i = 0; i < 20; i++) {
       await right.send(encodeFrame(token));
-      await timers.advance(LINK_PING_MS);
+      await timers.advance(LINK_IDLE_PING_MS);
     }
     expect(a.state).toBe('open');
   });

@@ -1,7 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { pickBatch } from '../../src/worker/batching.ts';
+import type { LayerRange } from '../../src/worker/stage-place.ts';
 
-const row = (sequence: number, count = 1, wire: 'f16' | 'f32' = 'f16') => ({ sequence, count, wire });
+const row = (sequence: number, count = 1, wire: 'f16' | 'f32' = 'f16', layers: LayerRange = [0, 8]) => ({
+  sequence,
+  count,
+  wire,
+  layers,
+});
 const always = () => true;
 
 describe('pickBatch', () => {
@@ -30,6 +36,12 @@ describe('pickBatch', () => {
 
   it('keeps to the wire of the first entry', () => {
     expect(pickBatch([row(1), row(2, 1, 'f32'), row(3)], always)).toEqual([0, 2]);
+  });
+
+  it('keeps to the layers of the first entry', () => {
+    expect(pickBatch([row(1), row(2, 1, 'f16', [0, 4]), row(3), row(4, 1, 'f16', [4, 8])], always)).toEqual([
+      0, 2,
+    ]);
   });
 
   it('keeps to the bounds on rows and entries', () => {

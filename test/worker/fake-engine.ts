@@ -38,7 +38,7 @@ interface FakeSequence {
   readonly options: SequenceOptions;
   /** Per layer of the shard: a running hash after each position, which stands for the KV cache. */
   readonly kv: number[][];
-  readonly noted: { position: number; id: number; prompt: boolean }[];
+  readonly noted: Map<number, { id: number; prompt: boolean }>;
   length: number;
 }
 
@@ -101,7 +101,7 @@ export class FakeEngine implements StageEngine {
     this.#sequences.set(sequence, {
       options,
       kv: Array.from({ length: layers }, () => []),
-      noted: [],
+      noted: new Map(),
       length: 0,
     });
   }
@@ -121,9 +121,17 @@ export class FakeEngine implements StageEngine {
     for (const layer of state.kv) layer.length = length;
   }
 
+  /** Rows computed so far, of one sequence or of all. */
+  rows(sequence?: number): number {
+    const entries = this.steps.flatMap((step) => step.entries);
+    return entries
+      .filter((entry) => sequence === undefined || entry.sequence === sequence)
+      .reduce((sum, { count }) => sum + count, 0);
+  }
+
   note(sequence: number, position: number, ids: Uint32Array, prompt: boolean): void {
     const { noted } = this.#get(sequence);
-    for (const [index, id] of ids.entries()) noted.push({ position: position + index, id, prompt });
+    for (const [index, id] of ids.entries()) noted.set(position + index, { id, prompt });
   }
 
   step(input: StepInput): Promise<StepOutput> {
@@ -160,10 +168,14 @@ export class FakeEngine implements StageEngine {
     const { sampling } = options;
     let key = sampling.temperature === 0 ? 1 : mix(sampling.seed, position);
     if (sampling.repetitionPenalty !== 1 || sampling.presencePenalty !== 0) {
-      for (const { id, prompt } of noted) key = mix(key, id * 2 + (prompt ? 1 : 0));
+      for (let at = 0; at < position; at++) {
+        const note = noted.get(at);
+        if (note === undefined) throw new ShoalError('INTERNAL', `nobody noted the id at ${at}`);
+        key = mix(key, note.id * 2 + (note.prompt ? 1 : 0));
+      }
     }
     const token = mix(hash, key) % this.spec.vocab;
-    noted.push({ position, id: token, prompt: false });
+    noted.set(position, { id: token, prompt: false });
     return token;
   }
 

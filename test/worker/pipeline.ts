@@ -2,8 +2,10 @@ import type { ShoalError } from '../../src/config/errors.ts';
 import type { StageEngine, WireDtype } from '../../src/gpu/stage-engine.ts';
 import type { Frame } from '../../src/mesh/frame.ts';
 import { decodeFrame, encodeFrame } from '../../src/mesh/frame-codec.ts';
+import type { Route } from '../../src/mesh/protocol/control.ts';
 import { GREEDY, type SamplingParams, type TokenLogprobs } from '../../src/model/sampling.ts';
 import type { Shard } from '../../src/model/shard.ts';
+import { KeptBudget } from '../../src/worker/kept-rows.ts';
 import { Stage } from '../../src/worker/stage.ts';
 
 /** Layers 0–7 dealt as evenly as possible to k stages. */
@@ -22,6 +24,11 @@ export function seededRandom(seed: number): () => number {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
     return state / 2 ** 32;
   };
+}
+
+/** The route that passes through these peers, one shard each. */
+export function routeThrough(peers: readonly string[], shards: readonly Shard[]): Route {
+  return shards.map(({ start, end }, index) => ({ peer: peers[index]!, name: peers[index]!, start, end }));
 }
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -77,23 +84,28 @@ export class TestPipeline {
   readonly stages: readonly Stage[];
   readonly sent: Sent[] = [];
   readonly failures: { stage: number; sequence: number; error: ShoalError }[] = [];
-  readonly refusals: { stage: number; from: string; error: ShoalError }[] = [];
+  readonly refusals: { stage: number; from: string | undefined; error: ShoalError }[] = [];
   readonly stageFailures: { stage: number; error: ShoalError }[] = [];
   readonly opened: number[] = [];
   readonly epoch: number;
   readonly #pending = new Map<number, Pending>();
   readonly #links = new Map<string, Promise<void>>();
 
+  readonly #route: Route;
+
   constructor(options: PipelineOptions) {
     this.epoch = options.epoch ?? 1;
     const peers = options.engines.map((_, index) => `peer-${index}`);
+    this.#route = routeThrough(
+      peers,
+      options.engines.map(({ shard }) => shard),
+    );
     this.stages = options.engines.map(
       (engine, index) =>
         new Stage({
-          epoch: this.epoch,
-          peers,
-          index,
           engine,
+          kept: new KeptBudget(),
+          isLinked: () => true,
           send: async (to, frame) => {
             const sent = { from: index, to, frame };
             this.sent.push(sent);
@@ -108,10 +120,10 @@ export class TestPipeline {
             this.#links.set(link, arrival);
           },
           events: {
-            opened: (sequence) => {
+            opened: ({ sequence }) => {
               this.opened.push(sequence);
             },
-            token: (sequence, position, token, finish, logprobs) => {
+            token: ({ sequence }, { position, token, finish, logprobs }) => {
               const pending = this.#pending.get(sequence);
               if (pending === undefined) return;
               pending.tokens.push(token);
@@ -119,11 +131,11 @@ export class TestPipeline {
               pending.logprobs.push(logprobs);
               if (finish !== null) pending.finish({ ...pending, reason: finish });
             },
-            sequenceFailed: (sequence, error) => {
+            sequenceFailed: ({ sequence }, error) => {
               this.failures.push({ stage: index, sequence, error });
               this.#pending.get(sequence)?.fail(error);
             },
-            refused: (from, error) => {
+            refused: (error, from) => {
               this.refusals.push({ stage: index, from, error });
             },
             stageFailed: (error) => {
@@ -136,9 +148,14 @@ export class TestPipeline {
 
   open(sequence: number, options: GenerateOptions): void {
     const { prompt, maxTokens, wire = 'f16', sampling = GREEDY, eos = [], topLogprobs } = options;
-    for (const stage of this.stages) {
+    for (const [index, stage] of this.stages.entries()) {
       stage.open({
         sequence,
+        epoch: this.epoch,
+        index,
+        route: this.#route,
+        known: prompt.length,
+        awaitsResume: false,
         wire,
         maxPositions: prompt.length + maxTokens,
         eosTokenIds: [...eos],
@@ -158,7 +175,13 @@ export class TestPipeline {
     for (const stage of new Set(targets.length > 0 ? targets : [this.stages[0]])) {
       for (let position = 0; position < prompt.length; position += partIds) {
         const ids = prompt.slice(position, position + partIds);
-        stage?.prompt({ sequence, position, ids, last: position + ids.length === prompt.length });
+        stage?.prompt({
+          sequence,
+          epoch: this.epoch,
+          position,
+          ids,
+          last: position + ids.length === prompt.length,
+        });
       }
     }
   }

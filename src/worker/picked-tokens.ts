@@ -1,0 +1,47 @@
+import type { PickedToken } from './stage-types.ts';
+
+/**
+ * The tokens that the last stage picked for one sequence, without a gap, until it is closed: a server that was away hears them again.
+ * Bounded by the sequence's positions.
+ */
+export class PickedTokens {
+  #tokens: PickedToken[] = [];
+  /** The first stage has been sent the newest. */
+  #isSent = true;
+
+  add(picked: PickedToken): void {
+    // After another route the first that comes may lie beyond what this worker picked itself.
+    if (picked.position !== this.#end) this.#tokens = [];
+    this.#tokens.push(picked);
+    this.#isSent = picked.finish !== null;
+  }
+
+  /** Forgets those at positions ≥ `position`: they are picked again. */
+  truncate(position: number): void {
+    while ((this.#tokens.at(-1)?.position ?? -1) >= position) this.#tokens.pop();
+    this.#isSent = true;
+  }
+
+  /** Those at positions ≥ `position`, in order. */
+  from(position: number): readonly PickedToken[] {
+    return this.#tokens.filter((token) => token.position >= position);
+  }
+
+  /** The token that the first stage waits for. */
+  get unsent(): PickedToken | undefined {
+    return this.#isSent ? undefined : this.#tokens.at(-1);
+  }
+
+  sent(): void {
+    this.#isSent = true;
+  }
+
+  get isFinished(): boolean {
+    return (this.#tokens.at(-1)?.finish ?? null) !== null;
+  }
+
+  get #end(): number {
+    const last = this.#tokens.at(-1);
+    return last === undefined ? -1 : last.position + 1;
+  }
+}
