@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from 'commander';
+import { MAX_JOIN_KEY_CHARS } from '../config/limits.ts';
 
 /** Parsers of option values; what they throw ends with exit code 2 and a line that names the option. */
 
@@ -43,6 +44,14 @@ export function fingerprint(text: string): string {
     throw new InvalidArgumentError('It must be sha256: and the 64 hex digits that the server printed.');
   }
   return `sha256:${digits}`;
+}
+
+/** What a server asks of workers that join. The fault does not repeat it. */
+export function joinKey(text: string): string {
+  if (text === '' || text.length > MAX_JOIN_KEY_CHARS) {
+    throw new InvalidArgumentError(`It must have 1 to ${MAX_JOIN_KEY_CHARS} characters.`);
+  }
+  return text;
 }
 
 /** One STUN or TURN server, as RTCPeerConnection takes it. */

@@ -18,6 +18,7 @@ import {
   fingerprint,
   type IceServer,
   iceServer,
+  joinKey,
   serverAddress,
   wholeNumber,
 } from './option-values.ts';
@@ -77,6 +78,7 @@ export interface WorkerFlags extends BrowserFlags, TrustFlags {
   /** Absent: `tab`, or this machine's name where a proxy is lent. */
   readonly name?: string;
   readonly key?: string;
+  readonly joinKey?: string;
 }
 
 export interface ChatFlags extends TrustFlags {
@@ -166,6 +168,11 @@ export function createProgram(actions: Actions): Command {
     .option(
       '--key <key>',
       'a key of the server made with keys add --lend, for lending a proxy; better in SHOAL_API_KEY, for lists of processes show it',
+    )
+    .option(
+      '--join-key <key>',
+      'of a server that takes no tabs without one; better in SHOAL_JOIN_KEY, for lists of processes show it',
+      joinKey,
     )
     .action((flags: WorkerFlags) => actions.worker(flags));
 

@@ -1,5 +1,6 @@
 import { ShoalError } from '../config/errors.ts';
 import { UPSTREAM_PROBE_MS } from '../config/limits.ts';
+import { coverage, type HeldLayers, heldLayers, replicas } from '../mesh/protocol/layers-held.ts';
 import { recoveryText } from '../mesh/protocol/loss-text.ts';
 import { readinessText } from '../mesh/protocol/readiness-text.ts';
 import type { SpareReason, Status, WorkerStatus } from '../mesh/protocol/status.ts';
@@ -55,6 +56,7 @@ export function statusText(server: string, found: Status): string {
     `${ready && !lacksMesh(found) ? '✓' : '!'} ${server} (${provider}): ${printable(readinessText(found))}`,
     ...(lost === null ? [] : [`! ${printable(lost)}`]),
     ...section([], head),
+    ...section(LAYER_TITLES, model === null ? [] : layerRows(found, model.layers)),
     ...section(WORKER_TITLES, workers.map(workerCells)),
     ...section(NODE_TITLES, nodes.map(nodeCells)),
     ...[
@@ -75,6 +77,31 @@ function section(
   const lines =
     titles.length === 0 ? (rows as readonly string[]) : textTable([titles, ...(rows as readonly string[][])]);
   return ['', ...lines.map((line) => `  ${line}`)];
+}
+
+const LAYER_TITLES = ['layers', 'held', 'by'];
+
+const HELD_STATE: Record<HeldLayers['state'], string> = {
+  held: '',
+  loading: 'loads',
+  retiring: 'going',
+  away: 'away',
+};
+
+/** Who holds which layers, replicas too. */
+function layerRows(found: Status, layers: number): string[][] {
+  const held = heldLayers(found);
+  if (held.length === 0) return [];
+  return coverage(held, layers).map((part) => [
+    range(part),
+    `${replicas(part)}×`,
+    part.by.length === 0 ? 'nobody' : few(part.by.map(holderText), SHOWN_HOLDERS),
+  ]);
+}
+
+function holderText({ name, state, sequences }: HeldLayers): string {
+  const notes = [HELD_STATE[state], sequences > 0 && `${sequences} running`].filter(Boolean);
+  return notes.length === 0 ? name : `${name} (${notes.join(', ')})`;
 }
 
 const WORKER_TITLES = ['worker', 'state', 'layers', 'adapter', 'tokens/s', 'downloaded', 'hop'];
@@ -129,7 +156,7 @@ function nodeCells(node: Status['nodes'][number]): string[] {
     `${inFlight} of ${maxConcurrent}`,
     timeToFirstTokenMs === null ? '–' : `${timeToFirstTokenMs.toFixed(0)} ms`,
     tokensPerSecond === null ? '–' : tokensPerSecond.toFixed(1),
-    few(models),
+    few(models, SHOWN_MODELS),
   ];
 }
 
@@ -146,8 +173,9 @@ function range({ start, end }: { readonly start: number; readonly end: number })
 }
 
 const SHOWN_MODELS = 3;
-const few = (models: readonly string[]) =>
-  models.length <= SHOWN_MODELS
-    ? models.join(', ')
-    : `${models.slice(0, SHOWN_MODELS).join(', ')} and ${models.length - SHOWN_MODELS} more`;
+const SHOWN_HOLDERS = 6;
+const few = (names: readonly string[], most: number) =>
+  names.length <= most
+    ? names.join(', ')
+    : `${names.slice(0, most).join(', ')} and ${names.length - most} more`;
 const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`;

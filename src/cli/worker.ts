@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { ShoalError } from '../config/errors.ts';
+import { SHUTDOWN_MS, WORKER_DRAIN_MS } from '../config/limits.ts';
 import { Backoff } from './backoff.ts';
 import { TabFleet } from './browser/tab-fleet.ts';
 import { fromCallersFolder } from './callers-folder.ts';
@@ -23,6 +24,7 @@ export async function worker(flags: WorkerFlags, scope: Scope): Promise<void> {
     await provide(flags, file, config, log, scope);
     return;
   }
+  const joinKey = flags.joinKey ?? (process.env.SHOAL_JOIN_KEY || undefined);
   const trustedKey = await pinnedKey(flags, log, scope.signal);
   const lines = openLiveLines();
   if (lines !== null) log = loggerAbove(lines);
@@ -36,6 +38,7 @@ export async function worker(flags: WorkerFlags, scope: Scope): Promise<void> {
     ...(trustedKey !== undefined && { trustedKey }),
     sandbox: flags.sandbox,
     ...(flags.memory !== undefined && { memoryGb: flags.memory }),
+    ...(joinKey !== undefined && { joinKey }),
     onNotice: (notice) => log.warn(notice),
     onChange: (tab, state) => {
       if (lines === null || isNews(state)) reportTab(log, tab, state);
@@ -47,6 +50,8 @@ export async function worker(flags: WorkerFlags, scope: Scope): Promise<void> {
     onProbe: (tab, line) => log[lines === null ? 'info' : 'debug'](`${tab}: ${line}`),
   });
   scope.defer(() => fleet.close());
+  // Before the tabs are closed; a second signal ends the process, and Chrome with it.
+  scope.defer(() => fleet.drain(), WORKER_DRAIN_MS + SHUTDOWN_MS);
   scope.beforeEnd(() => lines?.end());
   // Who tells every Shoal process to read its files anew must not lose the tabs.
   scope.onHangUp(() => log.info('SIGHUP: tabs have no configuration that could be read anew'));
@@ -55,7 +60,7 @@ export async function worker(flags: WorkerFlags, scope: Scope): Promise<void> {
   await fleet.start();
   lines?.set('browser', 'Chrome runs', 'done');
   await untilStopped(scope.signal);
-  log.info('leaving');
+  log.info('leaving when the answers that run here have moved to other workers; Ctrl-C again leaves at once');
 }
 
 /**

@@ -6,6 +6,7 @@ import { BUDGETS_GB, budgetBytes, DEFAULT_BUDGET_GB } from './budget.ts';
 import type { ContributorState } from './contributor-state.ts';
 import { Fact } from './fact.tsx';
 import { formatBytes } from './format.ts';
+import { JoinKeyField } from './join-key-field.tsx';
 import { LazyContributor } from './lazy-contributor.ts';
 import { ownPeer } from './own-peer.ts';
 import { remedyOf, STEPS, sentenceOf, stepOf } from './phase-text.ts';
@@ -13,22 +14,31 @@ import { spareText } from './spare-text.ts';
 import { status } from './status.ts';
 import { You } from './you.tsx';
 
+/** `shoal worker` asks the tab to leave as a person would, with Leave: what runs there moves first. */
+const LEAVE_EVENT = 'shoal-leave';
+
 export interface ContributeProps {
   readonly name: string;
   /** Joins without a press of the button: for headless workers. */
   readonly auto: boolean;
   readonly budgetGb?: number | undefined;
+  /** Of a server that asks for one; empty: none. */
+  readonly joinKey?: string | undefined;
 }
 
 /** Lends this device's GPU. Nothing computes before Join. */
-export function Contribute({ name, auto, budgetGb }: ContributeProps) {
+export function Contribute({ name, auto, budgetGb, joinKey: givenKey }: ContributeProps) {
   const budget = useSignal(budgetGb ?? DEFAULT_BUDGET_GB);
+  const joinKey = useSignal(givenKey ?? '');
   const contributor = useMemo(
     () =>
       new LazyContributor({
         serverUrl: location.origin,
         name,
         memoryBudgetBytes: budgetBytes(budget.value),
+        get joinKey() {
+          return joinKey.value.trim() || undefined;
+        },
         createWorker: () =>
           new Worker(new URL('../worker/worker.ts', import.meta.url), { type: 'module', name }),
       }),
@@ -46,14 +56,19 @@ export function Contribute({ name, auto, budgetGb }: ContributeProps) {
       show(next);
       if (auto) reportState(next);
     });
-    if (auto) void contributor.join();
+    const leave = () => void contributor.leave();
+    if (auto) {
+      addEventListener(LEAVE_EVENT, leave);
+      void contributor.join();
+    }
     return () => {
+      removeEventListener(LEAVE_EVENT, leave);
       unsubscribe();
       contributor.close();
     };
   }, [contributor, auto]);
 
-  const { phase, adapter, progress, shard, error } = state.value;
+  const { phase, detail, adapter, progress, shard, shards, error } = state.value;
   const idle = phase === 'idle' || phase === 'failed';
   const own = status.value?.workers.find(({ peer }) => peer === ownPeer.value);
   const spare = phase === 'waiting' && own?.spare ? spareText(own.spare, status.value?.detail ?? '') : null;
@@ -65,7 +80,7 @@ export function Contribute({ name, auto, budgetGb }: ContributeProps) {
       </div>
       <p aria-live="polite" class="sentence">
         {spare === null ? (
-          sentenceOf(phase)
+          (sentenceOf(phase) ?? detail)
         ) : (
           <>
             <strong>{spare.label === 'spare' ? 'You are a spare.' : 'You have joined.'}</strong> {spare.why}
@@ -85,6 +100,9 @@ export function Contribute({ name, auto, budgetGb }: ContributeProps) {
           {remedyOf(error.code) && <p class="muted">{remedyOf(error.code)}</p>}
         </div>
       )}
+      {error?.code === 'UNAUTHORIZED' && (
+        <JoinKeyField joinKey={joinKey} onEnter={() => void contributor.join()} />
+      )}
       {adapter?.isFallback && (
         <div class="notice">
           This browser offers only a <strong>software adapter</strong>: it computes on the CPU, correctly but
@@ -102,9 +120,9 @@ export function Contribute({ name, auto, budgetGb }: ContributeProps) {
           </span>
         </div>
       )}
-      {phase === 'serving' && shard && (
+      {phase === 'serving' && shards && (
         <dl class="facts">
-          <Fact name="Holding" value={layersText(shard.start, shard.end)} />
+          <Fact name="Holding" value={shards.map(({ start, end }) => layersText(start, end)).join(' and ')} />
           <Fact name="Speed" value={`${state.value.tokensPerSecond.toFixed(1)} tok/s`} />
           <Fact name="Tokens" value={String(state.value.tokens)} />
           <Fact name="GPU memory" value={formatBytes(state.value.gpuBytes)} />
@@ -142,8 +160,8 @@ export function Contribute({ name, auto, budgetGb }: ContributeProps) {
             </label>
           </>
         ) : (
-          <button type="button" disabled={phase === 'leaving'} onClick={() => void contributor.leave()}>
-            Leave
+          <button type="button" onClick={() => void contributor.leave()}>
+            {phase === 'leaving' ? 'Leave now' : 'Leave'}
           </button>
         )}
       </div>

@@ -29,8 +29,8 @@ export function stepOf(phase: ContributorPhase): Step | null {
   }
 }
 
-/** One sentence for each phase. */
-export function sentenceOf(phase: ContributorPhase): string {
+/** One sentence for each phase; null where the state's own detail says more. */
+export function sentenceOf(phase: ContributorPhase): string | null {
   switch (phase) {
     case 'idle':
       return 'Nothing runs on your device until you press Join.';
@@ -49,7 +49,7 @@ export function sentenceOf(phase: ContributorPhase): string {
     case 'serving':
       return 'Serving. You may leave at any time; answers go on without you.';
     case 'leaving':
-      return 'Leaving…';
+      return null;
     case 'failed':
       return 'Something is in the way:';
     default:

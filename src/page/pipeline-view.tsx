@@ -1,6 +1,8 @@
+import { heldLayers } from '../mesh/protocol/layers-held.ts';
 import { recoveryText } from '../mesh/protocol/loss-text.ts';
 import { readinessText } from '../mesh/protocol/readiness-text.ts';
 import type { Status } from '../mesh/protocol/status.ts';
+import { LayersView } from './layers-view.tsx';
 import { NodesView } from './nodes-view.tsx';
 import { ownPeer } from './own-peer.ts';
 import { PipelineDrawing } from './pipeline-drawing.tsx';
@@ -20,7 +22,9 @@ export function PipelineView() {
   if (current === null) return <p class="muted">Asking the server…</p>;
   const stages = current.pipeline?.stages ?? [];
   const loading = current.loading ?? null;
-  const holding = new Set([...stages, ...(loading?.stages ?? [])].map(({ peer }) => peer));
+  const holding = new Set(
+    [...stages, ...(loading?.stages ?? []), ...heldLayers(current)].map(({ peer }) => peer),
+  );
   const endpoints = current.nodes.filter(({ provider }) => provider !== 'fxn');
   const isMesh = current.provider === 'fxn';
   return (
@@ -38,6 +42,7 @@ export function PipelineView() {
         <PipelineDrawing stages={loading.stages} workers={current.workers} isLoading />
       ) : null}
       <MeshState current={current} />
+      <LayersView status={current} />
       <SparesView spares={current.workers.filter(({ peer }) => !holding.has(peer))} own={ownPeer.value} />
       {endpoints.length > 0 && <NodesView nodes={endpoints} />}
       <p class="muted small">

@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from 'commander';
 import { describe, expect, it } from 'vitest';
-import { iceServer, serverAddress, wholeNumber } from '../../src/cli/option-values.ts';
+import { iceServer, joinKey, serverAddress, wholeNumber } from '../../src/cli/option-values.ts';
 
 describe('iceServer', () => {
   it('collects STUN and TURN servers', () => {
@@ -29,4 +29,11 @@ it.each(['', ' ', '1.5', '-1', '9', 'x'])('wholeNumber(0, 8) refuses %j', (text)
 it('serverAddress keeps the origin', () => {
   expect(serverAddress('https://shoal.test:8443/')).toBe('https://shoal.test:8443');
   expect(() => serverAddress('ftp://shoal.test')).toThrow(InvalidArgumentError);
+});
+
+it('joinKey takes what the protocol carries, and repeats no key in a fault', () => {
+  expect(joinKey('open sesame')).toBe('open sesame');
+  for (const text of ['', 'x'.repeat(201)]) {
+    expect(() => joinKey(text)).toThrow('It must have 1 to 200 characters.');
+  }
 });

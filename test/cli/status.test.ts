@@ -42,7 +42,7 @@ const found: Status = {
     epoch: 3,
     stages: [
       { peer: 'peer-1', name: 'tab-1', shard: { start: 0, end: 5, embedding: true, head: false } },
-      { peer: 'peer-2', name: 'tab-2', shard: { start: 5, end: 6, embedding: false, head: true } },
+      { peer: 'peer-2', name: 'tab-2', shard: { start: 5, end: 8, embedding: false, head: true } },
     ],
   },
   workers: [worker, spare],
@@ -68,8 +68,12 @@ it('shows the pipeline, the workers and the nodes', () => {
     '✓ http://h (fxn): minnow is served',
     '',
     '  model     minnow: 8 layers, context 512',
-    '  pipeline  tab-1 0–4 → tab-2 5',
+    '  pipeline  tab-1 0–4 → tab-2 5–7',
     '  requests  2 in flight',
+    '',
+    '  layers  held  by',
+    '  0–4     1×    tab-1',
+    '  5–7     0×    nobody',
     '',
     '  worker  state    layers  adapter                        tokens/s  downloaded  hop',
     '  tab-1   serving  0–4     google swiftshader (software)  12.3      7.9 MB      6.0 ms, link 1.3 ms',
@@ -82,6 +86,32 @@ it('shows the pipeline, the workers and the nodes', () => {
     '! gpu.example:8000: HTTP 500',
     '',
   ]);
+});
+
+it('shows layers × workers, replicas and those that load too', () => {
+  const row = (name: string, start: number, end: number) => ({
+    peer: `p-${name}`,
+    name,
+    layers: [start, end] as [number, number],
+    state: 'held' as const,
+    sequences: 0,
+  });
+  const text = statusText('http://h', {
+    ...found,
+    layers: [
+      { ...row('tab-1', 0, 5), sequences: 2 },
+      row('tab-3', 0, 8),
+      { ...row('tab-2', 5, 8), state: 'away', sequences: 1 },
+      { ...row('tab-4', 5, 8), state: 'loading' },
+    ],
+  } as Status);
+  expect(text).toContain(
+    [
+      '  layers  held  by',
+      '  0–4     2×    tab-3, tab-1 (2 running)',
+      '  5–7     1×    tab-3, tab-2 (away, 1 running), tab-4 (loads)',
+    ].join('\n'),
+  );
 });
 
 it('shows a server that serves nothing yet', () => {

@@ -6,6 +6,7 @@ import { BROWSER_START_MS, MAX_TABS, SHUTDOWN_MS } from '../../config/limits.ts'
 import { parseProbeLine } from '../../worker/probe-line.ts';
 import { Backoff } from '../backoff.ts';
 import { type BrowserOptions, launchBrowser } from './launch.ts';
+import { OpenTab } from './open-tab.ts';
 import { lossReason, lostState, parseStateLine, type TabState } from './tab-state.ts';
 
 export interface TabFleetOptions extends BrowserOptions {
@@ -13,6 +14,8 @@ export interface TabFleetOptions extends BrowserOptions {
   readonly serverUrl: string;
   /** What each tab lends, GB; the page's default where absent. */
   readonly memoryGb?: number;
+  /** Of a server that asks workers for one. */
+  readonly joinKey?: string;
   /** Tabs are called `<prefix>-1`, `<prefix>-2`, … */
   readonly namePrefix: string;
   /** A tab entered another phase, was lost, or waits for its restart. */
@@ -31,6 +34,9 @@ export class TabFleet {
   readonly #options: TabFleetOptions;
   readonly #stop = new AbortController();
   readonly #states = new Map<string, TabState>();
+  /** Those that are open. */
+  readonly #tabs = new Set<OpenTab>();
+  #isDraining = false;
   #browser: Promise<Browser> | null = null;
   #running: Promise<unknown> = Promise.resolve();
 
@@ -58,6 +64,15 @@ export class TabFleet {
     this.#running = Promise.all(names.map((name) => this.#keepAlive(name)));
   }
 
+  /**
+   * Has every tab leave as a person would: what runs there moves to other workers first. Resolves when each has, or can no longer;
+   * tabs are not started again. `close` ends the wait.
+   */
+  async drain(): Promise<void> {
+    this.#isDraining = true;
+    await Promise.all([...this.#tabs].map((tab) => tab.leave()));
+  }
+
   /** Closes every tab (each says goodbye to the server) and the browser. Idempotent. */
   async close(): Promise<void> {
     this.#stop.abort();
@@ -83,10 +98,10 @@ export class TabFleet {
   async #keepAlive(name: string): Promise<void> {
     const backoff = new Backoff();
     const { signal } = this.#stop;
-    while (!signal.aborted) {
+    while (!signal.aborted && !this.#isDraining) {
       const started = performance.now();
       const reason = await this.#runTab(name).catch((error) => lossReason(ShoalError.from(error).message));
-      if (signal.aborted) return;
+      if (signal.aborted || this.#isDraining) return;
       const waitMs = backoff.afterFailure(performance.now() - started);
       this.#set(name, lostState(this.#states.get(name), reason, waitMs));
       await delay(waitMs, undefined, { signal }).catch(() => undefined);
@@ -98,12 +113,12 @@ export class TabFleet {
     const browser = await this.#launched();
     // A window of its own: pages that share one may share a process.
     const page = await browser.newPage();
+    const tab = new OpenTab(page);
+    this.#tabs.add(tab);
     try {
-      const ended = this.#untilLost(name, browser, page);
-      const query = new URLSearchParams({ auto: '1', name });
-      if (this.#options.memoryGb !== undefined) query.set('memory', String(this.#options.memoryGb));
+      const ended = this.#untilLost(name, browser, page, tab);
       const opened = page
-        .goto(`${this.#options.serverUrl}/?${query}`, {
+        .goto(this.#address(name), {
           timeout: BROWSER_START_MS,
           waitUntil: 'domcontentloaded',
         })
@@ -115,6 +130,8 @@ export class TabFleet {
       // A tab that crashes while it loads never ends its `goto`.
       return await Promise.race([opened, ended]);
     } finally {
+      this.#tabs.delete(tab);
+      tab.left();
       // A crashed page answers nothing; its close must not hold up the next one.
       await Promise.race([
         page.close().catch(() => undefined),
@@ -123,7 +140,16 @@ export class TabFleet {
     }
   }
 
-  #untilLost(name: string, browser: Browser, page: Page): Promise<string> {
+  /** The key stands behind `#`, which is sent to nobody and logged nowhere. */
+  #address(name: string): string {
+    const { serverUrl, memoryGb, joinKey } = this.#options;
+    const query = new URLSearchParams({ auto: '1', name });
+    if (memoryGb !== undefined) query.set('memory', String(memoryGb));
+    const hash = joinKey === undefined ? '' : `#${new URLSearchParams({ 'join-key': joinKey })}`;
+    return `${serverUrl}/?${query}${hash}`;
+  }
+
+  #untilLost(name: string, browser: Browser, page: Page, tab: OpenTab): Promise<string> {
     return new Promise((resolve) => {
       page.once('error', () => resolve('the tab crashed'));
       page.once('close', () => resolve('the tab was closed'));
@@ -134,6 +160,7 @@ export class TabFleet {
         const state = parseStateLine(message.text());
         if (state === null) return;
         this.#set(name, state);
+        if (state.phase === 'idle') tab.left();
         if (state.phase === 'failed') resolve('the worker failed');
       });
       page.on('pageerror', (error) => {

@@ -1,0 +1,55 @@
+import type { Status } from './status.ts';
+
+/** A range of layers that one worker holds, or loads. */
+export interface HeldLayers {
+  readonly peer: string;
+  readonly name: string;
+  /** [start, end) */
+  readonly layers: readonly [number, number];
+  /** `retiring`: goes when nobody uses it. `away`: its worker is expected back. */
+  readonly state: 'loading' | 'held' | 'retiring' | 'away';
+  /** Whose route leads over it. */
+  readonly sequences: number;
+}
+
+type WhoHolds = Pick<Status, 'workers'> & { readonly layers?: readonly HeldLayers[] | null | undefined };
+
+/** Who holds which layers, from the first layer on. Of a server that tells only of its pipeline, the pipeline's. */
+export function heldLayers({ layers, workers }: WhoHolds): readonly HeldLayers[] {
+  const held =
+    layers ??
+    workers.flatMap(({ peer, name, layers: own }) =>
+      own === null ? [] : [{ peer, name, layers: own, state: 'held', sequences: 0 } as const],
+    );
+  return held.toSorted((a, b) => a.layers[0] - b.layers[0] || b.layers[1] - a.layers[1]);
+}
+
+/** Layers [start, end) that the same workers hold. */
+export interface Coverage {
+  readonly start: number;
+  readonly end: number;
+  readonly by: readonly HeldLayers[];
+}
+
+/** The model's layers cut where their holders change; a part without any is a gap. @param layers of the model */
+export function coverage(held: readonly HeldLayers[], layers: number): Coverage[] {
+  const cuts = new Set([0, layers, ...held.flatMap((one) => one.layers)]);
+  const ordered = [...cuts].filter((cut) => cut >= 0 && cut <= layers).toSorted((a, b) => a - b);
+  return ordered.slice(1).map((end, index) => {
+    const start = ordered[index]!;
+    return { start, end, by: held.filter((one) => one.layers[0] < end && one.layers[1] > start) };
+  });
+}
+
+/** How many can compute it now. */
+export const replicas = ({ by }: Coverage): number =>
+  new Set(by.filter(({ state }) => state === 'held').map(({ peer }) => peer)).size;
+
+/** How often layers are held, for people. @param counts of each part of the model, how many can compute it */
+export function replicaText(counts: readonly number[]): string {
+  const [least, most] = [Math.min(...counts), Math.max(...counts)];
+  const times = (count: number) => (count === 1 ? 'once' : count === 2 ? 'twice' : `${count} times`);
+  if (least === 0) return 'Some layers are held by nobody yet.';
+  if (least === most) return `Every layer is held ${times(least)}.`;
+  return `Every layer is held ${times(least)} at least, some ${times(most)}.`;
+}
