@@ -171,13 +171,28 @@ export const PEER_RETURN_MS = 30_000;
 /** Token bucket per connection: a busy last stage sends one message a token and sequence. */
 export const CONTROL_MESSAGES_PER_SECOND = 2_000;
 export const CONTROL_BURST = 4_000;
+/** And in bytes, before any of them is parsed: a busy last stage with log probabilities sends ~700 KB a second, a returning one all that runs on it. */
+export const CONTROL_BYTES_PER_SECOND = 2 * MIB;
+export const CONTROL_BURST_BYTES = 8 * MIB;
 /** The same for signals, which are relayed to a neighbour: a link takes an offer and up to ~20 candidates a try. */
 export const SIGNALS_PER_SECOND = 20;
 export const SIGNAL_BURST = 500;
 /** With more waiting for a WebSocket, signals to it are dropped: neighbours must not be able to close it. A lost signal costs one link attempt. */
 export const MAX_SIGNAL_BACKLOG_BYTES = 1 * MIB;
-/** Workers of one server; placement is tried out for each. Revisit when someone has more. */
-export const MAX_WORKERS = 256;
+/** Workers of one server. With as many, idle ones of the address that has most give way to one of an address that has fewer. */
+export const MAX_WORKERS = 10_000;
+/** Connections that have not joined, or not said hello: a worker's is one of them for a second. Beyond, the oldest of the address that has most gives way. */
+export const MAX_SPECTATORS = 4_096;
+/** Of them, those of one address: a school behind one router that joins at once. */
+export const MAX_SPECTATORS_PER_ADDRESS = 256;
+/** A connection that has not joined by then is closed: whoever comes to join has its capability at hand. */
+export const SPECTATOR_MS = 60_000;
+/** A wrong join key is answered after this, so that a pass phrase cannot be guessed by trying: MAX_SPECTATORS_PER_ADDRESS tries a second are 256. */
+export const JOIN_REFUSAL_MS = 1_000;
+/** Of `--join-key` at least: with fewer characters the delay above would not help. */
+export const MIN_JOIN_KEY_CHARS = 8;
+/** TURN credentials hold so long (draft-uberti-behave-turn-rest-00 proposes a day): what leaks is of no use the next day. */
+export const TURN_CREDENTIAL_MS = 3_600_000;
 /** Back-off of a client that lost the server: from, to. */
 export const RECONNECT_MIN_MS = 250;
 export const RECONNECT_MAX_MS = 10_000;
@@ -453,7 +468,7 @@ export const HTTP_KEEP_ALIVE_MS = 75_000;
 /** Request line and headers of one request: Node's own bound; browsers and OpenAI's client send 2 KB. */
 export const MAX_HEADER_BYTES = 16 * KIB;
 /** Connections at once, WebSockets included; a thousand streams, MAX_WORKERS and idle ones fit. What comes beyond is closed at once. */
-export const MAX_CONNECTIONS = 4_096;
+export const MAX_CONNECTIONS = 16_384;
 
 // — workers' health ————————————————————————————————————————————————————————————————————————————
 /** A worker that holds a shard says so every second; not heard for so long it gets no layers and no new sequences until it has spoken. Three missed signs. */

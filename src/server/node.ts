@@ -5,6 +5,7 @@ import { loadServedModel } from '../backend/fxn/load-served-model.ts';
 import type { PoolNode } from '../backend/pool/node-pool.ts';
 import type { Provider } from '../config/backend-config.ts';
 import { MAX_MESH_REQUESTS } from '../config/limits.ts';
+import type { Secret } from '../config/secret.ts';
 import type { WireDtype } from '../gpu/stage-engine.ts';
 import type { Timers } from '../mesh/timers.ts';
 import type { ModelDirectory } from '../model/directory.ts';
@@ -12,9 +13,11 @@ import type { Quantization } from '../model/shard.ts';
 import { modelCosts } from '../schedule/costs.ts';
 import type { HostGuard } from './http/host-guard.ts';
 import { defaultWire } from './mesh/default-wire.ts';
+import type { IceServers } from './mesh/ice-offer.ts';
 import { Mesh } from './mesh/mesh.ts';
 import { modelShare } from './mesh/model-share.ts';
-import { type IceServers, Signaling } from './mesh/signaling.ts';
+import { Signaling } from './mesh/signaling.ts';
+import type { TurnServers } from './mesh/turn.ts';
 
 /** The native engine: workers join, and the model runs on them. */
 export interface MeshNode {
@@ -30,6 +33,10 @@ export interface MeshNode {
   readonly expectWorkers?: number;
   /** For the tabs' connections to each other; none: only addresses that reach each other directly. */
   readonly iceServers?: IceServers;
+  /** Relays whose credentials are made for each worker. */
+  readonly turn?: TurnServers;
+  /** What workers are asked for; absent: whoever reaches the server may join. */
+  readonly joinKey?: Secret;
 }
 
 /** Requests are forwarded; there is no mesh. */
@@ -58,6 +65,8 @@ export interface OpenNode {
 
 export interface NodeContext {
   readonly guard: HostGuard;
+  /** Reverse proxies before the server; default 0. */
+  readonly trustedProxies?: number;
   readonly timers: Timers;
   readonly log: Logger;
 }
@@ -68,7 +77,7 @@ export async function openNode(node: ServedNode, context: NodeContext): Promise<
     return { provider: node.provider, nodes: node.open(), native: null, close: async () => {} };
   }
   const { model, quantization = 'native', wire = defaultWire(node.model.spec.hidden) } = node;
-  const { pipelineSize, expectWorkers, iceServers = [] } = node;
+  const { pipelineSize, expectWorkers, iceServers = [], turn, joinKey } = node;
   const { timers, log } = context;
   const served = await loadServedModel(model);
   const costs = modelCosts(model.spec, model.dtype, quantization);
@@ -88,7 +97,13 @@ export async function openNode(node: ServedNode, context: NodeContext): Promise<
     model: served,
     readiness: () => mesh.readiness(),
   });
-  const signaling = new Signaling({ ...context, mesh, iceServers });
+  const signaling = new Signaling({
+    ...context,
+    mesh,
+    iceServers,
+    ...(turn !== undefined && { turn }),
+    ...(joinKey !== undefined && { joinKey }),
+  });
   return {
     provider: 'fxn',
     nodes: [

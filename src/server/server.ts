@@ -107,7 +107,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     onRefused: (reason) => metrics.refused(reason),
   });
   const requests = new RequestsInFlight();
-  const serving = await Serving.open(options.node, { guard, timers, log });
+  const { trustedProxies = 0 } = options.access ?? {};
+  const serving = await Serving.open(options.node, { guard, trustedProxies, timers, log });
   const nodes = () => serving.pool.statuses();
   const app = createApp({
     serving,

@@ -1,4 +1,4 @@
-/** Lets `perSecond` events pass on average and `burst` at once. */
+/** Lets `perSecond` events (or bytes) pass on average and `burst` at once. */
 export class TokenBucket {
   readonly #perSecond: number;
   readonly #burst: number;
@@ -13,11 +13,11 @@ export class TokenBucket {
     this.#filledAt = now;
   }
 
-  /** @returns whether this event may pass */
-  take(now: number): boolean {
+  /** @returns whether this event, or so many of them together, may pass */
+  take(now: number, count = 1): boolean {
     this.#fill(now);
-    if (this.#tokens < 1) return false;
-    this.#tokens--;
+    if (this.#tokens < count) return false;
+    this.#tokens -= count;
     return true;
   }
 

@@ -222,19 +222,27 @@ export const peerMessageSchema = z.discriminatedUnion('type', [
 ]);
 
 // — server to peer ——
+const iceServers = z.array(
+  z.object({
+    urls: z.union([z.string(), z.array(z.string())]),
+    username: z.string().optional(),
+    credential: z.string().optional(),
+  }),
+);
+
 export const serverMessageSchema = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('welcome'),
     version: z.number().int(),
     peer: peerId,
-    iceServers: z.array(
-      z.object({
-        urls: z.union([z.string(), z.array(z.string())]),
-        username: z.string().optional(),
-        credential: z.string().optional(),
-      }),
-    ),
+    /** Those that anyone may use. */
+    iceServers,
   }),
+  /**
+   * For the links from here on, in place of those before. After the first `join` where there are some with credentials, which are for
+   * workers alone; and again, before they end.
+   */
+  z.object({ type: z.literal('ice'), iceServers }),
   /** Load this shard and keep it until `drop`. The manifest lists exactly the shard's tensors. */
   z.object({
     type: z.literal('hold'),

@@ -3,16 +3,22 @@ import type { Logger } from 'pino';
 import { ShoalError } from '../../config/errors.ts';
 import {
   CONTROL_BURST,
+  CONTROL_BURST_BYTES,
+  CONTROL_BYTES_PER_SECOND,
   CONTROL_DEAD_MS,
   CONTROL_MESSAGES_PER_SECOND,
   CONTROL_PING_MS,
   HELLO_DEADLINE_MS,
+  JOIN_REFUSAL_MS,
   MAX_CONTROL_BACKLOG_BYTES,
   MAX_PROTOCOL_OFFENCES,
   MAX_SIGNAL_BACKLOG_BYTES,
   SIGNAL_BURST,
   SIGNALS_PER_SECOND,
+  SPECTATOR_MS,
+  TURN_CREDENTIAL_MS,
 } from '../../config/limits.ts';
+import type { Secret } from '../../config/secret.ts';
 import { parsePeerMessage } from '../../mesh/protocol/codec.ts';
 import { CONTROL_VERSION, type PeerMessage, type ServerMessage } from '../../mesh/protocol/control.ts';
 import type { Timers } from '../../mesh/timers.ts';
@@ -20,10 +26,11 @@ import { POLICY_VIOLATION, TRY_AGAIN_LATER } from '../http/web-sockets.ts';
 import { TimerGroup } from '../timer-group.ts';
 import { TokenBucket } from '../token-bucket.ts';
 import type { ControlSocket } from './control-socket.ts';
+import { type IceOptions, iceForAnyone, iceForWorker } from './ice-offer.ts';
+import { checkJoinKey } from './join-key.ts';
+import type { Guest, Lobby } from './lobby.ts';
 import type { Peer, PeerConnection } from './peer.ts';
-import type { Registry } from './registry.ts';
-
-export type IceServers = Extract<ServerMessage, { type: 'welcome' }>['iceServers'];
+import { CLOSE_NOT_JOINED, type Registry } from './registry.ts';
 
 /** What is left for the mesh when the connection has done its part. */
 export type MeshMessage = Exclude<PeerMessage, { type: 'hello' | 'alive' }>;
@@ -39,45 +46,55 @@ export interface SignalingMesh {
   handle(peer: Peer, message: MeshMessage): void;
 }
 
-export interface ControlOptions {
+export interface ControlOptions extends IceOptions {
   readonly mesh: SignalingMesh;
-  /** For the tabs' connections to each other; empty: only addresses they can reach directly. */
-  readonly iceServers: IceServers;
+  /** Absent: whoever reaches the server may join. */
+  readonly joinKey?: Secret;
   readonly timers: Timers;
   readonly log: Logger;
 }
 
-export class ControlConnection implements PeerConnection {
+export class ControlConnection implements PeerConnection, Guest {
+  readonly address: string | null;
   readonly #socket: ControlSocket;
   readonly #options: ControlOptions;
-  readonly #address: string | null;
+  readonly #lobby: Lobby;
   readonly #timers: TimerGroup;
   readonly #bucket: TokenBucket;
+  readonly #byteBucket: TokenBucket;
   readonly #signalBucket: TokenBucket;
   #peer: Peer | null = null;
   #offences = 0;
   #heardAt: number;
   #closeReason = 'the connection was closed';
+  /** Nothing that it says counts any more. */
+  #isRefused = false;
+  #hasJoined = false;
+  /** Of what is due while it has joined, or has not. */
+  #cancelStage = () => {};
 
-  /** @param address of the machine at the other end, where it is known */
-  constructor(socket: ControlSocket, address: string | null, options: ControlOptions) {
+  /** @param address of one machine, or one household; null: not known */
+  constructor(socket: ControlSocket, address: string | null, lobby: Lobby, options: ControlOptions) {
     this.#socket = socket;
-    this.#address = address;
+    this.address = address;
+    this.#lobby = lobby;
     this.#options = options;
     this.#timers = new TimerGroup(options.timers);
     this.#heardAt = this.#timers.now();
     this.#bucket = new TokenBucket(CONTROL_MESSAGES_PER_SECOND, CONTROL_BURST, this.#heardAt);
+    this.#byteBucket = new TokenBucket(CONTROL_BYTES_PER_SECOND, CONTROL_BURST_BYTES, this.#heardAt);
     this.#signalBucket = new TokenBucket(SIGNALS_PER_SECOND, SIGNAL_BURST, this.#heardAt);
     socket.listen({
-      message: (text) => this.#receive(text),
+      message: (text, bytes) => this.#receive(text, bytes),
       // ws itself closes with 1009 above maxPayload, before the message is in memory.
       failed: (error) => {
         this.#closeReason = error.message;
       },
       closed: () => this.#closed(),
     });
+    this.#spectate();
     this.#timers.after(HELLO_DEADLINE_MS, () => {
-      if (this.#peer === null)
+      if (this.#peer === null && !this.#isRefused)
         this.#fatal(new ShoalError('PROTOCOL_INVALID', 'no hello came; say hello first'));
     });
     this.#watch();
@@ -101,15 +118,27 @@ export class ControlConnection implements PeerConnection {
 
   close(code: number, reason: string): void {
     this.#peer = null;
+    this.#lobby.leave(this);
     this.#timers.clear();
     if (this.#socket.isOpen) this.#socket.close(code, reason);
   }
 
-  #receive(text: string | null): void {
-    // After a fatal error the socket lives until its close is answered; nothing it says counts any more.
-    if (!this.#socket.isOpen) return;
+  showOut(): void {
+    this.#closeReason = 'it did not join, and others came';
+    if (this.#socket.isOpen) this.#socket.close(CLOSE_NOT_JOINED, 'others wait to join');
+  }
+
+  #receive(text: string | null, bytes: number): void {
+    // After a fatal error the socket lives until its close is answered.
+    if (this.#isRefused || !this.#socket.isOpen) return;
     this.#heard();
     try {
+      if (!this.#byteBucket.take(this.#timers.now(), bytes)) {
+        throw new ShoalError(
+          'OVERLOADED',
+          `more than ${CONTROL_BYTES_PER_SECOND} B a second; the message was dropped`,
+        );
+      }
       if (!this.#bucket.take(this.#timers.now())) {
         throw new ShoalError(
           'OVERLOADED',
@@ -143,9 +172,40 @@ export class ControlConnection implements PeerConnection {
         return;
       case 'join':
         mesh.registry.join(this.#peer, message.capability);
+        this.#join();
         break;
     }
     mesh.handle(this.#peer, message);
+    if (this.#hasJoined && this.#peer?.state === 'connected') this.#spectate();
+  }
+
+  #join(): void {
+    if (this.#hasJoined) return;
+    this.#hasJoined = true;
+    this.#lobby.leave(this);
+    this.#cancelStage();
+    this.#tellIce();
+  }
+
+  /** Until it joins, or joins again. */
+  #spectate(): void {
+    this.#hasJoined = false;
+    this.#lobby.enter(this);
+    this.#cancelStage();
+    this.#cancelStage = this.#timers.after(SPECTATOR_MS, () => {
+      this.#closeReason = 'it did not join';
+      this.#socket.close(CLOSE_NOT_JOINED, 'no join came');
+    });
+  }
+
+  /** Again before the credentials end, so that links may be made at any time. */
+  #tellIce(): void {
+    const { turn } = this.#options;
+    if (this.#peer === null) return;
+    const iceServers = iceForWorker(this.#options, this.#peer.id);
+    if (iceServers !== null) this.send({ type: 'ice', iceServers });
+    if (turn !== undefined)
+      this.#cancelStage = this.#timers.after(TURN_CREDENTIAL_MS / 2, () => this.#tellIce());
   }
 
   #hello(message: PeerMessage): void {
@@ -153,14 +213,15 @@ export class ControlConnection implements PeerConnection {
     if (message.type !== 'hello') {
       throw new ShoalError('PROTOCOL_INVALID', `'${message.type}' came before hello; say hello first`);
     }
-    const { key, name } = message;
-    const peer = registry.connect({ key, name, address: this.#address, connection: this });
+    const { key, name, joinKey } = message;
+    checkJoinKey(joinKey, this.#options.joinKey ?? null);
+    const peer = registry.connect({ key, name, address: this.address, connection: this });
     this.#peer = peer;
     this.send({
       type: 'welcome',
       version: CONTROL_VERSION,
       peer: peer.id,
-      iceServers: [...this.#options.iceServers],
+      iceServers: iceForAnyone(this.#options),
     });
     registry.welcomed(peer);
   }
@@ -171,13 +232,23 @@ export class ControlConnection implements PeerConnection {
     if (error.code === 'INTERNAL')
       log.error({ peer: this.#peer?.id, err: error }, 'a message could not be handled');
     else log.warn({ peer: this.#peer?.id, code: error.code }, `message refused: ${error.message}`);
+    if (error.code === 'UNAUTHORIZED') {
+      this.#isRefused = true;
+      this.#timers.after(JOIN_REFUSAL_MS, () => this.#fatal(error));
+      return;
+    }
     const isFatal =
       error.code === 'PROTOCOL_VERSION' || this.#peer === null || this.#offences >= MAX_PROTOCOL_OFFENCES;
-    if (isFatal) this.#fatal(error);
-    else this.send({ type: 'error', error: error.toWire(), fatal: false });
+    if (!isFatal) {
+      this.send({ type: 'error', error: error.toWire(), fatal: false });
+      return;
+    }
+    if (this.#peer !== null) this.#options.mesh.registry.offended(this.#peer, error.code);
+    this.#fatal(error);
   }
 
   #fatal(error: ShoalError): void {
+    this.#isRefused = true;
     this.send({ type: 'error', error: error.toWire(), fatal: true });
     this.#closeReason = error.message;
     this.#socket.close(error.code === 'OVERLOADED' ? TRY_AGAIN_LATER : POLICY_VIOLATION, error.code);
@@ -203,6 +274,7 @@ export class ControlConnection implements PeerConnection {
 
   #closed(): void {
     this.#timers.clear();
+    this.#lobby.leave(this);
     const peer = this.#peer;
     this.#peer = null;
     if (peer !== null) this.#options.mesh.registry.disconnect(peer, this, this.#closeReason);

@@ -18,7 +18,7 @@ export const NO_CONNECTION: PeerConnection = { send() {}, close() {} };
 
 export class Peer {
   readonly id: string;
-  /** Of the machine that it connected from last; null where that is not known. */
+  /** Of the machine, or household, that it connected from last; null where that is not known. */
   address: string | null = null;
   /** As it calls itself, for people. */
   name: string;

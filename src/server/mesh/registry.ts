@@ -1,9 +1,10 @@
 /** Who is connected, who is expected back, and what they lend. */
 import type { Logger } from 'pino';
-import { ShoalError } from '../../config/errors.ts';
+import { type ErrorCode, ShoalError } from '../../config/errors.ts';
 import { MAX_WORKERS, PEER_RETURN_MS } from '../../config/limits.ts';
 import type { Capability } from '../../mesh/protocol/control.ts';
 import type { Timers } from '../../mesh/timers.ts';
+import { TRY_AGAIN_LATER } from '../http/web-sockets.ts';
 import { TimerGroup } from '../timer-group.ts';
 import { NO_CONNECTION, Peer, type PeerConnection } from './peer.ts';
 import { identityOf } from './peer-id.ts';
@@ -12,12 +13,13 @@ export { Peer, type PeerConnection, type PeerStats } from './peer.ts';
 
 /** WebSocket close codes of this protocol (RFC 6455 §7.4.2: private use). */
 export const CLOSE_REPLACED = 4001;
+/** It was there for long enough to join, or others need its place who will. */
 export const CLOSE_NOT_JOINED = 4002;
 
 export interface Arrival {
   readonly key: string;
   readonly name: string;
-  /** Of the machine at the other end; null: not known. */
+  /** Of one machine, or one household; null: not known. */
   readonly address: string | null;
   readonly connection: PeerConnection;
 }
@@ -32,6 +34,8 @@ export interface PeerWatcher {
   returned?(peer: Peer): void;
   /** It did not return in time, or lent nothing when its socket closed. It will not be this object again. */
   gone?(peer: Peer, reason: string): void;
+  /** Its connection is closed for what it sent; `away` or `gone` follows. */
+  offended?(peer: Peer, code: ErrorCode): void;
 }
 
 export interface RegistryOptions {
@@ -50,6 +54,8 @@ export class Registry {
   readonly #options: RegistryOptions;
   readonly #timers: TimerGroup;
   readonly #entries = new Map<string, Entry>();
+  /** Of them, workers, those that are away included. */
+  readonly #lending = new Set<Entry>();
   readonly #watchers: PeerWatcher[] = [];
   #isClosed = false;
 
@@ -65,13 +71,12 @@ export class Registry {
   /**
    * A connection has said hello. The peer whose key it has gets it, in place of the connection that it had; watchers are
    * told by `welcomed`.
-   * @throws OVERLOADED; PROTOCOL_INVALID for another key whose id is the same
+   * @throws PROTOCOL_INVALID for another key whose id is the same
    */
   connect({ key, name, address, connection }: Arrival): Peer {
     const { id, digest } = identityOf(key);
     const known = this.#entries.get(id);
     if (known === undefined) {
-      this.#checkRoom();
       const peer = new Peer(id, name, connection);
       peer.address = address;
       peer.heardAt = this.#timers.now();
@@ -105,18 +110,31 @@ export class Registry {
     peer.heardAt = this.#timers.now();
   }
 
-  /** It offers its device, for the first time or anew. */
+  /**
+   * It offers its device, for the first time or anew.
+   * @throws OVERLOADED at MAX_WORKERS
+   */
   join(peer: Peer, capability: Capability): void {
+    const entry = this.#entries.get(peer.id);
+    if (entry === undefined) return;
+    if (!this.#lending.has(entry)) this.#makeRoom(peer);
     peer.capability = capability;
     if (peer.isWorker) return;
-    this.#entries.get(peer.id)?.cancelReturn();
+    entry.cancelReturn();
+    this.#lending.add(entry);
     peer.moveTo('joined');
+  }
+
+  /** Its connection is about to be closed for this. */
+  offended(peer: Peer, code: ErrorCode): void {
+    for (const watcher of this.#watchers) watcher.offended?.(peer, code);
   }
 
   /** It lends nothing any more, and stays as a spectator. @returns whether it had lent anything */
   leave(peer: Peer): boolean {
-    if (!peer.isWorker && !peer.isAway) return false;
-    this.#entries.get(peer.id)?.cancelReturn();
+    const entry = this.#entries.get(peer.id);
+    if (entry === undefined || !this.#lending.delete(entry)) return false;
+    entry.cancelReturn();
     peer.moveTo('leaving');
     peer.capability = null;
     peer.stats = null;
@@ -154,12 +172,31 @@ export class Registry {
     this.#timers.clear();
   }
 
-  #checkRoom(): void {
-    if (this.#entries.size < MAX_WORKERS) return;
-    throw new ShoalError(
+  /**
+   * At MAX_WORKERS an idle worker of the address that has most of them gives way to one of an address that has fewer.
+   * @throws OVERLOADED where there is none
+   */
+  #makeRoom({ address }: Peer): void {
+    if (this.#lending.size < MAX_WORKERS) return;
+    const idle = new Map<string | null, Entry[]>();
+    for (const entry of this.#lending) {
+      const { state, address: from } = entry.peer;
+      if (state !== 'joined') continue;
+      const there = idle.get(from);
+      if (there === undefined) idle.set(from, [entry]);
+      else there.push(entry);
+    }
+    const own = idle.get(address)?.length ?? 0;
+    const crowded = [...idle.values()].reduce((most, some) => (some.length > most.length ? some : most), []);
+    const newest = crowded.at(-1);
+    const error = new ShoalError(
       'OVERLOADED',
-      `${this.#entries.size} peers are connected, and the server takes ${MAX_WORKERS}; try again when one has left`,
+      `${this.#lending.size} workers have joined, and the server takes ${MAX_WORKERS}; try again when one has left`,
     );
+    if (newest === undefined || crowded.length <= own + 1) throw error;
+    newest.peer.connection.send({ type: 'error', error: error.toWire(), fatal: true });
+    newest.peer.connection.close(TRY_AGAIN_LATER, error.code);
+    this.#remove(newest, 'it gave way to a worker from elsewhere');
   }
 
   #goAway(entry: Entry, reason: string): void {
@@ -177,7 +214,9 @@ export class Registry {
     for (const watcher of this.#watchers) watcher.away?.(peer, reason);
   }
 
-  #remove({ peer }: Entry, reason: string): void {
+  #remove(entry: Entry, reason: string): void {
+    const { peer } = entry;
+    this.#lending.delete(entry);
     peer.connection = NO_CONNECTION;
     peer.moveTo('gone');
     this.#entries.delete(peer.id);

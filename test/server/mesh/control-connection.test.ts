@@ -1,8 +1,10 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import {
   CONTROL_BURST,
+  CONTROL_BURST_BYTES,
   CONTROL_DEAD_MS,
   CONTROL_PING_MS,
+  MAX_CONTROL_BYTES,
   MAX_PROTOCOL_OFFENCES,
   SIGNAL_BURST,
 } from '../../../src/config/limits.ts';
@@ -44,6 +46,22 @@ describe('bad messages', () => {
     expect(socket.messages('error').at(-1)).toMatchObject({ fatal: true, error: { code: 'OVERLOADED' } });
   });
 
+  it('that come in a flood of bytes close it, though they are few', () => {
+    const socket = harness.joined('a');
+    const offences: string[] = [];
+    harness.registry.watch({ offended: ({ name }, code) => offences.push(`${name} ${code}`) });
+    const text = JSON.stringify({ type: 'alive', padding: 'x'.repeat(MAX_CONTROL_BYTES - 100) });
+    const most = CONTROL_BURST_BYTES / MAX_CONTROL_BYTES + MAX_PROTOCOL_OFFENCES + 1;
+    let sent = 0;
+    while (socket.ended === null && sent < 2 * most) {
+      socket.sayText(text);
+      sent++;
+    }
+    expect(socket.ended?.code).toBe(1013);
+    expect(sent).toBeLessThanOrEqual(most);
+    expect(offences).toEqual(['a OVERLOADED']);
+  });
+
   it('that are signals in a flood are dropped, and close it', () => {
     const socket = harness.joined('a');
     const signal = { type: 'signal', to: 'p-0000000000000000', attempt: 1, data: {} } as const;
@@ -66,5 +84,12 @@ describe('liveness', () => {
     expect(alive.pings).toBeGreaterThan(0);
     expect(harness.peer('alive').heardAt).toBe(harness.timers.now() - 5_000);
     expect(harness.peer('silent').state).toBe('away');
+  });
+});
+
+describe('the name of a peer’s address', () => {
+  it('is that of its last connection', () => {
+    harness.joined('a', '2001:db8::/64');
+    expect(harness.peer('a').address).toBe('2001:db8::/64');
   });
 });

@@ -5,6 +5,7 @@ import {
   type ControlOptions,
   type MeshMessage,
 } from '../../../src/server/mesh/control-connection.ts';
+import { Lobby } from '../../../src/server/mesh/lobby.ts';
 import type { Peer } from '../../../src/server/mesh/peer.ts';
 import { Registry } from '../../../src/server/mesh/registry.ts';
 import { FakeTimers } from '../../support/fake-timers.ts';
@@ -22,6 +23,7 @@ export const JOIN = { type: 'join', capability: CAPABILITY, held: [], links: [] 
 /** The server's end of control connections, with a mesh that only notes what it is told; no network, no time of its own. */
 export class ControlHarness {
   readonly timers = new FakeTimers();
+  readonly #lobby = new Lobby();
   /** What became of peers and what they said, as text. */
   readonly events: string[] = [];
   readonly handled: { readonly peer: Peer; readonly message: MeshMessage }[] = [];
@@ -52,7 +54,7 @@ export class ControlHarness {
 
   connect(address: string | null = '192.0.2.7'): MemorySocket {
     const socket = new MemorySocket();
-    new ControlConnection(socket, address, this.options);
+    new ControlConnection(socket, address, this.#lobby, this.options);
     return socket;
   }
 

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { MAX_WORKERS, PEER_RETURN_MS } from '../../../src/config/limits.ts';
+import { PEER_RETURN_MS } from '../../../src/config/limits.ts';
 import { identityOf } from '../../../src/server/mesh/peer-id.ts';
 import { CLOSE_NOT_JOINED, CLOSE_REPLACED } from '../../../src/server/mesh/registry.ts';
 import { ControlHarness, hello, JOIN, keyOf } from './control-harness.ts';
@@ -130,18 +130,5 @@ describe('a second connection with the same key', () => {
     const socket = harness.connect('192.0.2.2');
     socket.say({ ...hello('a'), name: 'renamed' });
     expect(harness.peer('renamed')).toMatchObject({ id: identityOf(keyOf('a')).id, address: '192.0.2.2' });
-  });
-});
-
-describe('the registry', () => {
-  it('takes MAX_WORKERS and refuses the next with the number', () => {
-    for (let i = 0; i < MAX_WORKERS; i++) harness.joined(`w${i}`);
-    const late = harness.greeted('late');
-    expect(late.messages('error')[0]).toMatchObject({
-      fatal: true,
-      error: { code: 'OVERLOADED', message: expect.stringContaining(String(MAX_WORKERS)) },
-    });
-    harness.registry.leave(harness.peer('w0'));
-    expect(harness.registry.all()).toHaveLength(MAX_WORKERS);
   });
 });
