@@ -11,6 +11,7 @@ import type { TlsOptions } from '../server/http/tls.ts';
 import type { ServedNode } from '../server/node.ts';
 import { type RunningServer, type ServerOptions, startServer } from '../server/server.ts';
 import type { Replaced } from '../server/serving.ts';
+import { admissionOf } from './admission.ts';
 import { fromCallersFolder } from './callers-folder.ts';
 import { followConfig } from './follow-config.ts';
 import { openModel } from './open-model.ts';
@@ -101,6 +102,7 @@ async function nodeOf(
     ...(await openModel(wanted, flags.quantization)),
     ...(flags.wire !== 'auto' && { wire: flags.wire }),
     iceServers: [...(flags.iceServer ?? [])],
+    ...admissionOf(flags, process.env),
     ...(expectWorkers !== undefined && { expectWorkers }),
   };
 }

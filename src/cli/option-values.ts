@@ -72,6 +72,16 @@ export function iceServer(text: string, previous: readonly IceServer[] = []): re
   return [...previous, isComplete ? { urls, username, credential } : { urls }];
 }
 
+/** Of a TURN server that takes coturn's time-limited credentials; collects repeated options. */
+export function turnUrl(text: string, previous: readonly string[] = []): readonly string[] {
+  if (!/^turns?:[^\s,@/]+$/.test(text)) {
+    throw new InvalidArgumentError(
+      'It must be turn:host:port or turns:host:port, without user and credential.',
+    );
+  }
+  return [...previous, text];
+}
+
 /** Collects repeated options. */
 export function collect(text: string, previous: readonly string[] = []): readonly string[] {
   return [...previous, text];

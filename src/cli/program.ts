@@ -20,6 +20,7 @@ import {
   iceServer,
   joinKey,
   serverAddress,
+  turnUrl,
   wholeNumber,
 } from './option-values.ts';
 import type { TrustFlags } from './server-trust.ts';
@@ -38,6 +39,10 @@ export interface ServerFlags {
   readonly tlsKey?: string;
   readonly tlsSelfSigned?: boolean;
   readonly iceServer?: readonly IceServer[];
+  readonly turnUrl?: readonly string[];
+  readonly turnSecret?: string;
+  /** What workers are asked for. */
+  readonly joinKey?: string;
   readonly allowHost?: readonly string[];
   readonly allowOrigin?: readonly string[];
   readonly apiKeys?: string;
@@ -261,6 +266,20 @@ function withServer(command: Command): Command {
       '--ice-server <url>',
       'stun:… or turn:…,user,credential for tabs behind NAT; repeatable',
       iceServer,
+    )
+    .option(
+      '--turn-url <url>',
+      'turn:host:port of a coturn with use-auth-secret: each worker gets credentials that end; repeatable',
+      turnUrl,
+    )
+    .option(
+      '--turn-secret <secret>',
+      'its static-auth-secret; better in SHOAL_TURN_SECRET, for lists of processes show it',
+    )
+    .option(
+      '--join-key <key>',
+      'what workers are asked for, a pass phrase; better in SHOAL_JOIN_KEY, for lists of processes show it',
+      joinKey,
     )
     .option(
       '--allow-host <name>',

@@ -2,6 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import { ShoalError } from '../config/errors.ts';
 import type { RunningServer } from '../server/server.ts';
 import type { Replaced } from '../server/serving.ts';
+import { admissionOf } from './admission.ts';
 import { type ApiClient, ask, fetchStatus, firstModel, type Question } from './api-client.ts';
 import { TabFailures } from './browser/tab-failures.ts';
 import { TabFleet } from './browser/tab-fleet.ts';
@@ -26,6 +27,7 @@ export async function up(flags: UpFlags, scope: Scope, lines: LiveLines | null =
   // The tabs tell what happens; of the server only trouble is news here.
   const serverLog = log.child({}, { level: process.env.SHOAL_LOG_LEVEL ?? 'warn' });
   const failures = new TabFailures();
+  const { joinKey } = admissionOf(flags, process.env);
   let fleet: TabFleet | null = null;
   const openFleet = async () => {
     fleet = new TabFleet({
@@ -40,6 +42,7 @@ export async function up(flags: UpFlags, scope: Scope, lines: LiveLines | null =
       }),
       sandbox: flags.sandbox,
       ...(flags.memory !== undefined && { memoryGb: flags.memory }),
+      ...(joinKey !== undefined && { joinKey: joinKey.reveal() }),
       onNotice: (notice) => log.warn(notice),
       onChange: (tab, state) => {
         failures.note(tab, state);

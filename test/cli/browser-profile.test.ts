@@ -58,6 +58,32 @@ describe('a browser’s profile', () => {
   });
 });
 
+describe.skipIf(process.platform !== 'linux')('a process’s number', () => {
+  it('that came again does not keep what the killed one left', () => {
+    mkdirSync(folder, { recursive: true });
+    // This process, and its parent, with the starts of processes that had their numbers before.
+    const left = [process.pid, process.ppid].map((pid) =>
+      join(folder, `shoal-chrome-${pid}-0123abcd-AbC123`),
+    );
+    for (const name of left) mkdirSync(name);
+    const own = createProfile(null, folder);
+    const second = createProfile(null, folder);
+    for (const name of left) expect(existsSync(name), name).toBe(false);
+    expect(existsSync(own.folder)).toBe(true);
+    second.remove();
+    expect(existsSync(own.folder)).toBe(true);
+  });
+
+  it('does not lead out of the folder: a link of that name stays, and what it leads to', () => {
+    mkdirSync(folder, { recursive: true });
+    const precious = join(folder, 'precious');
+    mkdirSync(precious);
+    symlinkSync(precious, join(folder, `shoal-chrome-${process.pid}-0123abcd-AbC123`));
+    createProfile(null, folder);
+    expect(existsSync(precious)).toBe(true);
+  });
+});
+
 describe.skipIf(process.platform !== 'linux' || process.getuid?.() !== 0)('for another user', () => {
   const owner = { uid: 65_534, gid: 65_534 };
 

@@ -3,12 +3,14 @@
  * outright leaves nothing behind for longer than until the next start.
  */
 import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import {
   chownSync,
   existsSync,
   lstatSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   readlinkSync,
   rmdirSync,
   rmSync,
@@ -20,7 +22,8 @@ import { MAX_TMPDIR_BYTES } from '../../config/limits.ts';
 import { asUser } from './browser-user.ts';
 
 const PREFIX = 'shoal-chrome-';
-const NAME = /^shoal-chrome-(\d+)-\w+$/;
+/** The process, when it started where that is known, and what mkdtemp adds. */
+const NAME = /^shoal-chrome-(\d+)(?:-([0-9a-f]{8}))?-\w{6}$/;
 
 export interface BrowserProfile {
   readonly folder: string;
@@ -38,7 +41,9 @@ export function createProfile(
   temporary = temporaryFolder(),
 ): BrowserProfile {
   removeLeftProfiles(temporary);
-  const folder = mkdtempSync(join(temporary, `${PREFIX}${process.pid}-`));
+  const start = startOf(process.pid);
+  const owning = start === null ? `${process.pid}` : `${process.pid}-${start}`;
+  const folder = mkdtempSync(join(temporary, `${PREFIX}${owning}-`));
   if (owner !== null) chownSync(folder, owner.uid, owner.gid);
   return {
     folder,
@@ -67,8 +72,8 @@ const isShort = (folder: string) =>
 /** Those of processes that are no more. */
 export function removeLeftProfiles(temporary: string): void {
   for (const name of readdirSync(temporary)) {
-    const pid = Number(NAME.exec(name)?.[1]);
-    if (!Number.isSafeInteger(pid) || pid === process.pid || isRunning(pid)) continue;
+    const [, digits, start = null] = NAME.exec(name) ?? [];
+    if (digits === undefined || isOwnerRunning(Number(digits), start)) continue;
     if (isInUse(join(temporary, name))) continue;
     try {
       removeFolder(join(temporary, name));
@@ -117,6 +122,27 @@ function isInUse(profile: string): boolean {
   const at = lock.lastIndexOf('-');
   const pid = Number(lock.slice(at + 1));
   return lock.slice(0, at) !== hostname() || (Number.isSafeInteger(pid) && isRunning(pid));
+}
+
+/** Numbers come again: in a container that is started anew the next process often has the one of that which was killed. */
+function isOwnerRunning(pid: number, start: string | null): boolean {
+  if (!Number.isSafeInteger(pid)) return true;
+  if (!isRunning(pid)) return false;
+  const present = startOf(pid);
+  return start === null || present === null || start === present;
+}
+
+/** Tells a process from others that had its number, or have it after a restart of the machine; null where the system does not say. */
+function startOf(pid: number): string | null {
+  try {
+    const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8');
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    // proc(5): `pid (name) state …`; the name may hold anything, the start is the 22nd field.
+    const ticks = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+    return createHash('sha256').update(`${boot} ${ticks}`).digest('hex').slice(0, 8);
+  } catch {
+    return null;
+  }
 }
 
 function isRunning(pid: number): boolean {
