@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { meshStatus, OWN_NAME, type Scene } from '../fixtures/mesh-status.ts';
 import { axeFaults } from '../support/axe.ts';
 import { launchChromium } from '../support/chromium.ts';
-import { ScriptedMesh } from '../support/scripted-mesh.ts';
+import { OWN_PEER, ScriptedMesh } from '../support/scripted-mesh.ts';
 
 /**
  * What the built page shows of each state of the mesh, before a server that is scripted. Every state is looked at on a desktop
@@ -177,21 +177,48 @@ describe('after Join', () => {
     await open({ stages: ['tab-1'] });
     await join();
     mesh.status = meshStatus({ stages: ['tab-1'], loading: ['tab-1', 'you'] });
-    const stages = mesh.status.loading!.stages;
     mesh.tell({
-      type: 'assign',
-      epoch: 4,
+      type: 'hold',
+      shard: 4,
       model: 'minnow',
       manifestPath: '/models/minnow/manifest',
       filesPath: '/models/minnow/',
       quantization: 'native',
-      index: 1,
-      stages,
+      layers: { start: 8, end: 16, embedding: false, head: true },
     });
     await shows('1.2 MB of 4.1 MB');
     await shows('layers 8–15');
     await shows('The next pipeline loads: 0 of 2 workers ready');
     await looksRight('loading');
+  });
+
+  it('replicas are drawn beside the pipeline', async () => {
+    await open({ stages: ['tab-1', 'tab-2'] });
+    await join();
+    const row = (name: string, layers: [number, number], sequences = 0) => ({
+      ...{ peer: name === 'you' ? OWN_PEER : `p-${name}`, name: name === 'you' ? OWN_NAME : name },
+      ...{ layers, state: 'held' as const, sequences },
+    });
+    const scene = meshStatus({ stages: ['tab-1', 'tab-2'], loading: [] });
+    const layers = [row('tab-1', [0, 8], 2), row('tab-2', [8, 16], 2), row('you', [8, 16])];
+    mesh.status = { ...scene, layers } as typeof scene;
+    await shows('Every layer is held once at least, some twice.');
+    await shows('layers 0–7 · 2 answers');
+    expect(await page.$$eval('.layers-held li:has(.you)', (rows) => rows.length)).toBe(1);
+    await looksRight('replicas');
+  });
+
+  it('Leave lets answers finish, and a server that asks for a key is given one', async () => {
+    mesh.joinKey = 'open sesame';
+    await open({ stages: ['tab-1'] });
+    await press('Join');
+    await shows('takes workers with a join key only');
+    await looksRight('join-key');
+    await page.type('input[name="join-key"]', 'open sesame');
+    await page.keyboard.press('Enter');
+    await shows('The others see you as');
+    await press('Leave');
+    await shows('Nothing runs on your device until you press Join.');
   });
 
   it('my stage is marked, and nine workers leave the message box on the screen', async () => {

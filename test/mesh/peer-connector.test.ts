@@ -1,6 +1,11 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { ShoalError } from '../../src/config/errors.ts';
-import { LINK_OPEN_MS, MAX_EARLY_SIGNALS, MAX_LINK_ATTEMPTS } from '../../src/config/limits.ts';
+import {
+  LINK_OPEN_MS,
+  MAX_EARLY_SIGNALS,
+  MAX_LINK_ATTEMPTS,
+  SIGNAL_LOST_MS,
+} from '../../src/config/limits.ts';
 import type { NegotiatedPeer, NegotiatedPeerOptions } from '../../src/mesh/negotiated-peer.ts';
 import { PeerConnector } from '../../src/mesh/peer-connector.ts';
 import { FakeTimers } from '../support/fake-timers.ts';
@@ -44,10 +49,11 @@ let made: FakePeer[];
 let sent: [string, number, unknown][];
 let delivered: [string, number, unknown][];
 let failed: string[];
+let ended: [string, number][];
 
 beforeEach(() => {
   timers = new FakeTimers();
-  [made, sent, delivered, failed] = [[], [], [], []];
+  [made, sent, delivered, failed, ended] = [[], [], [], [], []];
 });
 
 function connector(self: string, deliver?: (end: unknown) => void): PeerConnector {
@@ -61,6 +67,7 @@ function connector(self: string, deliver?: (end: unknown) => void): PeerConnecto
       delivered.push([peer, attempt, end]);
     },
     onFailed: (peer, reason) => failed.push(`${peer} ${reason.code} ${reason.message}`),
+    onEnded: (peer, attempt) => ended.push([peer, attempt]),
     open: (options) => {
       const peer = new FakePeer(options);
       made.push(peer);
@@ -85,7 +92,26 @@ describe('the peer with the smaller id', () => {
     expect(made[0]!.signals).toEqual([answer]);
   });
 
-  it('makes one connection however many pipelines ask', () => {
+  it('begins anew for a side that still lacks an offer after a while: it was lost', async () => {
+    const low = connector(LOW);
+    low.connect(HIGH);
+    await timers.advance(SIGNAL_LOST_MS - 1);
+    low.signal(HIGH, 0, { type: 'want' });
+    expect(made).toHaveLength(1);
+    await timers.advance(1);
+    low.signal(HIGH, 0, { type: 'want' });
+    expect(delivered.map(([, attempt]) => attempt)).toEqual([1, 2]);
+    expect(made[0]!.destroyed).toBe(1);
+  });
+
+  it('uses the ICE servers that were told last', () => {
+    const low = connector(LOW);
+    low.iceServers = [{ urls: 'turn:own.example' }];
+    low.connect(HIGH);
+    expect(made[0]!.options.iceServers).toEqual([{ urls: 'turn:own.example' }]);
+  });
+
+  it('makes one connection however many routes ask', () => {
     const low = connector(LOW);
     low.connect(HIGH);
     low.connect(HIGH);
@@ -128,8 +154,10 @@ describe('the peer with the smaller id', () => {
     made[0]!.options.onConnect();
     await timers.advance(10 * LINK_OPEN_MS);
     expect(made).toHaveLength(1);
+    expect(low.isOpen(HIGH)).toBe(true);
     made[0]!.die();
-    expect([made.length, failed.length]).toEqual([1, 0]);
+    expect([made.length, failed.length, low.isOpen(HIGH)]).toEqual([1, 0, false]);
+    expect(ended).toEqual([[HIGH, 1]]);
     low.connect(HIGH);
     expect(delivered.map(([, attempt]) => attempt)).toEqual([1, 2]);
   });
@@ -205,6 +233,19 @@ describe('the peer with the larger id', () => {
     high.connect(LOW);
     expect(made).toHaveLength(1);
     expect(sent.at(-1)).toEqual([LOW, 1, { type: 'want' }]);
+  });
+
+  it('keeps an offer that came before it was told of the fall', () => {
+    const high = connector(HIGH);
+    high.connect(LOW);
+    high.signal(LOW, 1, offer);
+    made[0]!.options.onConnect();
+    made[0]!.die();
+    high.signal(LOW, 2, offer);
+    high.drop(LOW, 1);
+    high.connect(LOW);
+    expect(made[1]!.signals).toEqual([offer]);
+    expect(delivered.at(-1)?.[1]).toBe(2);
   });
 
   it('gives up when nothing comes', async () => {

@@ -26,11 +26,12 @@ addEventListener('message', ({ data }) => {
     gemvMacsPerSecond: 2.4e9, userAgent: 'scripted' };
   const value = name === 'detect' ? { ok: true, capability } : undefined;
   postMessage({ id: data.id, type: 'RAW', value });
-  const command = data.argumentList[0]?.value;
-  if (name !== 'command' || command.type !== 'assign') return;
-  const { epoch } = command;
+  const argument = data.argumentList[0]?.value;
+  if (name === 'report') events.postMessage({ type: 'report', id: argument, held: [], links: [], running: [] });
+  if (name !== 'command' || argument.type !== 'hold') return;
+  const { shard } = argument;
   events.postMessage({ type: 'send', message:
-    { type: 'load-progress', epoch, phase: 'download', bytesDone: 1.2e6, bytesTotal: 4.1e6 } });
+    { type: 'load-progress', shard, phase: 'download', bytesDone: 1.2e6, bytesTotal: 4.1e6 } });
 });`;
 
 export interface ScriptedAnswer {
@@ -45,6 +46,8 @@ export class ScriptedMesh {
   readonly url: string;
   status: Status;
   answer: ScriptedAnswer = { begin: [], end: [] };
+  /** Who joins has to bring it. */
+  joinKey: string | null = null;
   readonly #server: Server;
   readonly #sockets: WebSocketServer;
   #finish: () => void = () => {};
@@ -102,7 +105,17 @@ export class ScriptedMesh {
 
   #greet(socket: WebSocket): void {
     socket.on('message', (data) => {
-      if (JSON.parse(String(data)).type !== 'hello') return;
+      const { type, joinKey } = JSON.parse(String(data));
+      if (type === 'drain') socket.send(JSON.stringify({ type: 'released' } satisfies ServerMessage));
+      if (type !== 'hello') return;
+      if (this.joinKey !== null && joinKey !== this.joinKey) {
+        const error = {
+          code: 'UNAUTHORIZED',
+          message: 'this server takes workers with a join key only',
+        } as const;
+        socket.send(JSON.stringify({ type: 'error', error, fatal: true } satisfies ServerMessage));
+        return;
+      }
       const version = CONTROL_VERSION;
       const welcome: ServerMessage = { type: 'welcome', version, peer: OWN_PEER, iceServers: [] };
       socket.send(JSON.stringify(welcome));

@@ -67,5 +67,5 @@ export function running(sequence: number, stages = 1): RunningSequence {
     start: i,
     end: i + 1,
   }));
-  return { sequence, epoch: 1, index: 0, route };
+  return { sequence, epoch: 1, shard: 1, index: 0, route, wire: 'f16' };
 }
