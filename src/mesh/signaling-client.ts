@@ -16,8 +16,6 @@ export interface SignalingClientOptions extends ConnectionOptions {
   readonly joinKey?: string;
   /** At every (re)connection, with the same id each time. A contributor says from here on where it stands. */
   readonly onWelcome: (welcome: Welcome) => void;
-  /** The server may tell them again while connected, as their credentials expire. */
-  readonly onIceServers?: (iceServers: Welcome['iceServers']) => void;
   /** Everything else, parsed, in order. */
   readonly onMessage: (message: Exclude<ServerMessage, Welcome>) => void;
 }
@@ -30,8 +28,6 @@ export class SignalingClient {
   private readonly options: SignalingClientOptions;
   private readonly machine: StateMachine<ConnectionState>;
   private readonly socket: ReconnectingSocket;
-  /** Our id, from the last `welcome`. */
-  private peer: string | null = null;
 
   constructor(options: SignalingClientOptions) {
     this.options = options;
@@ -116,17 +112,11 @@ export class SignalingClient {
   }
 
   private welcomed(welcome: Welcome): void {
-    const { onIceServers } = this.options;
-    if (this.state === 'ready' && welcome.peer === this.peer && onIceServers !== undefined) {
-      onIceServers(welcome.iceServers);
-      return;
-    }
     if (this.state !== 'greeting') {
       this.options.onError(new ShoalError('PROTOCOL_INVALID', `the server sent welcome while ${this.state}`));
       return;
     }
     this.socket.accepted();
-    this.peer = welcome.peer;
     this.machine.to('ready');
     this.options.onWelcome(welcome);
   }

@@ -157,16 +157,6 @@ describe('the signaling client', () => {
     }
   });
 
-  it('tells ICE servers that come later, to who asks for them', () => {
-    const told: unknown[] = [];
-    const client = make({ onIceServers: (iceServers) => told.push(iceServers) });
-    client.connect();
-    sockets[0]!.open();
-    sockets[0]!.say(welcome);
-    sockets[0]!.say({ ...welcome, iceServers: [{ urls: 'stun:own.example' }] });
-    expect([told, welcomes, errors]).toEqual([[[{ urls: 'stun:own.example' }]], ['peer-1'], []]);
-  });
-
   it('reconnects with a back-off that doubles up to its bound, and starts anew after a welcome', async () => {
     const client = ready();
     let delayMs = RECONNECT_MIN_MS;

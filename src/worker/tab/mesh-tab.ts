@@ -96,7 +96,6 @@ export class MeshTab {
       maxBackoffMs: () => (this.#running.size > 0 ? RECONNECT_RUNNING_MAX_MS : RECONNECT_MAX_MS),
       onState: (state) => this.#connectionChanged(state === 'ready'),
       onWelcome: (welcome) => this.#welcomed(welcome),
-      onIceServers: (iceServers) => this.#useIceServers(iceServers),
       onMessage: (message) => this.#serverSaid(message),
       onError: (error) => this.#tell(this.#isRefused ? { type: 'failed', error } : { type: 'notice', error }),
     });
@@ -223,6 +222,10 @@ export class MeshTab {
         if (message.type === 'close') this.#ended(message.sequence);
         this.#options.worker.command(message);
         if (this.#shards.asked(message)) this.#showShards();
+        return;
+      case 'ice':
+        this.#isFirstJoinOpen = false;
+        this.#useIceServers(message.iceServers);
         return;
       case 'links':
         this.#isFirstJoinOpen = false;

@@ -50,8 +50,8 @@ export class FakeServer {
     return all;
   }
 
-  welcome(iceServers: Extract<ServerMessage, { type: 'welcome' }>['iceServers'] = []): void {
-    this.say({ type: 'welcome', version: CONTROL_VERSION, peer: this.peer, iceServers });
+  welcome(): void {
+    this.say({ type: 'welcome', version: CONTROL_VERSION, peer: this.peer, iceServers: [] });
   }
 
   #take(message: PeerMessage): void {
