@@ -239,9 +239,10 @@ export class WorkerHost implements WorkerApi {
           this.#tell(logprobs === undefined ? told : { ...told, logprobs });
         },
         sequenceFailed: (id, error, peer) => this.#sequenceFailed(id, error, peer),
-        // Nothing of ours answers for it: dropped, and worth a line to whoever looks for a bug.
-        refused: (error, peer) =>
-          console.warn(`refused${peer === undefined ? '' : ` from ${peer}`}: ${error}`),
+        // Dropped. Late frames of an older route are no error of anyone's; the rest is worth a line to whoever looks for a bug.
+        refused: (error, peer) => {
+          if (error.code !== 'EPOCH_STALE') console.warn(`refused from ${peer ?? 'the server'}: ${error}`);
+        },
         // A lost device is handled where all shards are; anything else ends this one.
         stageFailed: (error) => {
           if (error.code !== 'DEVICE_LOST') shard.fail(error);

@@ -82,10 +82,11 @@ export class KeptRows {
     return whole;
   }
 
-  /** Forgets rows at positions ≥ `position`. */
+  /** Forgets rows at positions ≥ `position`; the next to come are those. */
   truncate(position: number): void {
     if (position >= this.#end) return;
-    this.#end = Math.max(position, this.#from);
+    this.#end = position;
+    this.#from = Math.min(this.#from, position);
     this.#keep(this.#blocks.filter((block) => block.position < this.#end));
   }
 

@@ -30,7 +30,7 @@ export interface PromptIntakeOptions {
 
 /**
  * The ids that the server sends of one sequence in one epoch. The first stage computes them, from where the sequence resumes; the last
- * notes them, from 0, where there are penalties. One stage that is both takes them in one go or in two.
+ * notes them, from 0, where there are penalties. A stage that is both has noted those that it does not compute again.
  */
 export class PromptIntake {
   readonly #options: PromptIntakeOptions;
@@ -69,13 +69,11 @@ export class PromptIntake {
     const { sequence, place } = this.#options;
     this.#check(part, vocab);
     const end = part.position + part.ids.length;
-    const isNote = this.#notes && !this.#isNoted && part.position === this.#notedTo;
-    const wanted = this.#wanted;
-    const isFeed = wanted !== null && (part.position === wanted || (isNote && part.position < wanted));
-    if (!isNote && !isFeed) {
+    const expected = place.isFirst ? this.#wanted : this.#notes && !this.#isNoted ? this.#notedTo : null;
+    if (part.position !== expected) {
       throw new ShoalError(
         'POSITION_GAP',
-        `sequence ${sequence}: ids start at ${part.position}, stage ${place.index} expects ${wanted ?? (this.#notes ? this.#notedTo : 'none')}; open it anew`,
+        `sequence ${sequence}: ids start at ${part.position}, stage ${place.index} expects ${expected ?? 'none'}; open it anew`,
       );
     }
     if (part.last && end !== place.known) {
@@ -84,11 +82,11 @@ export class PromptIntake {
         `sequence ${sequence}: the ids end at ${end}, it was opened with ${place.known}; send all that are known`,
       );
     }
-    if (isFeed) {
-      for (const id of part.ids.slice(wanted - part.position)) this.#ids.push(id);
+    if (place.isFirst) {
+      for (const id of part.ids) this.#ids.push(id);
       this.#isWhole = part.last;
     }
-    if (!isNote) return [];
+    if (!this.#notes) return [];
     this.#notedTo = end;
     this.#isNoted = part.last;
     return this.#notesOf(part);
@@ -111,7 +109,7 @@ export class PromptIntake {
 
   /** Where the next id to compute stands; null: none is wanted. */
   get #wanted(): number | null {
-    if (!this.#options.place.isFirst || this.#isWhole || this.#feedFrom === null) return null;
+    if (this.#isWhole || this.#feedFrom === null) return null;
     return this.#feedFrom + this.#ids.length;
   }
 

@@ -73,37 +73,41 @@ async function setUp(budgetBytes: number) {
   const detected = await host.detect({ memoryBudgetBytes: budgetBytes, serverUrl: 'http://server:1' });
   const sent = <Type extends string>(type: Type) =>
     events.flatMap((event) => (event.type === 'send' && event.message.type === type ? [event.message] : []));
-  const assign = (epoch: number) =>
+  const hold = (shard: number) =>
     host.command({
-      type: 'assign',
-      epoch,
+      type: 'hold',
+      shard,
       model: NAME,
       manifestPath: '/models/odd-llama/manifest?start=0',
       filesPath: '/models/odd-llama/',
       quantization: 'native',
-      index: 0,
-      stages: [{ peer: 'peer-0', name: 'tab', shard: wholeModel(model.spec) }],
+      layers: wholeModel(model.spec),
     });
-  return { host, events, raw, files, manifest, detected, sent, assign };
+  return { host, layers: model.spec.layers, events, raw, files, manifest, detected, sent, hold };
 }
 
 type SetUp = Awaited<ReturnType<typeof setUp>>;
 
-async function greedyIds({ host, sent }: SetUp, epoch: number, prompt: number[], count: number) {
+async function greedyIds({ host, layers, sent }: SetUp, shard: number, prompt: number[], count: number) {
   host.command({
     type: 'open',
-    epoch,
-    sequence: epoch,
+    epoch: 1,
+    sequence: shard,
+    shard,
+    index: 0,
+    route: [{ peer: 'peer-0', name: 'tab', start: 0, end: layers }],
     wire: 'f32',
     maxPositions: prompt.length + count,
     eosTokenIds: [],
     sampling: GREEDY,
     promptTokens: prompt.length,
+    known: prompt.length,
+    awaitsResume: false,
   });
-  host.command({ type: 'prompt', epoch, sequence: epoch, position: 0, ids: prompt, last: true });
+  host.command({ type: 'prompt', epoch: 1, sequence: shard, position: 0, ids: prompt, last: true });
   const tokens = () =>
     sent('token').flatMap((message) =>
-      message.type === 'token' && message.epoch === epoch ? [message] : [],
+      message.type === 'token' && message.sequence === shard ? [message] : [],
     );
   await until(() => tokens().at(-1)?.finish === 'length');
   return tokens().map(({ token }) => token);
@@ -112,51 +116,51 @@ async function greedyIds({ host, sent }: SetUp, epoch: number, prompt: number[],
 describe('the worker on a real device', () => {
   it('loads over ranges, gives the reference ids, survives the loss of its device, loads from the cache', async () => {
     const set = await setUp(256 * MIB);
-    const { detected, assign, sent, events, files, raw } = set;
+    const { detected, hold, sent, events, files, raw } = set;
     if (!detected.ok) throw new Error(detected.error.message);
     expect(detected.capability.gemvMacsPerSecond).toBeGreaterThan(1e5);
     expect(detected.capability.maxBufferBytes).toBeGreaterThan(64 * MIB);
     const reference = JSON.parse(await readFile(`${fixture(NAME)}/reference.json`, 'utf8')) as Reference;
     const { prompt_ids: prompt, new_ids: expected } = reference.greedy[0]!;
 
-    assign(1);
-    await until(() => sent('ready').length === 1);
+    hold(1);
+    await until(() => sent('held').length === 1);
     const tensorBytes = Object.values(set.manifest.tensors).reduce(
       (sum, { start, end }) => sum + end - start,
       0,
     );
-    expect(sent('ready')[0]).toMatchObject({ downloadedBytes: files.bytesRequested });
+    expect(sent('held')[0]).toMatchObject({ downloadedBytes: files.bytesRequested });
     expect(files.bytesRequested).toBeLessThanOrEqual(tensorBytes * 1.02);
     expect(await greedyIds(set, 1, prompt, expected.length)).toEqual(expected);
 
     raw[0]!.destroy();
     await until(() => events.some(({ type }) => type === 'device-found'));
     expect(raw).toHaveLength(2);
-    assign(2);
-    await until(() => sent('ready').length === 2);
-    expect(sent('ready')[1]).toMatchObject({ downloadedBytes: 0 });
+    hold(2);
+    await until(() => sent('held').length === 2);
+    expect(sent('held')[1]).toMatchObject({ downloadedBytes: 0 });
     expect(await greedyIds(set, 2, prompt, expected.length)).toEqual(expected);
   });
 
   it('refuses bytes that are not what the server hashed, and shapes that are not the model’s', async () => {
-    const { assign, sent, manifest } = await setUp(256 * MIB);
+    const { hold, sent, manifest } = await setUp(256 * MIB);
     const name = Object.keys(manifest.tensors)[0]!;
     const entry = manifest.tensors[name]!;
     manifest.tensors[name] = { ...entry, sha256: '0'.repeat(64) };
-    assign(1);
+    hold(1);
     await until(() => sent('load-failed').length === 1);
-    expect(sent('load-failed')[0]).toMatchObject({ epoch: 1, error: { code: 'TENSOR_HASH' } });
+    expect(sent('load-failed')[0]).toMatchObject({ shard: 1, error: { code: 'TENSOR_HASH' } });
 
     manifest.tensors[name] = { ...entry, shape: entry.shape.map((n) => n + 1) };
-    assign(2);
+    hold(2);
     await until(() => sent('load-failed').length === 2);
-    expect(sent('load-failed')[1]).toMatchObject({ epoch: 2, error: { code: 'TENSOR_SHAPE' } });
+    expect(sent('load-failed')[1]).toMatchObject({ shard: 2, error: { code: 'TENSOR_SHAPE' } });
   });
 
   it('says how much a shard needs that the budget does not hold', async () => {
-    const { assign, sent } = await setUp(200_000);
-    assign(1);
+    const { hold, sent } = await setUp(200_000);
+    hold(1);
     await until(() => sent('load-failed').length === 1);
-    expect(sent('load-failed')[0]).toMatchObject({ epoch: 1, error: { code: 'SHARD_TOO_LARGE' } });
+    expect(sent('load-failed')[0]).toMatchObject({ shard: 1, error: { code: 'SHARD_TOO_LARGE' } });
   });
 });

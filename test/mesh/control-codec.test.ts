@@ -11,11 +11,16 @@ const open: ServerMessage = {
   type: 'open',
   epoch: 1,
   sequence: 2,
+  shard: 1,
+  index: 0,
+  route: [{ peer: 'p-0123456789abcdef', name: 'tab 1', start: 0, end: 6 }],
   wire: 'f16',
   maxPositions: 64,
   eosTokenIds: [2],
   sampling: GREEDY,
   promptTokens: 5,
+  known: 5,
+  awaitsResume: false,
 };
 
 describe('control messages', () => {

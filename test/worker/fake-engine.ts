@@ -65,6 +65,8 @@ export function soloTokens(
   return tokens;
 }
 
+type RangedInput = StepInput & { readonly layers?: readonly [number, number] };
+
 export interface FakeEngineOptions {
   readonly spec?: ModelSpec;
   /** Runs before each step's result: delays, failures. */
@@ -81,6 +83,7 @@ export class FakeEngine implements StageEngine {
   readonly bytes = { weights: 1, kv: 1, scratch: 1 };
   readonly steps: StepInput[] = [];
   destroyed = false;
+  canComputePart = false;
   readonly #sequences = new Map<number, FakeSequence>();
   readonly #onStep: FakeEngineOptions['onStep'];
   #tail: Promise<unknown> = Promise.resolve();
@@ -150,10 +153,16 @@ export class FakeEngine implements StageEngine {
   }
 
   /** One row through the shard's layers. @returns the hash that is its hidden state */
-  computeRow(sequence: number, position: number, input: { id: number } | { hash: number }): number {
+  computeRow(
+    sequence: number,
+    position: number,
+    input: { id: number } | { hash: number },
+    [from, to]: readonly [number, number] = [this.shard.start, this.shard.end],
+  ): number {
     const state = this.#get(sequence);
     let hash = 'id' in input ? mix(input.id, 7) : input.hash;
     for (const [index, layer] of state.kv.entries()) {
+      if (this.shard.start + index < from || this.shard.start + index >= to) continue;
       const before = layer[position - 1] ?? 0;
       layer[position] = mix(before, mix(hash, position));
       hash = mix(hash, mix(layer[position]!, this.shard.start + index));
@@ -179,8 +188,10 @@ export class FakeEngine implements StageEngine {
     return token;
   }
 
-  async #run(input: StepInput): Promise<StepOutput> {
+  async #run(input: RangedInput): Promise<StepOutput> {
     await this.#onStep?.(input);
+    const layers = input.layers ?? [this.shard.start, this.shard.end];
+    const head = this.shard.head && layers[1] === this.shard.end;
     this.steps.push(input);
     const rowBytes = this.spec.hidden * WIRE_DTYPE_BYTES[input.wire];
     const rows = input.entries.reduce((sum, entry) => sum + entry.count, 0);
@@ -199,16 +210,14 @@ export class FakeEngine implements StageEngine {
           input.tokens === undefined
             ? { hash: readHash(input.hidden!, row, rowBytes) }
             : { id: input.tokens[row]! };
-        hash = this.computeRow(entry.sequence, entry.position + i, from);
+        hash = this.computeRow(entry.sequence, entry.position + i, from, layers);
         writeHash(hidden, row, rowBytes, hash);
       }
-      if (entry.sample && this.shard.head) {
+      if (entry.sample && head) {
         sampled.push(this.sampleAfter(entry.sequence, entry.position + entry.count, hash));
       }
     }
-    return this.shard.head
-      ? { sampled: Uint32Array.from(sampled), timings: NO_TIME }
-      : { hidden, timings: NO_TIME };
+    return head ? { sampled: Uint32Array.from(sampled), timings: NO_TIME } : { hidden, timings: NO_TIME };
   }
 
   #check(entry: StepEntry): void {
