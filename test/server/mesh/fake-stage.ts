@@ -45,7 +45,7 @@ export class FakeStage {
       this.#ids.length,
       Math.max(isSameStage ? before.#keptFrom : 0, worker.misbehaviour.keptFrom ?? 0),
     );
-    this.#tokens = before?.#tokens ?? [];
+    this.#tokens = before === null ? [] : before.#tokens;
     this.computed = before?.computed ?? 0;
     this.#next = open.awaitsResume ? null : 0;
   }

@@ -1,0 +1,60 @@
+import type { LoadPhase } from '../../mesh/protocol/control.ts';
+import type { Shard } from '../../model/shard.ts';
+import type { Peer } from './registry.ts';
+
+export interface LoadReport {
+  readonly phase: LoadPhase;
+  readonly bytesDone: number;
+  readonly bytesTotal: number;
+}
+
+/** A shard on a worker: one that loads, or one that is held. It outlives every route over it. */
+export class Holding {
+  readonly peer: Peer;
+  /** The peer's number for it. */
+  readonly shard: number;
+  readonly layers: Shard;
+  /** Of one token's matrices, as predicted. */
+  readonly seconds: number;
+  readonly #predictedBytes: number;
+  #gpuBytes: number | null = null;
+  /** Positions of all its sequences together; null: not told. */
+  kvPositions: number | null = null;
+  load: LoadReport = { phase: 'download', bytesDone: 0, bytesTotal: 0 };
+  /** Sequences whose route leads over it. */
+  sequences = 0;
+  /** No part of what is wanted any more: goes when nobody uses it. */
+  isRetiring = false;
+
+  constructor(
+    peer: Peer,
+    shard: number,
+    layers: Shard,
+    cost: { readonly seconds: number; readonly bytes: number },
+  ) {
+    this.peer = peer;
+    this.shard = shard;
+    this.layers = layers;
+    this.seconds = cost.seconds;
+    this.#predictedBytes = cost.bytes;
+  }
+
+  /** Its weights are on the GPU. */
+  get isHeld(): boolean {
+    return this.#gpuBytes !== null;
+  }
+
+  /** Of the worker's memory: what it reported, before that what was predicted. */
+  get bytes(): number {
+    return this.#gpuBytes ?? this.#predictedBytes;
+  }
+
+  held(gpuBytes: number, kvPositions: number | null): void {
+    this.#gpuBytes = gpuBytes;
+    this.kvPositions = kvPositions;
+  }
+
+  isSameAs(peer: Peer, { start, end }: Pick<Shard, 'start' | 'end'>): boolean {
+    return this.peer === peer && this.layers.start === start && this.layers.end === end;
+  }
+}

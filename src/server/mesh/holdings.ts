@@ -1,0 +1,234 @@
+/** Which worker holds or loads which layers: shards come with `hold` and go with `drop`, whatever becomes of routes. */
+import type { Logger } from 'pino';
+import { ShoalError } from '../../config/errors.ts';
+import { LEAST_LOAD_BYTES_PER_SECOND, LOAD_STALL_MS, MAX_HELD_SHARDS } from '../../config/limits.ts';
+import type { HeldShard, PeerMessage } from '../../mesh/protocol/control.ts';
+import type { Timers } from '../../mesh/timers.ts';
+import type { Quantization, Shard } from '../../model/shard.ts';
+import type { ModelCosts } from '../../schedule/costs.ts';
+import { manifestPath, modelPath } from '../files/model-paths.ts';
+import { TimerGroup } from '../timer-group.ts';
+import { Holding } from './holding.ts';
+import type { Peer } from './registry.ts';
+import { shardCost } from './shard-cost.ts';
+
+type Message<T extends PeerMessage['type']> = Extract<PeerMessage, { type: T }>;
+
+export interface HoldingsOptions {
+  readonly model: string;
+  readonly costs: ModelCosts;
+  readonly quantization: Quantization;
+  readonly timers: Timers;
+  readonly log: Logger;
+}
+
+/** Each is told after the holdings have changed. */
+export interface HoldingsWatcher {
+  held(holding: Holding): void;
+  /** The worker does not hold, or will not hold it; `error`: it is to blame. */
+  lost(holding: Holding, error: ShoalError | null): void;
+}
+
+interface Worker {
+  /** In the order of their coming. */
+  readonly holdings: Map<number, Holding>;
+  lastShard: number;
+}
+
+export class Holdings {
+  readonly #options: HoldingsOptions;
+  readonly #timers: TimerGroup;
+  readonly #workers = new Map<Peer, Worker>();
+  readonly #watcher: HoldingsWatcher;
+  /** Ends both deadlines of one that loads. */
+  readonly #cancelDeadlines = new Map<Holding, () => void>();
+  readonly #cancelStall = new Map<Holding, () => void>();
+
+  constructor(options: HoldingsOptions, watcher: HoldingsWatcher) {
+    this.#options = options;
+    this.#timers = new TimerGroup(options.timers);
+    this.#watcher = watcher;
+  }
+
+  all(): Holding[] {
+    return [...this.#workers.values()].flatMap(({ holdings }) => [...holdings.values()]);
+  }
+
+  of(peer: Peer): Holding[] {
+    return [...(this.#workers.get(peer)?.holdings.values() ?? [])];
+  }
+
+  find(peer: Peer, shard: number): Holding | undefined {
+    return this.#workers.get(peer)?.holdings.get(shard);
+  }
+
+  bytesOn(peer: Peer): number {
+    return this.of(peer).reduce((sum, holding) => sum + holding.bytes, 0);
+  }
+
+  /** Whether the worker may be given one more. */
+  hasPlace(peer: Peer): boolean {
+    return (this.#workers.get(peer)?.holdings.size ?? 0) < MAX_HELD_SHARDS;
+  }
+
+  /** Layers that the worker holds or loads already are not loaded again. */
+  load(peer: Peer, layers: Shard): Holding {
+    const known = this.of(peer).find((holding) => holding.isSameAs(peer, layers));
+    if (known !== undefined) return known;
+    const worker = this.#workerOf(peer);
+    const shard = ++worker.lastShard;
+    const holding = new Holding(peer, shard, layers, shardCost(this.#options.costs, peer.capability!, layers));
+    worker.holdings.set(shard, holding);
+    this.#send(holding);
+    const leastMs = LOAD_STALL_MS + (holding.bytes / LEAST_LOAD_BYTES_PER_SECOND) * 1_000;
+    this.#cancelDeadlines.set(
+      holding,
+      this.#timers.after(leastMs, () => this.#late(holding, `not loaded after ${Math.round(leastMs / 1_000)} s`)),
+    );
+    this.#watchStall(holding);
+    return holding;
+  }
+
+  drop(holding: Holding): void {
+    if (!this.#remove(holding)) return;
+    if (!holding.peer.isAway) holding.peer.connection.send({ type: 'drop', shard: holding.shard });
+  }
+
+  progress(peer: Peer, { shard, ...report }: Message<'load-progress'>): void {
+    const holding = this.find(peer, shard);
+    if (holding === undefined || holding.isHeld) return;
+    const { phase, bytesDone, bytesTotal } = report;
+    const isNews = holding.load.phase !== phase || holding.load.bytesDone !== bytesDone;
+    holding.load = { phase, bytesDone, bytesTotal };
+    if (isNews) this.#watchStall(holding);
+  }
+
+  held(peer: Peer, { shard, downloadedBytes, gpuBytes, kvPositions, loadMs }: Message<'held'>): void {
+    const holding = this.find(peer, shard);
+    if (holding === undefined || holding.isHeld) return;
+    this.#endDeadlines(holding);
+    holding.held(gpuBytes, kvPositions);
+    peer.downloadedBytes += downloadedBytes;
+    this.#options.log.info({ worker: peer.name, shard, downloadedBytes, gpuBytes, loadMs }, 'shard held');
+    this.#watcher.held(holding);
+  }
+
+  /** Of one that loads, or one that was held. */
+  loadFailed(peer: Peer, message: Message<'load-failed'>): void {
+    const holding = this.find(peer, message.shard);
+    if (holding !== undefined && this.#remove(holding)) {
+      this.#watcher.lost(holding, ShoalError.from(message.error));
+    }
+  }
+
+  /**
+   * What the worker says that it holds: what fits this model is kept, whoever asked for it; the rest it is told to drop.
+   * What it should hold and does not name is lost, and what it should load it is told again.
+   * @returns whether it holds what nobody here had asked for
+   */
+  reconcile(peer: Peer, told: readonly HeldShard[]): boolean {
+    const worker = this.#workerOf(peer);
+    const named = new Map(told.map((held) => [held.shard, held]));
+    for (const holding of [...worker.holdings.values()]) {
+      const held = named.get(holding.shard);
+      const isIt = held !== undefined && this.#isUsable(held) && holding.isSameAs(peer, held.layers);
+      if (isIt) {
+        named.delete(holding.shard);
+        if (holding.isHeld) continue;
+        this.#endDeadlines(holding);
+        holding.held(held.gpuBytes, null);
+        this.#watcher.held(holding);
+      } else if (holding.isHeld || held !== undefined) {
+        this.#remove(holding);
+        this.#watcher.lost(holding, null);
+      } else this.#send(holding);
+    }
+    return [...named.values()].map((held) => this.#adopt(peer, worker, held)).includes(true);
+  }
+
+  /** The peer lends nothing any more. @returns what it held or loaded */
+  forget(peer: Peer): Holding[] {
+    const holdings = this.of(peer);
+    for (const holding of holdings) this.#remove(holding);
+    this.#workers.delete(peer);
+    return holdings;
+  }
+
+  close(): void {
+    this.#timers.clear();
+  }
+
+  #adopt(peer: Peer, worker: Worker, { shard, layers, gpuBytes, ...held }: HeldShard): boolean {
+    const isTwice = this.of(peer).some((holding) => holding.isSameAs(peer, layers));
+    if (isTwice || worker.holdings.has(shard) || !this.#isUsable({ shard, layers, gpuBytes, ...held })) {
+      this.#options.log.info({ worker: peer.name, shard, model: held.model }, 'shard dropped: not of this model');
+      peer.connection.send({ type: 'drop', shard });
+      return false;
+    }
+    const holding = new Holding(peer, shard, layers, shardCost(this.#options.costs, peer.capability!, layers));
+    holding.held(gpuBytes, null);
+    worker.holdings.set(shard, holding);
+    worker.lastShard = Math.max(worker.lastShard, shard);
+    this.#options.log.info({ worker: peer.name, shard, layers }, 'shard held since before');
+    this.#watcher.held(holding);
+    return true;
+  }
+
+  #isUsable({ model, quantization, layers }: HeldShard): boolean {
+    const { costs } = this.#options;
+    const { start, end, embedding, head } = layers;
+    return (
+      model === this.#options.model &&
+      quantization === this.#options.quantization &&
+      end <= costs.layers.length &&
+      embedding === (start === 0) &&
+      head === (end === costs.layers.length)
+    );
+  }
+
+  #send({ peer, shard, layers }: Holding): void {
+    const { model, quantization } = this.#options;
+    peer.connection.send({
+      type: 'hold',
+      shard,
+      model,
+      manifestPath: manifestPath(model, layers),
+      filesPath: modelPath(model),
+      quantization,
+      layers,
+    });
+  }
+
+  #watchStall(holding: Holding): void {
+    this.#cancelStall.get(holding)?.();
+    this.#cancelStall.set(
+      holding,
+      this.#timers.after(LOAD_STALL_MS, () =>
+        this.#late(holding, `no progress loading its layers for ${LOAD_STALL_MS / 1_000} s`),
+      ),
+    );
+  }
+
+  #late(holding: Holding, what: string): void {
+    this.drop(holding);
+    this.#watcher.lost(holding, new ShoalError('DEADLINE_EXCEEDED', `${what}; it is left out for a while`));
+  }
+
+  #endDeadlines(holding: Holding): void {
+    for (const cancels of [this.#cancelDeadlines, this.#cancelStall]) {
+      cancels.get(holding)?.();
+      cancels.delete(holding);
+    }
+  }
+
+  #remove(holding: Holding): boolean {
+    this.#endDeadlines(holding);
+    return this.#workers.get(holding.peer)?.holdings.delete(holding.shard) ?? false;
+  }
+
+  #workerOf(peer: Peer): Worker {
+    const worker = this.#workers.get(peer) ?? { holdings: new Map<number, Holding>(), lastShard: 0 };
+    this.#workers.set(peer, worker);
+    return worker;
+  }
+}

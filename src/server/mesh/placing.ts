@@ -1,0 +1,436 @@
+/**
+ * When layers are handed out, and to whom. A better placement of those present is loaded beside what serves, and takes over
+ * when it is whole (make before break). After a loss the others keep what they hold: a spare takes the lost layers, and only
+ * where there is none everything is placed anew.
+ */
+import type { Logger } from 'pino';
+import { ShoalError } from '../../config/errors.ts';
+import {
+  DEPARTURE_DEBOUNCE_MS,
+  EXPECT_WORKERS_MS,
+  LOAD_STALL_MS,
+  PLACEMENT_DEBOUNCE_MS,
+  RETURN_WAIT_MS,
+} from '../../config/limits.ts';
+import type { SpareReason } from '../../mesh/protocol/status.ts';
+import type { Timers } from '../../mesh/timers.ts';
+import type { ModelCosts } from '../../schedule/costs.ts';
+import {
+  type DoesNotFit,
+  isWorthMoving,
+  type PlacedStage,
+  type Placement,
+  place,
+  slowestStage,
+} from '../../schedule/placement.ts';
+import { EarliestTimer } from '../earliest-timer.ts';
+import { TimerGroup } from '../timer-group.ts';
+import { fillGaps } from './fill.ts';
+import type { Health } from './health.ts';
+import type { Holding } from './holding.ts';
+import type { Holdings } from './holdings.ts';
+import { placementWorkers } from './placement-workers.ts';
+import type { Peer, Registry } from './registry.ts';
+import type { LiveRoute, MeshRoutes } from './routes.ts';
+import { Target } from './target.ts';
+import type { WantedLinks } from './wanted-links.ts';
+import { Judgements, whySpare } from './why-spare.ts';
+
+export interface PlacingOptions {
+  readonly model: string;
+  readonly costs: ModelCosts;
+  readonly registry: Registry;
+  readonly holdings: Holdings;
+  readonly routes: MeshRoutes;
+  readonly links: WantedLinks;
+  readonly health: Health;
+  /** Whether what the peer holds may be used. */
+  readonly isUsable: (peer: Peer) => boolean;
+  /** Whether it may be given layers. */
+  readonly mayLoad: (peer: Peer) => boolean;
+  /** It is away, and what runs on it is not given up. */
+  readonly isExpected: (peer: Peer) => boolean;
+  /** Layers were handed out, or taken back. */
+  readonly onPlaced: () => void;
+  /** All layers are held, and this link does not come. */
+  readonly onUnlinked: (a: Peer, b: Peer, error: ShoalError) => void;
+  readonly timers: Timers;
+  readonly log: Logger;
+  /** Stages at most; all workers up to the layers without it. */
+  readonly pipelineSize?: number;
+  /** The first placement waits for so many workers, EXPECT_WORKERS_MS at most. */
+  readonly expectWorkers?: number;
+}
+
+export type Shortage = Pick<DoesNotFit, 'workers' | 'detail'>;
+
+export class Placing {
+  readonly #options: PlacingOptions;
+  readonly #timers: TimerGroup;
+  readonly #due: EarliestTimer;
+  readonly #judged = new Judgements();
+  #target: Target | null = null;
+  #expecting: boolean;
+  /** When the first shard was adopted that nobody here had asked for. */
+  #adoptedAt = Number.NEGATIVE_INFINITY;
+  #lastOrder: readonly string[] = [];
+  /** Why nothing is served, when nothing is or loads. */
+  #lack = 'no worker has joined; open the page and press Join';
+  #shortage: DoesNotFit | null = null;
+  /** A better placement has no memory beside what is in use. */
+  #waitsForIdle = false;
+  #wasLive = false;
+  #cancelConnecting: (() => void) | null = null;
+
+  constructor(options: PlacingOptions) {
+    this.#options = options;
+    this.#timers = new TimerGroup(options.timers);
+    this.#due = new EarliestTimer(this.#timers, () => this.#place());
+    this.#expecting = (options.expectWorkers ?? 0) > 1;
+    if (this.#expecting) {
+      this.#timers.after(EXPECT_WORKERS_MS, () => {
+        this.#expecting = false;
+        this.#due.within(0);
+      });
+    }
+  }
+
+  /** What loads, or waits for its links; null: nothing does. */
+  get loading(): Target | null {
+    return this.#target?.isEstablished === false ? this.#target : null;
+  }
+
+  /** A placement is due. */
+  get isDue(): boolean {
+    return this.#due.isDue;
+  }
+
+  /** Whether a route may be expected without anyone joining. */
+  get isComing(): boolean {
+    return this.loading !== null || this.isDue || this.#isReturning;
+  }
+
+  /** Set while the model does not fit into the workers that are there, and would not if those left out for a while were asked again. */
+  get shortage(): Shortage | null {
+    return this.#shortage;
+  }
+
+  /** One sentence for people: what is served, or what is missing. */
+  get detail(): string {
+    const { model, routes } = this.#options;
+    if (routes.live !== null) {
+      return `${model} is served by ${routes.live.stops.map(({ peer }) => peer.name).join(', ')}`;
+    }
+    const { loading } = this;
+    if (loading !== null) return `${model} loads on ${loading.names.join(', ')}: ${loading.loadText()}`;
+    return `${model} is not served: ${this.#lack}`;
+  }
+
+  /** Why a worker holds nothing; null for one that does, or loads. */
+  spareReason(peer: Peer): SpareReason | null {
+    const { holdings, registry, routes } = this.#options;
+    if (holdings.of(peer).length > 0 && !this.#options.health.isLeftOut(peer)) return null;
+    const expected = this.#options.expectWorkers ?? 0;
+    return whySpare(peer, {
+      nowMs: this.#timers.now(),
+      expecting: this.#expecting ? { joined: registry.workers().length, expected } : null,
+      isPlacing: this.isDue,
+      judged: this.#judged.of(peer.id),
+      hasLive: routes.live !== null,
+      hasLoading: this.loading !== null,
+      missingBytes: this.#shortage === null ? 0 : this.#shortage.neededBytes - this.#shortage.availableBytes,
+    });
+  }
+
+  joined(peer: Peer): void {
+    this.#judged.forget(peer.id);
+    this.#due.within(PLACEMENT_DEBOUNCE_MS);
+  }
+
+  /** A worker held something that this server had not asked for. */
+  adopted(): void {
+    if (this.#adoptedAt === Number.NEGATIVE_INFINITY) this.#adoptedAt = this.#timers.now();
+  }
+
+  /** @param why for people */
+  lost(why: string): void {
+    this.#judged.clear();
+    this.#lack = why;
+    this.#due.within(DEPARTURE_DEBOUNCE_MS);
+  }
+
+  /** Somebody may be given layers again. */
+  relieved(): void {
+    this.#due.within(0);
+  }
+
+  /** To be called when holdings, links, routes or peers have changed, after the routes' own. */
+  settle(): void {
+    const { routes } = this.#options;
+    this.#checkTarget(routes.live);
+    const { loading } = this;
+    if (loading !== null && routes.isUp(loading.holdings)) this.#takeOver(loading);
+    else if (loading?.holdings.every(({ isHeld }) => isHeld)) this.#watchConnecting(loading);
+    this.#dropRetired();
+    const isLive = routes.live !== null;
+    if (this.#wasLive && !isLive) this.#due.within(DEPARTURE_DEBOUNCE_MS);
+    this.#wasLive = isLive;
+    if (this.#waitsForIdle && !this.#isInUse) this.#due.within(0);
+  }
+
+  close(): void {
+    this.#due.stop();
+    this.#timers.clear();
+    this.#lack = 'the server is shutting down';
+    this.#target = null;
+  }
+
+  /** Somebody who is away, and may return, makes what is there whole. */
+  get #isReturning(): boolean {
+    const { routes, isExpected } = this.#options;
+    return routes.live === null && routes.potential(isExpected) !== null;
+  }
+
+  get #isInUse(): boolean {
+    return this.#options.holdings.all().some(({ sequences }) => sequences > 0);
+  }
+
+  /** Who is lost from it ends a target that loads; one that served goes on as the route that serves now. */
+  #checkTarget(live: LiveRoute | null): void {
+    const target = this.#target;
+    if (target === null) return;
+    const { holdings, isUsable, mayLoad, isExpected } = this.#options;
+    const isWhole = target.holdings.every(
+      (holding) =>
+        holdings.find(holding.peer, holding.shard) === holding &&
+        ((isUsable(holding.peer) && (target.isEstablished || mayLoad(holding.peer))) || isExpected(holding.peer)),
+    );
+    if (isWhole) return;
+    // What is left of it is what a spare may complete.
+    target.isEstablished = true;
+    this.#stopConnecting();
+    this.#due.within(DEPARTURE_DEBOUNCE_MS);
+    if (live !== null) this.#follow(live);
+  }
+
+  /** Nobody may ever say that a link does not come. */
+  #watchConnecting(target: Target): void {
+    this.#cancelConnecting ??= this.#timers.after(LOAD_STALL_MS, () => {
+      this.#cancelConnecting = null;
+      const { links } = this.#options;
+      for (const [index, { peer }] of target.holdings.entries()) {
+        const next = target.holdings[(index + 1) % target.holdings.length]!.peer;
+        if (links.state(peer, next) === 'up') continue;
+        const error = new ShoalError('LINK_FAILED', `no link to ${next.name} for ${LOAD_STALL_MS / 1_000} s`);
+        this.#options.onUnlinked(peer, next, error);
+        return;
+      }
+    });
+  }
+
+  #stopConnecting(): void {
+    this.#cancelConnecting?.();
+    this.#cancelConnecting = null;
+  }
+
+  #follow(live: LiveRoute): void {
+    const { holdings } = this.#options;
+    const path = live.stops.flatMap(({ peer, shard }) => holdings.find(peer, shard) ?? []);
+    this.#setTarget(new Target(path, true));
+    this.#retireOthers(path);
+  }
+
+  #takeOver(target: Target): void {
+    this.#stopConnecting();
+    target.isEstablished = true;
+    this.#lastOrder = target.holdings.map(({ peer }) => peer.id);
+    this.#retireOthers(target.holdings);
+    this.#options.log.info({}, `serves now: ${target}`);
+    this.#due.within(PLACEMENT_DEBOUNCE_MS);
+    this.#options.routes.refresh();
+  }
+
+  #retireOthers(wanted: readonly Holding[]): void {
+    for (const holding of this.#options.holdings.all()) holding.isRetiring = !wanted.includes(holding);
+  }
+
+  /** Beside a route that serves, what is not wanted goes as soon as nobody uses it. */
+  #dropRetired(): void {
+    const { holdings, routes } = this.#options;
+    if (routes.live === null || this.loading !== null) return;
+    for (const holding of holdings.all()) {
+      if (holding.isRetiring && holding.sequences === 0) holdings.drop(holding);
+    }
+  }
+
+  #place(): void {
+    // What loads is let finish: abandoning it for every newcomer might never serve at all.
+    if (this.loading !== null) return;
+    const { registry, routes, health, mayLoad, holdings } = this.#options;
+    const workers = registry.workers().filter(mayLoad);
+    const trusted = workers.filter((peer) => !health.isSuspected(peer));
+    if (routes.live !== null) {
+      if (this.#target === null) this.#follow(routes.live);
+      // At most one that is being replaced: while it is in use nothing new is loaded.
+      if (holdings.all().some(({ isRetiring, sequences }) => isRetiring && sequences > 0)) return;
+      this.#improve(trusted);
+      return;
+    }
+    if (this.#expecting && workers.length < (this.#options.expectWorkers ?? 0)) {
+      this.#lack = `${workers.length} of ${this.#options.expectWorkers} expected workers have joined`;
+      return;
+    }
+    const whole = routes.potential();
+    if (whole !== null) {
+      this.#expecting = false;
+      this.#setTarget(new Target(whole, false));
+      this.#options.onPlaced();
+      return;
+    }
+    if (this.#isReturning) return;
+    const waitMs = this.#adoptedAt + RETURN_WAIT_MS - this.#timers.now();
+    if (waitMs > 0) {
+      this.#due.within(waitMs);
+      return;
+    }
+    this.#placeAnew(workers, trusted);
+  }
+
+  #placeAnew(workers: readonly Peer[], trusted: readonly Peer[]): void {
+    const { registry, log } = this.#options;
+    const filled = this.#filled(trusted);
+    const alone = this.#placedAmong(workers, trusted, () => 0);
+    this.#shortage = null;
+    this.#waitsForIdle = false;
+    if (
+      filled !== null &&
+      (alone.kind !== 'placed' || slowestStage(filled) <= FILL_TOLERANCE * alone.bottleneckSeconds)
+    ) {
+      this.#judged.note(alone, 'no-gain');
+      this.#load(filled);
+      return;
+    }
+    if (alone.kind === 'placed') {
+      // What answers run on, though nothing new may begin there.
+      const beside = this.#isInUse ? this.#placedAmong(workers, trusted, (peer) => this.#bytesInUse(peer)) : alone;
+      this.#expecting = false;
+      this.#judged.note(alone, beside.kind === 'placed' ? 'no-gain' : 'answers-first');
+      if (beside.kind === 'placed') this.#load(beside.stages);
+      else this.#waitsForIdle = true;
+      return;
+    }
+    if (workers.length > 0 && workers.length === registry.workers().length) this.#shortage = alone;
+    const problems = registry.workers().flatMap(({ problem }) => (problem === null ? [] : [problem]));
+    this.#lack = [alone.detail, ...problems].join('; ');
+    this.#judged.clear();
+    if (workers.length > 0) log.warn({ workers: workers.length }, this.detail);
+  }
+
+  /** Without those who are suspected where the others can serve alone. */
+  #placedAmong(
+    workers: readonly Peer[],
+    trusted: readonly Peer[],
+    bytesKept: (peer: Peer) => number,
+  ): Placement {
+    const safe = this.#placed(trusted, bytesKept);
+    return safe.kind === 'placed' ? safe : this.#placed(workers, bytesKept);
+  }
+
+  #bytesInUse(peer: Peer): number {
+    const used = this.#options.holdings.of(peer).filter(({ sequences }) => sequences > 0);
+    return used.reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+
+  /**
+   * Loads a better placement beside the one that serves. Where the workers' memory does not hold both, the old one has to end
+   * first, and does when nobody uses it.
+   */
+  #improve(workers: readonly Peer[]): void {
+    const { holdings } = this.#options;
+    const current = this.#target!;
+    this.#waitsForIdle = false;
+    const better = (placement: Placement) =>
+      placement.kind === 'placed' && isWorthMoving(slowestStage(current.holdings), placement) ? placement : null;
+    const beside = better(
+      this.#placed(workers, (peer) =>
+        current.holdings.reduce((sum, holding) => sum + (holding.peer === peer ? holding.bytes : 0), 0),
+      ),
+    );
+    const alone = this.#placed(workers, () => 0);
+    const instead = beside ?? better(alone);
+    this.#judged.note(alone, 'no-gain');
+    if (instead === null) return;
+    if (beside === null) {
+      if (this.#isInUse) {
+        this.#waitsForIdle = true;
+        this.#judged.note(alone, 'answers-first');
+        return;
+      }
+      this.#options.log.info({}, 'what serves ends: its memory is needed for a better placement');
+      for (const holding of current.holdings) {
+        const stays = instead.stages.some(
+          ({ worker, shard }) => worker === holding.peer.id && holding.isSameAs(holding.peer, shard),
+        );
+        if (!stays) holdings.drop(holding);
+      }
+    }
+    this.#judged.note(instead, 'no-gain');
+    this.#load(instead.stages);
+  }
+
+  #placed(among: readonly Peer[], bytesKept: (peer: Peer) => number): Placement {
+    const { costs } = this.#options;
+    return place(costs, placementWorkers(among, this.#lastOrder, bytesKept), this.#options);
+  }
+
+  #filled(trusted: readonly Peer[]): readonly PlacedStage[] | null {
+    const { holdings, isUsable, costs } = this.#options;
+    const target = this.#target;
+    if (target === null) return null;
+    const workers = placementWorkers(trusted, [], (peer) => holdings.bytesOn(peer));
+    return fillGaps({
+      wanted: target.holdings,
+      holdings: holdings.all().filter(({ peer }) => isUsable(peer)),
+      spares: trusted.flatMap((peer) => {
+        const worker = workers.find(({ id }) => id === peer.id);
+        return worker === undefined ? [] : { peer, worker };
+      }),
+      costs,
+    });
+  }
+
+  /** Keeps what is held of it, and loads the rest; what is in its way and no part of it goes first. */
+  #load(stages: readonly PlacedStage[]): void {
+    const { registry, holdings, links, log } = this.#options;
+    const wanted = stages.map(({ worker, ...stage }) => ({ ...stage, peer: registry.get(worker)! }));
+    const isServing = (holding: Holding) => holding.sequences > 0 || this.#target?.holdings.includes(holding);
+    for (const { peer, shard, bytes } of wanted) {
+      const present = holdings.of(peer);
+      if (present.some((holding) => holding.isSameAs(peer, shard))) continue;
+      const budget = peer.capability?.memoryBudgetBytes ?? 0;
+      for (const holding of present.sort((a, b) => Number(isServing(a)) - Number(isServing(b)))) {
+        if (holdings.bytesOn(peer) + bytes <= budget && holdings.hasPlace(peer)) break;
+        holdings.drop(holding);
+      }
+    }
+    const target = new Target(
+      wanted.map(({ peer, shard }) => holdings.load(peer, shard)),
+      false,
+    );
+    for (const holding of target.holdings) holding.isRetiring = false;
+    this.#setTarget(target);
+    log.info({}, `loads: ${target}`);
+    for (const [index, { peer }] of target.holdings.entries()) {
+      links.retry(peer, target.holdings[(index + 1) % target.holdings.length]!.peer);
+    }
+    this.#options.onPlaced();
+  }
+
+  #setTarget(target: Target): void {
+    this.#stopConnecting();
+    this.#target = target;
+  }
+}
+
+/** A spare that is slower than the best placement of all may still take a gap: its layers alone have to be loaded. */
+const FILL_TOLERANCE = 2;

@@ -1,0 +1,250 @@
+/** Routes over the shards that are held: which there are, which is best, and who learns that one breaks. */
+import { MAX_SEQUENCES_PER_STAGE } from '../../config/limits.ts';
+import type { Route } from '../../mesh/protocol/control.ts';
+import type { Loss } from '../../mesh/protocol/status.ts';
+import type { Holding } from './holding.ts';
+import type { Holdings } from './holdings.ts';
+import type { MeshRoute, RouteFailure, RouteOutlook, Routes, RouteWish } from './mesh-route.ts';
+import type { Peer, Registry } from './registry.ts';
+import { searchRoute } from './route-search.ts';
+import type { LinkState, WantedLinks } from './wanted-links.ts';
+
+/** Dearer than any computing, so that it is taken only where there is nothing else: a stage that a sequence would have to move to, ... */
+const MOVE_SECONDS = 1e3;
+/** ... one that is to go, ... */
+const RETIRING_SECONDS = 1e6;
+/** ... one that is suspected, ... */
+const SUSPECT_SECONDS = 1e4;
+/** ... a link that nobody has heard of, or that is silent. */
+const DOUBTFUL_SECONDS = 1e9;
+
+/** Which route is shown as the one that serves; it rises with every other one. */
+export interface LiveRoute extends MeshRoute {
+  readonly epoch: number;
+}
+
+export interface MeshRoutesOptions {
+  readonly registry: Registry;
+  readonly holdings: Holdings;
+  readonly links: WantedLinks;
+  /** Of the model. */
+  readonly layers: number;
+  /** Whether new work may be given to the peer. */
+  readonly isUsable: (peer: Peer) => boolean;
+  readonly isSuspected: (peer: Peer) => boolean;
+  readonly outlook: () => Omit<RouteOutlook, 'ready'>;
+  readonly onServed: (peer: Peer) => void;
+  readonly onFailed: (failure: RouteFailure) => void;
+  /** A sequence has left a stage. */
+  readonly onLeft: () => void;
+}
+
+export class MeshRoutes implements Routes {
+  readonly #options: MeshRoutesOptions;
+  /** What each sequence's route led over when it was entered. */
+  readonly #entered = new Map<MeshRoute, readonly Holding[]>();
+  readonly #possibleListeners: (() => void)[] = [];
+  readonly #lostListeners: ((peer: Peer, loss: Loss, shard: number | null) => void)[] = [];
+  readonly #linkListeners: ((a: Peer, b: Peer) => void)[] = [];
+  readonly #liveListeners: ((route: LiveRoute) => void)[] = [];
+  #live: LiveRoute | null = null;
+  #epoch = 0;
+
+  constructor(options: MeshRoutesOptions) {
+    this.#options = options;
+  }
+
+  /** The best route for who has none yet, room apart. */
+  get live(): LiveRoute | null {
+    return this.#live;
+  }
+
+  /** Sequences on all routes. */
+  get sequences(): number {
+    return this.#entered.size;
+  }
+
+  get outlook(): RouteOutlook {
+    return { ready: this.#live !== null, ...this.#options.outlook() };
+  }
+
+  choose({ before }: RouteWish): MeshRoute | null {
+    const { isSuspected } = this.#options;
+    const isKept = (holding: Holding) =>
+      before?.stops.some(
+        ({ peer, start, end }) =>
+          holding.peer === peer && holding.layers.start === start && holding.layers.end === end,
+      ) === true;
+    const path = this.#search(
+      ({ sequences }) => sequences < MAX_SEQUENCES_PER_STAGE,
+      (holding) => {
+        const seconds = holding.seconds * (1 + holding.sequences);
+        if (isKept(holding)) return seconds;
+        return (
+          seconds +
+          (before === undefined ? 0 : MOVE_SECONDS) +
+          (holding.isRetiring ? RETIRING_SECONDS : 0) +
+          (isSuspected(holding.peer) ? SUSPECT_SECONDS : 0)
+        );
+      },
+      (state, seconds) => (state === 'up' ? seconds : null),
+    );
+    return path && { stops: path.map(stopAt) };
+  }
+
+  enter(route: MeshRoute): void {
+    const holdings = route.stops.flatMap(({ peer, shard }) => this.#options.holdings.find(peer, shard) ?? []);
+    for (const holding of holdings) holding.sequences++;
+    this.#entered.set(route, holdings);
+  }
+
+  leave(route: MeshRoute): void {
+    const holdings = this.#entered.get(route);
+    if (!this.#entered.delete(route)) return;
+    for (const holding of holdings ?? []) holding.sequences--;
+    this.#options.onLeft();
+  }
+
+  served(route: MeshRoute): void {
+    for (const { peer } of route.stops) this.#options.onServed(peer);
+  }
+
+  failed(failure: RouteFailure): void {
+    this.#options.onFailed(failure);
+  }
+
+  onPossible(listener: () => void): void {
+    this.#possibleListeners.push(listener);
+  }
+
+  onPeerLost(listener: (peer: Peer, loss: Loss, shard: number | null) => void): void {
+    this.#lostListeners.push(listener);
+  }
+
+  onLinkLost(listener: (a: Peer, b: Peer) => void): void {
+    this.#linkListeners.push(listener);
+  }
+
+  /** Another route serves from now on. */
+  onLive(listener: (route: LiveRoute) => void): void {
+    this.#liveListeners.push(listener);
+  }
+
+  /** The route of a sequence that its stages tell of, if all its stages are held. */
+  resolve(route: Route): MeshRoute | null {
+    const { registry, holdings } = this.#options;
+    const stops = route.flatMap(({ peer: id, start, end }) => {
+      const peer = registry.get(id);
+      if (peer === undefined) return [];
+      const held = holdings.of(peer).find((holding) => holding.isHeld && holding.isSameAs(peer, { start, end }));
+      return held === undefined ? [] : [stopAt(held)];
+    });
+    return stops.length === route.length ? { stops } : null;
+  }
+
+  /** All of it is held, by workers that may be given work, and its links are up. */
+  isUp(path: readonly Holding[]): boolean {
+    return path.every((holding) => holding.isHeld && this.#isThere(holding)) && this.#areLinked(path, ['up']);
+  }
+
+  /** The best chain of layers that loads, links and `also` would make a route; null: none. */
+  potential(also: (peer: Peer) => boolean = () => false): readonly Holding[] | null {
+    const { holdings, isUsable, isSuspected, layers } = this.#options;
+    return searchRoute({
+      holdings: holdings.all().filter(({ peer }) => isUsable(peer) || also(peer)),
+      layers,
+      cost: (holding) =>
+        holding.seconds +
+        (holding.isHeld ? 0 : MOVE_SECONDS) +
+        (holding.isRetiring ? RETIRING_SECONDS : 0) +
+        (isSuspected(holding.peer) ? SUSPECT_SECONDS : 0),
+      hop: (from, to) => {
+        const state = this.#options.links.state(from, to);
+        return state === 'down' ? null : this.#rttSeconds(from, to) + (state === 'up' ? 0 : DOUBTFUL_SECONDS);
+      },
+    });
+  }
+
+  /** To be called when holdings, links or peers have changed. */
+  refresh(): void {
+    const path = this.#bestPath();
+    const isSame =
+      path !== null &&
+      this.#live !== null &&
+      path.length === this.#live.stops.length &&
+      path.every(({ peer, shard }, index) => {
+        const stop = this.#live!.stops[index]!;
+        return stop.peer === peer && stop.shard === shard;
+      });
+    if (isSame) return;
+    this.#live = path && { epoch: ++this.#epoch, stops: path.map(stopAt) };
+    if (this.#live !== null) for (const listener of this.#liveListeners) listener(this.#live);
+  }
+
+  tellPossible(): void {
+    for (const listener of this.#possibleListeners) listener();
+  }
+
+  tellPeerLost(peer: Peer, loss: Loss, shard: number | null = null): void {
+    for (const listener of this.#lostListeners) listener(peer, loss, shard);
+  }
+
+  tellLinkLost(a: Peer, b: Peer): void {
+    for (const listener of this.#linkListeners) listener(a, b);
+  }
+
+  /** What serves goes on doing so while it is whole and wanted. */
+  #bestPath(): readonly Holding[] | null {
+    const path = this.#search(
+      () => true,
+      (holding) =>
+        holding.seconds +
+        (holding.isRetiring ? RETIRING_SECONDS : 0) +
+        (this.#options.isSuspected(holding.peer) ? SUSPECT_SECONDS : 0),
+      (state, seconds) =>
+        state === 'up' ? seconds : state === 'silent' ? seconds + DOUBTFUL_SECONDS : null,
+    );
+    const before = this.#live?.stops.map(({ peer, shard }) => this.#options.holdings.find(peer, shard));
+    const isGood = (holding: Holding | undefined): holding is Holding =>
+      holding !== undefined && !holding.isRetiring;
+    return before?.every(isGood) && this.isUp(before) ? before : path;
+  }
+
+  #search(
+    isRoomy: (holding: Holding) => boolean,
+    cost: (holding: Holding) => number,
+    hop: (state: LinkState, seconds: number) => number | null,
+  ): readonly Holding[] | null {
+    const { holdings, links, layers } = this.#options;
+    return searchRoute({
+      holdings: holdings
+        .all()
+        .filter((holding) => holding.isHeld && this.#isThere(holding) && isRoomy(holding)),
+      layers,
+      cost,
+      hop: (from, to) => hop(links.state(from, to), this.#rttSeconds(from, to)),
+    });
+  }
+
+  #isThere(holding: Holding): boolean {
+    const { holdings, isUsable } = this.#options;
+    return isUsable(holding.peer) && holdings.find(holding.peer, holding.shard) === holding;
+  }
+
+  #areLinked(path: readonly Holding[], states: readonly LinkState[]): boolean {
+    if (path.length < 2) return true;
+    return path.every(({ peer }, index) =>
+      states.includes(this.#options.links.state(peer, path[(index + 1) % path.length]!.peer)),
+    );
+  }
+
+  /** Half a round trip, as either end measured it. */
+  #rttSeconds(a: Peer, b: Peer): number {
+    const told = (from: Peer, to: Peer) => from.stats?.links.find(({ peer }) => peer === to.id)?.rttMs;
+    return (told(a, b) ?? told(b, a) ?? 0) / 2_000;
+  }
+}
+
+function stopAt({ peer, shard, layers: { start, end } }: Holding): MeshRoute['stops'][number] {
+  return { peer, shard, start, end };
+}

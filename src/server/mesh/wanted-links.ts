@@ -1,0 +1,123 @@
+/** Which workers keep links to each other, and how these are, as their ends report. */
+import { MAX_LINKS } from '../../config/limits.ts';
+import type { Holding } from './holding.ts';
+import type { Peer } from './registry.ts';
+
+/** `unknown`: wanted, and no end has told of it yet. */
+export type LinkState = 'unknown' | 'up' | 'silent' | 'down';
+type Told = Exclude<LinkState, 'unknown'>;
+
+export interface LinkReport {
+  readonly other: Peer;
+  readonly state: LinkState;
+}
+
+/** A peer's own links: the other end, and what this one says of it. */
+type Ends = Map<Peer, Told | null>;
+
+export class WantedLinks {
+  readonly #ends = new Map<Peer, Ends>();
+
+  /**
+   * Wants a link wherever frames may go: from each range to those that begin where it ends, and from the last to the first.
+   * Tells whom it concerns.
+   * @param holdings the more important first: they get their links where MAX_LINKS do not allow all
+   * @param layers of the model
+   */
+  update(holdings: readonly Holding[], layers: number): void {
+    const wanted = new Map<Peer, Set<Peer>>();
+    const neighboursOf = (peer: Peer) => {
+      const known = wanted.get(peer) ?? new Set<Peer>();
+      wanted.set(peer, known);
+      return known;
+    };
+    const byStart = new Map<number, Holding[]>();
+    for (const holding of holdings) {
+      const { start } = holding.layers;
+      byStart.set(start, [...(byStart.get(start) ?? []), holding]);
+    }
+    for (const { peer, layers: own } of holdings) {
+      for (const { peer: other } of byStart.get(own.end === layers ? 0 : own.end) ?? []) {
+        if (other === peer) continue;
+        const [mine, its] = [neighboursOf(peer), neighboursOf(other)];
+        if (mine.size >= MAX_LINKS || its.size >= MAX_LINKS) continue;
+        mine.add(other);
+        its.add(peer);
+      }
+    }
+    for (const peer of new Set([...this.#ends.keys(), ...wanted.keys()])) {
+      this.#want(peer, wanted.get(peer) ?? new Set());
+    }
+  }
+
+  areWanted(a: Peer, b: Peer): boolean {
+    return this.#ends.get(a)?.has(b) === true;
+  }
+
+  /** Up when one end says so and none says otherwise. */
+  state(a: Peer, b: Peer): LinkState {
+    const told = [this.#ends.get(a)?.get(b) ?? null, this.#ends.get(b)?.get(a) ?? null];
+    for (const state of ['down', 'silent', 'up'] as const) if (told.includes(state)) return state;
+    return 'unknown';
+  }
+
+  /** What those who are connected say of their links to `peer`. */
+  toldOf(peer: Peer): Told[] {
+    const others = [...(this.#ends.get(peer)?.keys() ?? [])].filter((other) => !other.isAway);
+    return others.flatMap((other) => this.#ends.get(other)?.get(peer) ?? []);
+  }
+
+  /** @returns what the link is now; null where nobody wants it */
+  report(reporter: Peer, other: Peer, state: Told): LinkState | null {
+    const ends = this.#ends.get(reporter);
+    if (!ends?.has(other)) return null;
+    ends.set(other, state);
+    return this.state(reporter, other);
+  }
+
+  /** After a `join`: the worker is told its links again, and says how they are. */
+  joined(peer: Peer, open: readonly string[]): void {
+    const ends = this.#ends.get(peer);
+    if (ends === undefined) return;
+    for (const other of ends.keys()) ends.set(other, open.includes(other.id) ? 'up' : null);
+    this.tell(peer);
+  }
+
+  /** One that was given up is to be tried again. */
+  retry(a: Peer, b: Peer): void {
+    if (this.state(a, b) !== 'down') return;
+    this.#ends.get(a)?.set(b, null);
+    this.#ends.get(b)?.set(a, null);
+    for (const peer of [a, b]) this.tell(peer);
+  }
+
+  /** Links that are silent, though nothing says that they are gone. */
+  silent(): [Peer, Peer][] {
+    return [...this.#ends].flatMap(([peer, ends]) =>
+      [...ends.keys()]
+        .filter((other) => peer.id < other.id && this.state(peer, other) === 'silent')
+        .map((other): [Peer, Peer] => [peer, other]),
+    );
+  }
+
+  forget(peer: Peer): void {
+    this.#ends.delete(peer);
+  }
+
+  tell(peer: Peer): void {
+    const others = [...(this.#ends.get(peer)?.keys() ?? [])];
+    peer.connection.send({
+      type: 'links',
+      peers: others.map(({ id, name }) => ({ peer: id, name })),
+    });
+  }
+
+  #want(peer: Peer, others: ReadonlySet<Peer>): void {
+    const before: Ends = this.#ends.get(peer) ?? new Map();
+    const isSame = before.size === others.size && [...others].every((other) => before.has(other));
+    if (isSame) return;
+    if (others.size === 0) this.#ends.delete(peer);
+    else this.#ends.set(peer, new Map([...others].map((other) => [other, before.get(other) ?? null])));
+    if (peer.isWorker) this.tell(peer);
+  }
+}
