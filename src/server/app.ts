@@ -77,7 +77,6 @@ export function createApp({
   const status = async (signal: AbortSignal): Promise<Status> => {
     const { ready, detail } = await readiness(signal);
     const { mesh, served } = serving;
-    const live = mesh?.pipelines.live ?? null;
     return {
       provider: backend.provider,
       ready,
@@ -90,10 +89,11 @@ export function createApp({
             share: mesh?.share ?? null,
           }
         : null,
-      pipeline: live && { epoch: live.epoch, stages: live.infos() },
+      pipeline: mesh?.pipeline() ?? null,
       loading: mesh?.loading() ?? null,
       recovery: mesh?.recovery() ?? null,
       workers: mesh?.workers() ?? [],
+      layers: mesh?.layers() ?? null,
       nodes: nodes(),
       requestsInFlight: requests.count,
     };

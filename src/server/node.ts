@@ -31,6 +31,8 @@ export interface MeshNode {
   readonly pipelineSize?: number;
   /** The first placement waits for so many workers, EXPECT_WORKERS_MS at most. */
   readonly expectWorkers?: number;
+  /** Workers that hold each layer, where memory allows. Default DEFAULT_REPLICAS. */
+  readonly replicas?: number;
   /** For the tabs' connections to each other; none: only addresses that reach each other directly. */
   readonly iceServers?: IceServers;
   /** Relays whose credentials are made for each worker. */
@@ -77,18 +79,20 @@ export async function openNode(node: ServedNode, context: NodeContext): Promise<
     return { provider: node.provider, nodes: node.open(), native: null, close: async () => {} };
   }
   const { model, quantization = 'native', wire = defaultWire(node.model.spec.hidden) } = node;
-  const { pipelineSize, expectWorkers, iceServers = [], turn, joinKey } = node;
+  const { pipelineSize, expectWorkers, replicas, iceServers = [], turn, joinKey } = node;
   const { timers, log } = context;
   const served = await loadServedModel(model);
   const costs = modelCosts(model.spec, model.dtype, quantization);
   const mesh = new Mesh({
     model: model.model,
     costs,
+    vocab: model.spec.vocab,
     share: modelShare(model.spec, model.dtype, costs, pipelineSize),
     quantization,
     wire,
     ...(pipelineSize !== undefined && { pipelineSize }),
     ...(expectWorkers !== undefined && { expectWorkers }),
+    ...(replicas !== undefined && { replicas }),
     timers,
     log,
   });

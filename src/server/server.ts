@@ -16,7 +16,7 @@ import { createHttpServer, listen } from './http/http-server.ts';
 import { lanAddresses } from './http/lan-addresses.ts';
 import { fingerprintOf, loadCertificate, type TlsOptions } from './http/tls.ts';
 import { refuseUpgrade } from './http/web-sockets.ts';
-import type { Shortage } from './mesh/pipelines.ts';
+import type { Shortage } from './mesh/placing.ts';
 import { Metrics } from './metrics/metrics.ts';
 import type { ServedNode } from './node.ts';
 import { ProvideSockets } from './provide/provide-sockets.ts';
@@ -190,7 +190,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       return serving.mesh !== null;
     },
     get shortage() {
-      return serving.mesh?.pipelines.shortage ?? null;
+      return serving.mesh?.shortage ?? null;
     },
     selfSigned:
       certificate !== null && options.tls?.kind === 'self-signed'
@@ -200,7 +200,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     fetch: async (input, init) => app.fetch(new Request(input, init), IN_PROCESS),
     status: (signal = new AbortController().signal) => app.status(signal),
     onPipelineLive(listener) {
-      serving.onPipelineLive((pipeline) => listener({ epoch: pipeline.epoch, stages: pipeline.infos() }));
+      serving.onPipelineLive(listener);
     },
     replace: (next) => serving.replace(next),
     reloadKeys: () => access.reload(),

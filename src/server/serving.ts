@@ -6,9 +6,9 @@ import { NodePool } from '../backend/pool/node-pool.ts';
 import { createRoutedBackend } from '../backend/pool/routed.ts';
 import { ShoalError } from '../config/errors.ts';
 import { RETIRED_NODE_MS } from '../config/limits.ts';
+import type { Status } from '../mesh/protocol/status.ts';
 import type { ServedFiles } from './files/model-routes.ts';
 import type { Mesh } from './mesh/mesh.ts';
-import type { Pipeline } from './mesh/pipeline.ts';
 import { type NodeContext, type OpenNode, openNode, type ServedNode } from './node.ts';
 
 interface Served extends OpenNode {
@@ -16,6 +16,8 @@ interface Served extends OpenNode {
   /** Takes its nodes out of the pool; resolves when their last answers have ended and their backends are closed. */
   readonly leavePool: () => Promise<unknown>;
 }
+
+type LivePipeline = NonNullable<Status['pipeline']>;
 
 export interface Replaced {
   /** Resolves when what was served before has given its last answer and is closed. */
@@ -28,7 +30,7 @@ export class Serving {
   /** One for the server's life; every call goes to what is served at that moment. */
   readonly backend: Backend;
   readonly #context: NodeContext;
-  readonly #liveListeners = new Set<(pipeline: Pipeline) => void>();
+  readonly #liveListeners = new Set<(pipeline: LivePipeline) => void>();
   /** Replaced nodes whose last answers are on their way. */
   readonly #retired = new Map<Served, Promise<void>>();
   #current: Served;
@@ -72,7 +74,7 @@ export class Serving {
     return nodes.find(({ native }) => native?.files.model === model)?.native?.files ?? null;
   }
 
-  onPipelineLive(listener: (pipeline: Pipeline) => void): void {
+  onPipelineLive(listener: (pipeline: LivePipeline) => void): void {
     this.#liveListeners.add(listener);
   }
 
@@ -136,8 +138,11 @@ export class Serving {
       routed: createRoutedBackend({ pool: this.pool, provider: node.provider }),
       leavePool: () => Promise.all(removals.map((remove) => remove())),
     };
-    node.native?.mesh.pipelines.onLive((pipeline) => {
-      if (served === this.#current) for (const listener of this.#liveListeners) listener(pipeline);
+    const mesh = node.native?.mesh;
+    mesh?.routes.onLive(() => {
+      const pipeline = mesh.pipeline();
+      if (served !== this.#current || pipeline === null) return;
+      for (const listener of this.#liveListeners) listener(pipeline);
     });
     return served;
   }

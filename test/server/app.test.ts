@@ -68,7 +68,14 @@ beforeAll(async () => {
   app = createApp({
     serving: {
       backend,
-      mesh: new Mesh({ model: 'fake', costs: COSTS, wire: 'f16', timers: new TestTimers(), log }),
+      mesh: new Mesh({
+        model: 'fake',
+        costs: COSTS,
+        vocab: 1_000,
+        wire: 'f16',
+        timers: new TestTimers(),
+        log,
+      }),
       served: files,
       files: (model) => (model === files.model ? files : null),
     },

@@ -123,6 +123,21 @@ export const statusSchema = z.object({
     })
     .nullish(),
   workers: z.array(workerStatusSchema),
+  /** Layers × workers: what each holds or loads. */
+  layers: z
+    .array(
+      z.object({
+        peer: z.string(),
+        name: z.string(),
+        /** [start, end). */
+        layers: z.tuple([z.number(), z.number()]),
+        /** `retiring`: goes when nobody uses it. `away`: its worker is expected back. */
+        state: z.enum(['loading', 'held', 'retiring', 'away']),
+        /** Whose route leads over it. */
+        sequences: z.number(),
+      }),
+    )
+    .nullish(),
   /** What requests are routed to: the mesh, the servers of the configuration, providers that joined. */
   nodes: z.array(nodeStatusSchema).readonly(),
   requestsInFlight: z.number(),

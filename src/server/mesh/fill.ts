@@ -29,7 +29,8 @@ export function fillGaps({ wanted, holdings, spares, costs }: FillView): readonl
   for (const holding of kept) if (holding !== null) used.add(holding.peer);
   const stages: PlacedStage[] = [];
   for (const [index, { layers }] of wanted.entries()) {
-    const holder = kept[index] ?? holdings.find((one) => !used.has(one.peer) && one.isSameAs(one.peer, layers));
+    const holder =
+      kept[index] ?? holdings.find((one) => !used.has(one.peer) && one.isSameAs(one.peer, layers));
     const peer = holder?.peer ?? quickest(layers);
     if (peer === null) return null;
     stages.push(stageOn(peer, layers));

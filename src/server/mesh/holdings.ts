@@ -77,13 +77,20 @@ export class Holdings {
     if (known !== undefined) return known;
     const worker = this.#workerOf(peer);
     const shard = ++worker.lastShard;
-    const holding = new Holding(peer, shard, layers, shardCost(this.#options.costs, peer.capability!, layers));
+    const holding = new Holding(
+      peer,
+      shard,
+      layers,
+      shardCost(this.#options.costs, peer.capability!, layers),
+    );
     worker.holdings.set(shard, holding);
     this.#send(holding);
     const leastMs = LOAD_STALL_MS + (holding.bytes / LEAST_LOAD_BYTES_PER_SECOND) * 1_000;
     this.#cancelDeadlines.set(
       holding,
-      this.#timers.after(leastMs, () => this.#late(holding, `not loaded after ${Math.round(leastMs / 1_000)} s`)),
+      this.#timers.after(leastMs, () =>
+        this.#late(holding, `not loaded after ${Math.round(leastMs / 1_000)} s`),
+      ),
     );
     this.#watchStall(holding);
     return holding;
@@ -161,11 +168,19 @@ export class Holdings {
   #adopt(peer: Peer, worker: Worker, { shard, layers, gpuBytes, ...held }: HeldShard): boolean {
     const isTwice = this.of(peer).some((holding) => holding.isSameAs(peer, layers));
     if (isTwice || worker.holdings.has(shard) || !this.#isUsable({ shard, layers, gpuBytes, ...held })) {
-      this.#options.log.info({ worker: peer.name, shard, model: held.model }, 'shard dropped: not of this model');
+      this.#options.log.info(
+        { worker: peer.name, shard, model: held.model },
+        'shard dropped: not of this model',
+      );
       peer.connection.send({ type: 'drop', shard });
       return false;
     }
-    const holding = new Holding(peer, shard, layers, shardCost(this.#options.costs, peer.capability!, layers));
+    const holding = new Holding(
+      peer,
+      shard,
+      layers,
+      shardCost(this.#options.costs, peer.capability!, layers),
+    );
     holding.held(gpuBytes, null);
     worker.holdings.set(shard, holding);
     worker.lastShard = Math.max(worker.lastShard, shard);

@@ -1,4 +1,4 @@
-/** The server's side of the mesh: registry, pipelines and generations, driven by what peers send. */
+/** The server's side of the mesh: who holds what, which routes there are, and the generations on them, driven by what peers send. */
 import type { Logger } from 'pino';
 import type { Readiness } from '../../backend/backend.ts';
 import type { WireDtype } from '../../gpu/stage-engine.ts';
@@ -9,51 +9,69 @@ import type { Quantization } from '../../model/shard.ts';
 import type { ModelCosts } from '../../schedule/costs.ts';
 import type { MeshMessage } from './control-connection.ts';
 import { Coordinator } from './coordinator.ts';
+import { Ground } from './ground.ts';
+import { type LayerTable, layerTable } from './layer-table.ts';
 import type { ModelShare } from './model-share.ts';
-import { Pipelines } from './pipelines.ts';
+import type { Shortage } from './placing.ts';
 import { recoveryOf } from './recovery.ts';
-import { type Peer, Registry } from './registry.ts';
+import type { Peer, Registry } from './registry.ts';
+import type { MeshRoutes } from './routes.ts';
 
 export interface MeshOptions {
   readonly model: string;
   readonly costs: ModelCosts;
+  /** Ids of the model: [0, vocab). */
+  readonly vocab: number;
   /** Told to who wonders whether to join. */
   readonly share?: ModelShare;
   readonly quantization?: Quantization;
   readonly wire: WireDtype;
+  /** Stages at most; all workers up to the layers without it. */
   readonly pipelineSize?: number;
+  /** The first placement waits for so many workers, EXPECT_WORKERS_MS at most. */
   readonly expectWorkers?: number;
+  /** Workers that hold each layer, where memory allows. Default DEFAULT_REPLICAS. */
+  readonly replicas?: number;
   readonly timers: Timers;
   readonly log: Logger;
 }
 
 export class Mesh {
-  readonly registry: Registry;
-  readonly pipelines: Pipelines;
   readonly coordinator: Coordinator;
   readonly share: ModelShare | null;
+  readonly #ground: Ground;
   readonly #log: Logger;
 
-  constructor({ quantization = 'native', ...options }: MeshOptions) {
+  constructor(options: MeshOptions) {
     this.share = options.share ?? null;
     this.#log = options.log;
-    this.registry = new Registry(options);
-    this.registry.watch({
-      // Until routes know peers that may return, one that is away is gone.
-      away: (peer, reason) => this.pipelines.workerGone(peer, reason),
-    });
-    this.pipelines = new Pipelines({ ...options, quantization, registry: this.registry });
-    this.coordinator = new Coordinator({ ...options, pipelines: this.pipelines });
+    this.#ground = new Ground(options);
+    this.coordinator = new Coordinator({ ...options, routes: this.#ground.routes });
+  }
+
+  get registry(): Registry {
+    return this.#ground.registry;
+  }
+
+  get routes(): MeshRoutes {
+    return this.#ground.routes;
   }
 
   /** A message of a peer that has said hello. @throws PROTOCOL_INVALID for one that does not fit the peer's state */
   handle(peer: Peer, message: MeshMessage): void {
+    const ground = this.#ground;
     switch (message.type) {
       case 'join':
-        this.#join(peer, message);
+        ground.join(peer, message);
+        break;
+      case 'running':
+        this.coordinator.runs(peer, message);
         break;
       case 'leave':
-        this.#leave(peer, message.reason);
+        ground.leave(peer, message.reason);
+        break;
+      case 'drain':
+        ground.drain(peer, message.reason);
         break;
       case 'signal':
         this.#relay(peer, message);
@@ -62,16 +80,16 @@ export class Mesh {
         peer.stats = message;
         break;
       case 'load-progress':
-        this.pipelines.progress(peer, message);
+        ground.holdings.progress(peer, message);
         break;
-      case 'ready':
-        this.pipelines.ready(peer, message);
+      case 'held':
+        ground.holdings.held(peer, message);
         break;
       case 'load-failed':
-        this.pipelines.loadFailed(peer, message);
+        ground.holdings.loadFailed(peer, message);
         break;
-      case 'link-down':
-        this.pipelines.linkDown(peer, message);
+      case 'link':
+        ground.link(peer, message);
         break;
       case 'opened':
         this.coordinator.opened(peer, message);
@@ -87,73 +105,77 @@ export class Mesh {
     }
   }
 
-  /** Generations that have no place on a pipeline yet, or not again. */
+  /** Generations that have no route yet, or not again. */
   get waiting(): number {
-    return Math.max(0, this.coordinator.inFlight - this.pipelines.sequences);
+    return Math.max(0, this.coordinator.inFlight - this.coordinator.running);
+  }
+
+  get shortage(): Shortage | null {
+    return this.#ground.placing.shortage;
   }
 
   readiness(): Readiness {
-    return { ready: this.pipelines.live !== null, detail: this.pipelines.detail };
+    const { routes, placing } = this.#ground;
+    return { ready: routes.live !== null, detail: placing.detail };
+  }
+
+  pipeline(): Status['pipeline'] {
+    const { live } = this.#ground.routes;
+    return live && { epoch: live.epoch, stages: this.#ground.infosOf(live) };
   }
 
   workers(): WorkerStatus[] {
-    const { live } = this.pipelines;
+    const { routes, holdings, placing } = this.#ground;
     return this.registry.workers().map((peer) => {
-      const shard = live?.stageOf(peer)?.shard;
+      const stop = routes.live?.stops.find((candidate) => candidate.peer === peer);
+      const held = stop ?? holdings.of(peer).find(({ isHeld, isRetiring }) => isHeld && !isRetiring)?.layers;
       return {
         peer: peer.id,
         name: peer.name,
         state: peer.state,
-        layers: shard === undefined ? null : [shard.start, shard.end],
+        layers: held === undefined || peer.state !== 'serving' ? null : [held.start, held.end],
         adapter: peer.capability?.adapter ?? null,
         gemvMacsPerSecond: peer.capability?.gemvMacsPerSecond ?? null,
         tokensPerSecond: peer.stats?.tokensPerSecond ?? 0,
         downloadedBytes: peer.downloadedBytes,
         hop: peer.stats?.hop ?? null,
         problem: peer.problem,
-        spare: this.pipelines.spareReason(peer),
+        spare: placing.spareReason(peer),
       };
     });
   }
 
   loading(): Status['loading'] {
-    const { loading } = this.pipelines;
+    const { loading } = this.#ground.placing;
     return loading && { stages: loading.infos(), ...loading.loaded() };
   }
 
   recovery(): Status['recovery'] {
-    const { losses, live, loading, isPlacing } = this.pipelines;
-    const left = this.registry.workers().map(({ name }) => name);
-    return recoveryOf({ losses, live, loading, isPlacing, resuming: this.coordinator.resuming, left });
+    const { losses, routes, placing } = this.#ground;
+    return recoveryOf({
+      losses,
+      live: routes.live?.stops.map(({ peer }) => peer.name) ?? null,
+      loading: placing.loading?.names ?? null,
+      isPlacing: placing.isDue,
+      resuming: this.coordinator.resuming,
+      left: this.registry.workers().map(({ name }) => name),
+    });
+  }
+
+  layers(): LayerTable {
+    return layerTable(this.#ground.holdings.all());
   }
 
   close(): void {
     this.coordinator.close();
-    this.pipelines.close();
-    this.registry.close();
+    this.#ground.close();
   }
 
-  #join(peer: Peer, { capability }: Extract<PeerMessage, { type: 'join' }>): void {
-    const { adapter, gemvMacsPerSecond, memoryBudgetBytes } = capability;
-    this.#log.info(
-      { peer: peer.id, worker: peer.name, adapter, gemvMacsPerSecond, memoryBudgetBytes },
-      'worker joined',
-    );
-    this.pipelines.workerJoined(peer);
-  }
-
-  #leave(peer: Peer, reason: string): void {
-    // A page that never joined, or says so twice on its way out, has nothing to give back.
-    if (!this.registry.leave(peer)) return;
-    this.#log.info({ peer: peer.id, worker: peer.name }, `worker left: ${reason}`);
-    this.pipelines.workerGone(peer, reason);
-  }
-
-  /** Only between peers that share a pipeline: a stranger can make nobody open a connection to it. */
+  /** Only between peers that are to keep a link: a stranger can make nobody open a connection to it. */
   #relay(peer: Peer, { to, attempt, data }: Extract<PeerMessage, { type: 'signal' }>): void {
     const target = this.registry.get(to);
     // Not an offence: the neighbour may have left while this was on its way.
-    if (target === undefined || !this.pipelines.areTogether(peer, target)) {
+    if (target === undefined || !this.#ground.links.areWanted(peer, target)) {
       this.#log.debug({ peer: peer.id, to }, 'signal not relayed: no such neighbour');
       return;
     }

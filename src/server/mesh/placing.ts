@@ -203,7 +203,8 @@ export class Placing {
     const isWhole = target.holdings.every(
       (holding) =>
         holdings.find(holding.peer, holding.shard) === holding &&
-        ((isUsable(holding.peer) && (target.isEstablished || mayLoad(holding.peer))) || isExpected(holding.peer)),
+        ((isUsable(holding.peer) && (target.isEstablished || mayLoad(holding.peer))) ||
+          isExpected(holding.peer)),
     );
     if (isWhole) return;
     // What is left of it is what a spare may complete.
@@ -312,7 +313,9 @@ export class Placing {
     }
     if (alone.kind === 'placed') {
       // What answers run on, though nothing new may begin there.
-      const beside = this.#isInUse ? this.#placedAmong(workers, trusted, (peer) => this.#bytesInUse(peer)) : alone;
+      const beside = this.#isInUse
+        ? this.#placedAmong(workers, trusted, (peer) => this.#bytesInUse(peer))
+        : alone;
       this.#expecting = false;
       this.#judged.note(alone, beside.kind === 'placed' ? 'no-gain' : 'answers-first');
       if (beside.kind === 'placed') this.#load(beside.stages);
@@ -350,7 +353,9 @@ export class Placing {
     const current = this.#target!;
     this.#waitsForIdle = false;
     const better = (placement: Placement) =>
-      placement.kind === 'placed' && isWorthMoving(slowestStage(current.holdings), placement) ? placement : null;
+      placement.kind === 'placed' && isWorthMoving(slowestStage(current.holdings), placement)
+        ? placement
+        : null;
     const beside = better(
       this.#placed(workers, (peer) =>
         current.holdings.reduce((sum, holding) => sum + (holding.peer === peer ? holding.bytes : 0), 0),

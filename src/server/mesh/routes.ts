@@ -136,7 +136,9 @@ export class MeshRoutes implements Routes {
     const stops = route.flatMap(({ peer: id, start, end }) => {
       const peer = registry.get(id);
       if (peer === undefined) return [];
-      const held = holdings.of(peer).find((holding) => holding.isHeld && holding.isSameAs(peer, { start, end }));
+      const held = holdings
+        .of(peer)
+        .find((holding) => holding.isHeld && holding.isSameAs(peer, { start, end }));
       return held === undefined ? [] : [stopAt(held)];
     });
     return stops.length === route.length ? { stops } : null;
@@ -201,8 +203,7 @@ export class MeshRoutes implements Routes {
         holding.seconds +
         (holding.isRetiring ? RETIRING_SECONDS : 0) +
         (this.#options.isSuspected(holding.peer) ? SUSPECT_SECONDS : 0),
-      (state, seconds) =>
-        state === 'up' ? seconds : state === 'silent' ? seconds + DOUBTFUL_SECONDS : null,
+      (state, seconds) => (state === 'up' ? seconds : state === 'silent' ? seconds + DOUBTFUL_SECONDS : null),
     );
     const before = this.#live?.stops.map(({ peer, shard }) => this.#options.holdings.find(peer, shard));
     const isGood = (holding: Holding | undefined): holding is Holding =>

@@ -90,12 +90,16 @@ export class FakeWorker {
     });
     const links = [...this.links].filter((peer) => FakeWorker.#byId.has(peer));
     this.send({ type: 'join', capability: this.#capability, held, links });
-    const sequences = [...this.sequences.values()].map(({ open: { sequence, epoch, index, route } }) => ({
-      sequence,
-      epoch,
-      index,
-      route,
-    }));
+    const sequences = [...this.sequences.values()].map(
+      ({ open: { sequence, epoch, shard, wire, index, route } }) => ({
+        sequence,
+        epoch,
+        shard,
+        wire,
+        index,
+        route,
+      }),
+    );
     this.send({ type: 'running', sequences, last: true });
   }
 

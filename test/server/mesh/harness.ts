@@ -8,7 +8,7 @@ import { createHostGuard } from '../../../src/server/http/host-guard.ts';
 import { Mesh, type MeshOptions } from '../../../src/server/mesh/mesh.ts';
 import { SIGNAL_PATH, Signaling } from '../../../src/server/mesh/signaling.ts';
 import { TestTimers, until } from '../socket-timers.ts';
-import { FakeWorker } from './fake-worker.ts';
+import { FAKE_VOCAB, FakeWorker } from './fake-worker.ts';
 
 export const COSTS: ModelCosts = {
   layers: Array.from({ length: 8 }, () => ({ bytes: 1_000, macs: 1_000 })),
@@ -32,7 +32,14 @@ export class Harness {
 
   private constructor(options: Partial<MeshOptions>) {
     const log = pino({ level: 'silent' });
-    const fixed = { model: 'fake', costs: COSTS, wire: 'f16', timers: this.timers, log } as const;
+    const fixed = {
+      model: 'fake',
+      costs: COSTS,
+      vocab: FAKE_VOCAB,
+      wire: 'f16',
+      timers: this.timers,
+      log,
+    } as const;
     // Copies of layers only where a test is about them.
     this.mesh = new Mesh({ ...fixed, replicas: 1, ...options });
     const guard = createHostGuard({ boundHost: '127.0.0.1', allowedOrigins: ['https://friend.example'] });

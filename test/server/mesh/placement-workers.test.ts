@@ -24,7 +24,7 @@ describe('what placement knows of a worker', () => {
     [false, { ...announced, storesF16AsF32: false }],
     [false, announced],
   ])('f16 is stored as f32: %s', (storesF16AsF32, capability) => {
-    expect(placementWorkers([joined(capability)], [], [])).toMatchObject([
+    expect(placementWorkers([joined(capability)], [], () => 0)).toMatchObject([
       { id: 'peer-1', memoryBytes: 2 ** 30, maxBufferBytes: 2 ** 27, isFallback: true, storesF16AsF32 },
     ]);
   });

@@ -33,6 +33,7 @@ async function loseInMidAnswer(lose: (last: FakeWorker) => void) {
   return last.name;
 }
 let ended: ReturnType<typeof collect>;
+const lastShard = (worker: FakeWorker) => worker.messages('hold').at(-1)!.shard;
 
 beforeEach(async () => {
   harness = await Harness.start({ expectWorkers: 3 });
@@ -49,22 +50,26 @@ describe('a lost worker', () => {
     for (const worker of harness.workers) worker.misbehaviour = { load: 'silent' };
     const lost = await loseInMidAnswer((last) => last.kill());
     const left = ['tab-1', 'tab-2', 'tab-3'].filter((name) => name !== lost);
-    await until(() => harness.mesh.pipelines.loading !== null);
+    await until(() => harness.mesh.loading() !== null);
     seen.push(recovery()!);
     expect(harness.mesh.loading()).toMatchObject({ ready: 0, bytesDone: 0, bytesTotal: 0 });
     // Nobody has said how much there is: no "0.0 of 0.0 MB".
     expect(harness.mesh.readiness().detail).toMatch(/: 0 of 2 workers ready$/);
-    const { epoch } = harness.mesh.pipelines.loading!;
     const held: (() => void)[] = [];
     const members = left.map((name) => harness.byName(name));
     for (const worker of members) {
       worker.misbehaviour = { load: 'silent', onToken: (_worker, _token, send) => held.push(send) };
-      worker.send({ type: 'load-progress', epoch, phase: 'download', bytesDone: 1e6, bytesTotal: 3e6 });
+      worker.send({
+        type: 'load-progress',
+        shard: lastShard(worker),
+        phase: 'download',
+        bytesDone: 1e6,
+        bytesTotal: 3e6,
+      });
     }
     await until(() => harness.mesh.loading()?.bytesDone === 2e6);
     expect(harness.mesh.readiness().detail).toContain('0 of 2 workers ready, 2.0 of 6.0 MB');
-    for (const worker of members)
-      worker.send({ type: 'ready', epoch, downloadedBytes: 0, gpuBytes: 100, loadMs: 1 });
+    for (const worker of members) worker.finishLoad(lastShard(worker));
     await harness.untilLive(2);
     seen.push(recovery()!);
     expect(seen.map(({ step }) => step)).toEqual(['loading', 'resuming']);
@@ -88,9 +93,8 @@ describe('a lost worker', () => {
     pausesAfter(last, 3);
     const answer = await collect(harness.mesh.coordinator.generate(request(), never()), (count) => {
       if (count !== 3) return;
-      const { epoch } = harness.mesh.pipelines.live!;
       const error = { code: 'LINK_FAILED', message: 'silent' } as const;
-      first.send({ type: 'link-down', peer: last.id, epoch, error });
+      first.send({ type: 'link', peer: last.id, state: 'down', error });
     });
     expect(answer.losses).toEqual([[], [{ worker: last.name, how: 'failed' }]]);
   });
@@ -111,10 +115,10 @@ describe('a lost worker', () => {
     await harness.stop();
     harness = await Harness.start();
     const only = await harness.join('tab-1', { misbehaviour: { load: 'silent' } });
-    await until(() => harness.mesh.pipelines.loading !== null);
+    await until(() => harness.mesh.loading() !== null);
     expect(harness.mesh.loading()?.stages.map(({ name }) => name)).toEqual(['tab-1']);
     only.kill();
-    await until(() => harness.mesh.pipelines.loading === null);
+    await until(() => harness.mesh.loading() === null);
     expect(recovery()).toBeNull();
   });
 });

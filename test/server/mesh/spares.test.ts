@@ -82,7 +82,7 @@ describe('a worker without layers', () => {
     };
     const abort = new AbortController();
     const answer = collect(harness.mesh.coordinator.generate(request(), abort.signal)).catch(() => null);
-    await until(() => harness.mesh.pipelines.live?.sequences === 1);
+    await until(() => harness.mesh.routes.sequences === 1);
     await harness.join('b', { capability: { memoryBudgetBytes: 10_000 } });
     await until(() => spare('b')?.why === 'answers-first');
     abort.abort();
@@ -93,12 +93,11 @@ describe('a worker without layers', () => {
 
   it('is looked at when what loads is through, and is left out for a while after a failure', async () => {
     const slow = await harness.join('a', { misbehaviour: { load: 'silent' } });
-    await until(() => harness.mesh.pipelines.loading !== null);
+    await until(() => harness.mesh.loading() !== null);
     expect(spare('a')).toBeNull();
     await harness.join('b');
     await until(() => spare('b')?.why === 'later');
-    const { epoch } = harness.mesh.pipelines.loading!;
-    slow.send({ type: 'load-failed', epoch, error: { code: 'OUT_OF_MEMORY', message: 'no room' } });
+    slow.send({ type: 'load-failed', shard: 1, error: { code: 'OUT_OF_MEMORY', message: 'no room' } });
     await until(() => spare('a')?.why === 'left-out');
     await harness.untilLive(1);
     expect(harness.live).toEqual(['b']);

@@ -1,0 +1,97 @@
+import type { Holdings } from './holdings.ts';
+import type { MeshRoute } from './mesh-route.ts';
+import type { Peer } from './registry.ts';
+import type { WantedLinks } from './wanted-links.ts';
+
+/** Who goes, or seems to be gone: workers that wish to stop, that are away and nobody vouches for, links that fell silent. */
+export class Departures {
+  readonly #holdings: Holdings;
+  readonly #links: WantedLinks;
+  readonly #lost = new Set<Peer>();
+  /** Whether its sequences were asked to move. */
+  readonly #draining = new Map<Peer, { moved: boolean; released: boolean }>();
+  readonly #silent = new Map<Peer, Set<Peer>>();
+
+  constructor(holdings: Holdings, links: WantedLinks) {
+    this.#holdings = holdings;
+    this.#links = links;
+  }
+
+  isLost(peer: Peer): boolean {
+    return this.#lost.has(peer);
+  }
+
+  isDraining(peer: Peer): boolean {
+    return this.#draining.has(peer);
+  }
+
+  drain(peer: Peer): void {
+    if (!this.#draining.has(peer)) this.#draining.set(peer, { moved: false, released: false });
+  }
+
+  /** It has joined again, and counts on being used. */
+  returned(peer: Peer): void {
+    this.#lost.delete(peer);
+    this.#draining.delete(peer);
+  }
+
+  forget(peer: Peer): void {
+    this.returned(peer);
+    this.#silent.delete(peer);
+  }
+
+  /**
+   * Of those whose socket has closed, the ones that are not merely out of our sight: no neighbour hears them, or one of them
+   * does not.
+   */
+  newlyLost(away: readonly Peer[]): Peer[] {
+    const lost = away.filter((peer) => {
+      if (this.#lost.has(peer)) return false;
+      const told = this.#links.toldOf(peer);
+      return !told.includes('up') || told.some((state) => state !== 'up');
+    });
+    for (const peer of lost) this.#lost.add(peer);
+    return lost;
+  }
+
+  /** Those that wish to stop and still have sequences, which can go on elsewhere; each once. */
+  movable(): Peer[] {
+    return [...this.#draining].flatMap(([peer, state]) => {
+      if (state.moved || !this.#isInUse(peer)) return [];
+      state.moved = true;
+      return peer;
+    });
+  }
+
+  /** Tells who wishes to stop that nothing runs there any more. */
+  release(peer: Peer): void {
+    const state = this.#draining.get(peer);
+    if (state === undefined || state.released || this.#isInUse(peer)) return;
+    state.released = true;
+    peer.connection.send({ type: 'released' });
+  }
+
+  /** Links that have fallen silent and that `route`, on which sequences may go on, does without; each once. */
+  newlySilent(route: MeshRoute): [Peer, Peer][] {
+    const silent = this.#links.silent();
+    for (const [a, others] of this.#silent) {
+      for (const b of others) if (this.#links.state(a, b) !== 'silent') others.delete(b);
+    }
+    const { stops } = route;
+    const isOn = (a: Peer, b: Peer) =>
+      stops.some(({ peer }, index) => {
+        const next = stops[(index + 1) % stops.length]!.peer;
+        return (peer === a && next === b) || (peer === b && next === a);
+      });
+    return silent.filter(([a, b]) => {
+      const told = this.#silent.get(a) ?? new Set();
+      if (told.has(b) || isOn(a, b)) return false;
+      this.#silent.set(a, told.add(b));
+      return true;
+    });
+  }
+
+  #isInUse(peer: Peer): boolean {
+    return this.#holdings.of(peer).some(({ sequences }) => sequences > 0);
+  }
+}

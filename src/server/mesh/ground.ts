@@ -1,0 +1,303 @@
+/**
+ * What generations stand on: peers, what they hold, the links between them, and the routes that come of it. Everything that
+ * changes one of these settles the others here.
+ */
+import type { Logger } from 'pino';
+import { ShoalError } from '../../config/errors.ts';
+import { DEFAULT_REPLICAS } from '../../config/limits.ts';
+import type { PeerMessage, StageInfo } from '../../mesh/protocol/control.ts';
+import type { Loss } from '../../mesh/protocol/status.ts';
+import type { Timers } from '../../mesh/timers.ts';
+import type { Quantization } from '../../model/shard.ts';
+import type { ModelCosts } from '../../schedule/costs.ts';
+import { EarliestTimer } from '../earliest-timer.ts';
+import { TimerGroup } from '../timer-group.ts';
+import { Departures } from './departures.ts';
+import { Health } from './health.ts';
+import type { Holding } from './holding.ts';
+import { Holdings } from './holdings.ts';
+import { Losses } from './losses.ts';
+import type { MeshRoute, RouteStop } from './mesh-route.ts';
+import { Placing } from './placing.ts';
+import { type Peer, Registry } from './registry.ts';
+import { Replicas } from './replicas.ts';
+import { MeshRoutes } from './routes.ts';
+import { WantedLinks } from './wanted-links.ts';
+
+type Message<T extends PeerMessage['type']> = Extract<PeerMessage, { type: T }>;
+
+export interface GroundOptions {
+  readonly model: string;
+  readonly costs: ModelCosts;
+  readonly quantization?: Quantization;
+  readonly pipelineSize?: number;
+  readonly expectWorkers?: number;
+  readonly replicas?: number;
+  readonly timers: Timers;
+  readonly log: Logger;
+}
+
+export class Ground {
+  readonly registry: Registry;
+  readonly holdings: Holdings;
+  readonly links = new WantedLinks();
+  readonly routes: MeshRoutes;
+  readonly placing: Placing;
+  readonly #health: Health;
+  readonly #departures: Departures;
+  readonly #replicas: Replicas;
+  readonly #losses = new Losses();
+  readonly #layers: number;
+  readonly #timers: TimerGroup;
+  readonly #soon: EarliestTimer;
+  readonly #log: Logger;
+  /** The route that served last, until somebody of it is lost. */
+  #served: MeshRoute | null = null;
+  #isSettling = false;
+  #isUnsettled = false;
+  #isClosed = false;
+
+  constructor(given: GroundOptions) {
+    const options = { ...given, quantization: given.quantization ?? 'native' };
+    const { costs, log } = options;
+    this.#log = log;
+    this.#layers = costs.layers.length;
+    this.#timers = new TimerGroup(options.timers);
+    this.#soon = new EarliestTimer(this.#timers, () => this.#settle());
+    this.registry = new Registry(options);
+    this.registry.watch({
+      away: () => this.#settle(),
+      gone: (peer, reason) => this.#gone(peer, `${peer.name} left (${reason})`),
+    });
+    this.#health = new Health(options, () => this.#relieved());
+    this.holdings = new Holdings(options, {
+      held: ({ peer }) => {
+        this.#health.loaded(peer);
+        this.#settle();
+      },
+      lost: (holding, error) => this.#shardLost(holding, error),
+    });
+    this.#departures = new Departures(this.holdings, this.links);
+    const isUsable = (peer: Peer) => this.#isUsable(peer);
+    const mayLoad = (peer: Peer) => this.#mayLoad(peer);
+    this.routes = new MeshRoutes({
+      registry: this.registry,
+      holdings: this.holdings,
+      links: this.links,
+      layers: this.#layers,
+      isUsable,
+      isSuspected: (peer) => this.#health.isSuspected(peer),
+      outlook: () => ({ isComing: this.placing.isComing, detail: this.placing.detail }),
+      onServed: (peer) => this.#health.served(peer),
+      onFailed: (failure) => {
+        for (const peer of this.#health.routeFailed(failure)) this.#lose(peer, 'failed', peer.problem!);
+        this.#settle();
+      },
+      onLeft: () => this.#soon.within(0),
+    });
+    this.routes.onLive((route) => {
+      this.#served = route;
+    });
+    this.placing = new Placing({
+      ...options,
+      registry: this.registry,
+      holdings: this.holdings,
+      links: this.links,
+      routes: this.routes,
+      health: this.#health,
+      isUsable,
+      mayLoad,
+      isExpected: (peer) => peer.isAway && !this.#departures.isLost(peer),
+      onPlaced: () => this.#settle(),
+      onUnlinked: (a, b, error) => this.#unlinked(a, b, error),
+    });
+    this.#replicas = new Replicas({
+      costs,
+      goal: options.replicas ?? DEFAULT_REPLICAS,
+      registry: this.registry,
+      holdings: this.holdings,
+      mayLoad,
+    });
+  }
+
+  /** Whom the route that served last has lost, and those after it that did not come to serve. */
+  get losses(): Losses['told'] {
+    return this.#losses.told;
+  }
+
+  infosOf(route: MeshRoute): StageInfo[] {
+    return route.stops.map(({ peer, start, end }) => ({
+      peer: peer.id,
+      name: peer.name,
+      shard: { start, end, embedding: start === 0, head: end === this.#layers },
+    }));
+  }
+
+  join(peer: Peer, { capability, held, links }: Message<'join'>): void {
+    const { adapter, gemvMacsPerSecond, memoryBudgetBytes } = capability;
+    this.#log.info(
+      { peer: peer.id, worker: peer.name, adapter, gemvMacsPerSecond, memoryBudgetBytes, held: held.length },
+      'worker joined',
+    );
+    this.#departures.returned(peer);
+    if (this.holdings.reconcile(peer, held)) this.placing.adopted();
+    this.links.update(this.#byWeight(), this.#layers);
+    this.links.joined(peer, links);
+    this.placing.joined(peer);
+    this.#settle();
+  }
+
+  leave(peer: Peer, reason: string): void {
+    // A page that never joined, or says so twice on its way out, has nothing to give back.
+    if (!this.registry.leave(peer)) return;
+    this.#log.info({ peer: peer.id, worker: peer.name }, `worker left: ${reason}`);
+    this.#gone(peer, `${peer.name} left (${reason})`);
+  }
+
+  /** Nothing new begins on it; what runs there moves, where there is another way. */
+  drain(peer: Peer, reason: string): void {
+    if (!peer.isWorker) return;
+    this.#log.info({ peer: peer.id, worker: peer.name }, `worker wishes to stop: ${reason}`);
+    this.#departures.drain(peer);
+    this.placing.lost(`${peer.name} leaves (${reason})`);
+    this.#settle();
+  }
+
+  link(peer: Peer, { peer: id, state, error }: Message<'link'>): void {
+    const other = this.registry.get(id);
+    if (other === undefined) return;
+    const before = this.links.state(peer, other);
+    const now = this.links.report(peer, other, state);
+    if (now === null) {
+      this.#log.debug({ worker: peer.name, other: id }, 'link not wanted: its state means nothing');
+      return;
+    }
+    if (now === 'down' && before !== 'down') {
+      this.routes.refresh();
+      const why = error === undefined ? 'it is gone' : ShoalError.from(error).toString();
+      if (!other.isAway) this.#unlinked(peer, other, new ShoalError('LINK_FAILED', why));
+      this.routes.tellLinkLost(peer, other);
+    }
+    this.#settle();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.placing.close();
+    this.#soon.stop();
+    this.#timers.clear();
+    this.#health.close();
+    this.holdings.close();
+    this.registry.close();
+  }
+
+  #isUsable(peer: Peer): boolean {
+    return peer.isWorker && !this.#departures.isDraining(peer) && this.#health.isFit(peer);
+  }
+
+  #mayLoad(peer: Peer): boolean {
+    return peer.isWorker && !this.#departures.isDraining(peer) && !this.#health.isLeftOut(peer);
+  }
+
+  #relieved(): void {
+    this.placing.relieved();
+    this.#settle();
+  }
+
+  /** Blames an end of it where nothing can serve, or come to serve, without it. */
+  #unlinked(a: Peer, b: Peer, error: ShoalError): void {
+    const { loading } = this.placing;
+    const isLoading = loading?.has(a) === true && loading.has(b);
+    if (!isLoading && this.routes.live !== null) return;
+    const suspect = this.#health.linkFailed(a, b, error, isLoading);
+    this.#lose(suspect, 'failed', suspect.problem!);
+  }
+
+  #shardLost(holding: Holding, error: ShoalError | null): void {
+    const { peer, shard } = holding;
+    if (error !== null) this.#health.loadFailed(peer, error);
+    const how = error === null ? 'left' : 'failed';
+    this.#lose(peer, how, error === null ? `${peer.name} lost its layers` : peer.problem!, shard);
+    this.#settle();
+  }
+
+  #gone(peer: Peer, why: string): void {
+    if (this.#isClosed) return;
+    const held = this.holdings.forget(peer);
+    const wasLost = this.#departures.isLost(peer);
+    if (held.length > 0 && !wasLost) this.#lose(peer, 'left', why);
+    this.#departures.forget(peer);
+    this.links.forget(peer);
+    this.#settle();
+  }
+
+  /** Nothing that runs through it, or through that shard of it, goes on. */
+  #lose(peer: Peer, how: Loss['how'], why: string, shard: number | null = null): void {
+    const loss: Loss = { worker: peer.name, how };
+    const wasServing =
+      this.routes.live?.stops.some((stop) => stop.peer === peer && (shard ?? stop.shard) === stop.shard) ===
+      true;
+    this.routes.refresh();
+    this.#log.warn({ worker: peer.name }, `lost: ${why}`);
+    if (wasServing || this.routes.live === null) this.#losses.add(loss, wasServing);
+    this.placing.lost(why);
+    this.routes.tellPeerLost(peer, loss, shard);
+  }
+
+  /** What changed one thing may change all others. */
+  #settle(): void {
+    this.#isUnsettled = true;
+    if (this.#isSettling || this.#isClosed) return;
+    this.#isSettling = true;
+    while (this.#isUnsettled) {
+      this.#isUnsettled = false;
+      this.links.update(this.#byWeight(), this.#layers);
+      this.routes.refresh();
+      this.#giveUpLost();
+      this.placing.settle();
+      if (this.routes.live !== null && this.placing.loading === null && !this.placing.isDue) {
+        if (this.#replicas.settle(this.routes.live)) this.#isUnsettled = true;
+      }
+      this.#syncStates();
+    }
+    this.#isSettling = false;
+    this.routes.tellPossible();
+  }
+
+  #giveUpLost(): void {
+    const away = this.registry.all().filter(({ isAway }) => isAway);
+    for (const peer of this.#departures.newlyLost(away)) {
+      this.#lose(peer, 'left', `${peer.name} left (its connection closed)`);
+      this.#isUnsettled = true;
+    }
+    if (this.routes.live === null) return;
+    for (const peer of this.#departures.movable()) {
+      this.routes.tellPeerLost(peer, { worker: peer.name, how: 'left' }, null);
+    }
+    for (const [a, b] of this.#departures.newlySilent(this.routes.live)) this.routes.tellLinkLost(a, b);
+  }
+
+  /** What serves first: its links are the ones that matter. */
+  #byWeight(): Holding[] {
+    const isLive = (holding: Holding) =>
+      this.routes.live?.stops.some(({ peer, shard }) => holding.peer === peer && holding.shard === shard) ===
+      true;
+    const weight = (holding: Holding) => (isLive(holding) ? 2 : 0) + (holding.isRetiring ? 0 : 1);
+    return this.holdings.all().sort((a, b) => weight(b) - weight(a));
+  }
+
+  #syncStates(): void {
+    const { loading } = this.placing;
+    for (const peer of this.registry.workers()) {
+      const holdings = this.holdings.of(peer);
+      const serves = holdings.some(
+        (holding) =>
+          holding.isHeld && (holding.sequences > 0 || !(loading?.holdings.includes(holding) ?? false)),
+      );
+      const isLive = this.routes.live?.stops.some((stop) => stop.peer === peer) === true;
+      if (serves || isLive) peer.moveTo('serving');
+      else peer.moveTo(holdings.length > 0 ? 'loading' : 'joined');
+      this.#departures.release(peer);
+    }
+  }
+}
