@@ -234,12 +234,12 @@ export class Ground {
   /** Nothing that runs through it, or through that shard of it, goes on. */
   #lose(peer: Peer, how: Loss['how'], why: string, shard: number | null = null): void {
     const loss: Loss = { worker: peer.name, how };
-    const wasServing =
-      this.routes.live?.stops.some((stop) => stop.peer === peer && (shard ?? stop.shard) === stop.shard) ===
-      true;
+    const isOn = (stop: RouteStop) => stop.peer === peer && (shard ?? stop.shard) === stop.shard;
+    const wasServing = this.#served?.stops.some(isOn) === true;
     this.routes.refresh();
     this.#log.warn({ worker: peer.name }, `lost: ${why}`);
     if (wasServing || this.routes.live === null) this.#losses.add(loss, wasServing);
+    if (wasServing) this.#served = this.routes.live;
     this.placing.lost(why);
     this.routes.tellPeerLost(peer, loss, shard);
   }
