@@ -86,6 +86,7 @@ export class Ground {
       links: this.links,
       layers: this.#layers,
       isUsable,
+      mayLoad,
       isSuspected: (peer) => this.#health.isSuspected(peer),
       outlook: () => ({ isComing: this.placing.isComing, detail: this.placing.detail }),
       onServed: (peer) => this.#health.served(peer),
@@ -109,7 +110,10 @@ export class Ground {
       mayLoad,
       isExpected: (peer) => peer.isAway && !this.#departures.isLost(peer),
       onPlaced: () => this.#settle(),
-      onUnlinked: (a, b, error) => this.#unlinked(a, b, error),
+      onUnlinked: (a, b, error) => {
+        this.#unlinked(a, b, error);
+        this.#settle();
+      },
     });
     this.#replicas = new Replicas({
       costs,

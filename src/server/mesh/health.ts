@@ -40,7 +40,8 @@ export class Health {
   }
 
   loaded(peer: Peer): void {
-    peer.loaded();
+    // What it is left out for came after the load began.
+    if (!this.isLeftOut(peer)) peer.loaded();
   }
 
   /**

@@ -1,7 +1,12 @@
 /** Which worker holds or loads which layers: shards come with `hold` and go with `drop`, whatever becomes of routes. */
 import type { Logger } from 'pino';
 import { ShoalError } from '../../config/errors.ts';
-import { LEAST_LOAD_BYTES_PER_SECOND, LOAD_STALL_MS, MAX_HELD_SHARDS } from '../../config/limits.ts';
+import {
+  LEAST_LOAD_BYTES_PER_SECOND,
+  LOAD_SETUP_MS,
+  LOAD_STALL_MS,
+  MAX_HELD_SHARDS,
+} from '../../config/limits.ts';
 import type { HeldShard, PeerMessage } from '../../mesh/protocol/control.ts';
 import type { Timers } from '../../mesh/timers.ts';
 import type { Quantization, Shard } from '../../model/shard.ts';
@@ -85,7 +90,7 @@ export class Holdings {
     );
     worker.holdings.set(shard, holding);
     this.#send(holding);
-    const leastMs = LOAD_STALL_MS + (holding.bytes / LEAST_LOAD_BYTES_PER_SECOND) * 1_000;
+    const leastMs = LOAD_SETUP_MS + (holding.bytes / LEAST_LOAD_BYTES_PER_SECOND) * 1_000;
     this.#cancelDeadlines.set(
       holding,
       this.#timers.after(leastMs, () =>

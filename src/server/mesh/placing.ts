@@ -389,13 +389,13 @@ export class Placing {
   }
 
   #filled(trusted: readonly Peer[]): readonly PlacedStage[] | null {
-    const { holdings, isUsable, costs } = this.#options;
+    const { holdings, mayLoad, costs } = this.#options;
     const target = this.#target;
     if (target === null) return null;
     const workers = placementWorkers(trusted, [], (peer) => holdings.bytesOn(peer));
     return fillGaps({
       wanted: target.holdings,
-      holdings: holdings.all().filter(({ peer }) => isUsable(peer)),
+      holdings: holdings.all().filter(({ peer }) => mayLoad(peer)),
       spares: trusted.flatMap((peer) => {
         const worker = workers.find(({ id }) => id === peer.id);
         return worker === undefined ? [] : { peer, worker };

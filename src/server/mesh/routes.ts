@@ -29,8 +29,10 @@ export interface MeshRoutesOptions {
   readonly links: WantedLinks;
   /** Of the model. */
   readonly layers: number;
-  /** Whether new work may be given to the peer. */
+  /** Whether what the peer holds may be used. */
   readonly isUsable: (peer: Peer) => boolean;
+  /** Whether it may be given layers. */
+  readonly mayLoad: (peer: Peer) => boolean;
   readonly isSuspected: (peer: Peer) => boolean;
   readonly outlook: () => Omit<RouteOutlook, 'ready'>;
   readonly onServed: (peer: Peer) => void;
@@ -151,9 +153,9 @@ export class MeshRoutes implements Routes {
 
   /** The best chain of layers that loads, links and `also` would make a route; null: none. */
   potential(also: (peer: Peer) => boolean = () => false): readonly Holding[] | null {
-    const { holdings, isUsable, isSuspected, layers } = this.#options;
+    const { holdings, mayLoad, isSuspected, layers } = this.#options;
     return searchRoute({
-      holdings: holdings.all().filter(({ peer }) => isUsable(peer) || also(peer)),
+      holdings: holdings.all().filter(({ peer }) => mayLoad(peer) || also(peer)),
       layers,
       cost: (holding) =>
         holding.seconds +
