@@ -122,7 +122,7 @@ describe('a server that drains', () => {
     const model = await openModelDirectory(fileURLToPath(new URL('../../models/minnow', import.meta.url)));
     await server.replace({ kind: 'mesh', model });
     const worker = await FakeWorker.join(`${server.url.replace('http', 'ws')}/signal`, 'a');
-    await until(() => worker.assignments.size === 1);
+    await until(() => worker.shards.size === 1);
     const held: (() => void)[] = [];
     worker.misbehaviour = { onToken: (_worker, _token, send) => held.push(send) };
     const completion = fetch(`${server.url}/v1/completions`, {

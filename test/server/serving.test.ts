@@ -68,7 +68,7 @@ async function heldWorker(running: RunningServer) {
       onToken: (_worker, token, send) => (isHolding && token.position > 3 ? held.push(send) : send()),
     },
   });
-  await until(() => worker.assignments.size > 0);
+  await until(() => worker.shards.size > 0);
   const release = () => {
     isHolding = false;
     for (const send of held.splice(0)) send();
@@ -263,7 +263,7 @@ describe('a replaced mesh', () => {
     running.onPipelineLive(({ stages }) => live.push(stages.length));
     const worker = await FakeWorker.join(signalUrl(running), 'a');
     await until(() => live.length === 1);
-    expect([...worker.assignments.values()].map(({ model }) => model)).toEqual(['odd-llama']);
+    expect([...worker.shards.values()].map(({ model }) => model)).toEqual(['odd-llama']);
     expect((await running.status()).model?.id).toBe('odd-llama');
     client.close();
   });

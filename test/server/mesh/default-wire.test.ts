@@ -8,9 +8,8 @@ function slicesOfToken(hidden: number): number {
   const frame = encodeFrame({
     kind: 'activation',
     dtype: 'f32',
-    epoch: 1,
     microBatch: 1,
-    entries: [{ sequence: 1, position: 0, count: 1, sample: true, truncate: false }],
+    entries: [{ sequence: 1, epoch: 1, position: 0, count: 1, sample: true, truncate: false }],
     payload: new Uint8Array(hidden * 4),
   });
   return Math.ceil(frame.length / MAX_SLICE_PAYLOAD_BYTES);

@@ -213,6 +213,7 @@ export class FakeWorker {
         this.sequences.delete(message.sequence);
         break;
       case 'signal':
+      case 'ice':
       case 'released':
       case 'error':
         break;
