@@ -132,8 +132,12 @@ export class WorkerHost implements WorkerApi {
   }
 
   server(isThere: boolean): void {
-    this.#cancelAway?.();
-    this.#cancelAway = isThere ? null : this.#options.timers.after(SERVER_AWAY_MS, () => this.#closeAll());
+    if (isThere) {
+      this.#cancelAway?.();
+      this.#cancelAway = null;
+    } else {
+      this.#cancelAway ??= this.#options.timers.after(SERVER_AWAY_MS, () => this.#closeAll());
+    }
   }
 
   /** Takes a channel over; call it synchronously in the handler of the message that brought it. */
@@ -191,6 +195,7 @@ export class WorkerHost implements WorkerApi {
   async #deviceLost(device: WorkerDevice, error: ShoalError): Promise<void> {
     if (this.#device !== device) return;
     this.#device = null;
+    for (const { sequence } of this.#shards.running) this.#router.over(sequence);
     this.#shards.dropAll();
     const { emit } = this.#options;
     emit({ type: 'device-lost', error: error.toWire() });

@@ -108,11 +108,16 @@ export class OpenSequences {
     const { events, engine } = this.#options;
     const { sequence, epoch } = options;
     if (epoch < state.place.epoch) {
-      events.refused(staleEpoch(state, epoch));
+      events.sequenceFailed({ sequence, epoch }, staleEpoch(state, epoch));
     } else if (epoch > state.place.epoch) {
       state.move(new Place(options, engine));
       this.#loop.drop(sequence);
       if (!this.#loop.computes(sequence)) this.#settle(state);
+    } else if (!state.place.isSame(options)) {
+      throw new ShoalError(
+        'PROTOCOL_INVALID',
+        `sequence ${sequence} is open in epoch ${epoch} with another route; use a higher epoch, or another number`,
+      );
     } else if (state.opened !== null) {
       // Asked again by a server that did not hear the answer.
       events.opened(state.id, state.opened.position, state.opened.keptFrom);

@@ -87,6 +87,19 @@ export class Place {
     }
   }
 
+  /** Whether `open` names this very place, in this epoch. */
+  isSame({ epoch, index, route }: OpenSequence): boolean {
+    return (
+      epoch === this.epoch &&
+      index === this.index &&
+      route.length === this.route.length &&
+      route.every(({ peer, start, end }, at) => {
+        const own = this.route[at]!;
+        return peer === own.peer && start === own.start && end === own.end;
+      })
+    );
+  }
+
   /** Whether what was computed at `other` is, bit for bit, what would be computed here. */
   computesLike(other: Place): boolean {
     const [start, end] = this.layers;

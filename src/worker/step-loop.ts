@@ -120,6 +120,9 @@ export class StepLoop {
       owner.engineFailed(error);
       return;
     }
+    for (const { sequence, position } of works) {
+      if (this.#engine.length(sequence) > position) this.#engine.truncate(sequence, position);
+    }
     const [only] = works;
     if (works.length === 1 && only !== undefined) {
       if (owner.isCurrent(only)) owner.rowFailed(only, error);
@@ -128,8 +131,6 @@ export class StepLoop {
     for (const work of works) {
       if (!owner.isCurrent(work)) continue;
       try {
-        const { sequence, position } = work;
-        if (this.#engine.length(sequence) > position) this.#engine.truncate(sequence, position);
         const output = await this.#step([work]);
         if (this.#stopped) return;
         owner.computed([work], output);
