@@ -95,18 +95,21 @@ describe('a steady link', () => {
 });
 
 describe('a jittery link', () => {
-  it.each([150, 300])('of up to %i ms is almost never called silent, and still in time when it is', (most) => {
-    const random = seededRandom(most);
-    const link = new Watched(LINK_PING_MS, () => (random() < 0.1 ? most * random() : 20 * random()));
-    link.run(600_000);
-    // Ten minutes: what its own past does not explain is rare.
-    expect(link.verdicts.filter(([, verdict]) => verdict === 'silent').length).toBeLessThanOrEqual(2);
-    const endMs = link.nowMs;
-    const before = link.verdicts.length;
-    link.run(10_000, false);
-    const [silentMs] = link.verdicts[before]!;
-    expect(silentMs - endMs).toBeLessThanOrEqual(LINK_SILENT_MAX_MS + most);
-  });
+  it.each([150, 300])(
+    'of up to %i ms is almost never called silent, and still in time when it is',
+    (most) => {
+      const random = seededRandom(most);
+      const link = new Watched(LINK_PING_MS, () => (random() < 0.1 ? most * random() : 20 * random()));
+      link.run(600_000);
+      // Ten minutes: what its own past does not explain is rare.
+      expect(link.verdicts.filter(([, verdict]) => verdict === 'silent').length).toBeLessThanOrEqual(2);
+      const endMs = link.nowMs;
+      const before = link.verdicts.length;
+      link.run(10_000, false);
+      const [silentMs] = link.verdicts[before]!;
+      expect(silentMs - endMs).toBeLessThanOrEqual(LINK_SILENT_MAX_MS + most);
+    },
+  );
 });
 
 describe('a link that nothing waits for', () => {

@@ -1,0 +1,271 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import type { ShoalError } from '../../src/config/errors.ts';
+import { MAX_UNACKED_CHUNKS } from '../../src/config/limits.ts';
+import type { Frame } from '../../src/mesh/frame.ts';
+import { GREEDY } from '../../src/model/sampling.ts';
+import { KeptBudget } from '../../src/worker/kept-rows.ts';
+import { Stage } from '../../src/worker/stage.ts';
+import type { OpenSequence } from '../../src/worker/stage-types.ts';
+import { FAKE_SPEC, FakeEngine } from './fake-engine.ts';
+import { deal, routeThrough, turns } from './pipeline.ts';
+
+const SHARDS = deal(FAKE_SPEC.layers, 3);
+const ROW_BYTES = FAKE_SPEC.hidden * 2;
+
+/** The middle stage of three, taken by itself: what it is sent is made by hand. */
+let engine: FakeEngine;
+let stage: Stage;
+let sent: { to: string; frame: Frame }[];
+let told: string[];
+let linked: boolean;
+let gate: Promise<void>;
+
+beforeEach(() => {
+  sent = [];
+  told = [];
+  linked = true;
+  gate = Promise.resolve();
+  engine = new FakeEngine(SHARDS[1]!, { onStep: () => gate });
+  stage = new Stage({
+    engine,
+    kept: new KeptBudget(),
+    isLinked: () => linked,
+    send: async (to, frame) => void sent.push({ to, frame }),
+    events: {
+      opened: ({ epoch }, position, keptFrom) =>
+        told.push(`opened ${epoch}: ${position}, kept from ${keptFrom}`),
+      token: () => told.push('token'),
+      sequenceFailed: ({ epoch }, error: ShoalError) => told.push(`failed ${epoch}: ${error.code}`),
+      refused: (error) => told.push(`refused: ${error.code}`),
+      stageFailed: (error) => told.push(`broken: ${error.code}`),
+    },
+  });
+});
+
+function open(change: Partial<OpenSequence> = {}, last = 'c'): void {
+  stage.open({
+    sequence: 1,
+    epoch: 1,
+    index: 1,
+    route: routeThrough(['a', 'b', last], SHARDS),
+    wire: 'f16',
+    maxPositions: 2_000,
+    eosTokenIds: [],
+    sampling: GREEDY,
+    promptTokens: 1_000,
+    known: 1_000,
+    awaitsResume: false,
+    ...change,
+  });
+}
+
+/** Rows of hash 0, which the fake engine accepts. */
+function receive(position: number, count: number, { epoch = 1, truncate = false, from = 'a' } = {}): void {
+  const payload = new Uint8Array(count * ROW_BYTES);
+  const view = new DataView(payload.buffer);
+  for (let row = 0; row < count; row++) view.setUint32(row * ROW_BYTES + 4, 4, true);
+  stage.receive(from, {
+    kind: 'activation',
+    dtype: 'f16',
+    microBatch: 1,
+    entries: [{ sequence: 1, position, epoch, count, sample: position + count >= 1_000, truncate }],
+    payload,
+  });
+}
+
+function acknowledge(position: number, { epoch = 1, from = 'c' } = {}): void {
+  const entries = [{ sequence: 1, position, epoch, count: 1, sample: false, truncate: false }];
+  stage.receive(from, { kind: 'ack', dtype: 'none', microBatch: 1, entries, payload: new Uint8Array(0) });
+}
+
+const chunks = (to: string) =>
+  sent
+    .filter(({ to: peer, frame }) => peer === to && frame.kind === 'activation')
+    .flatMap(({ frame }) => frame.entries)
+    .map(({ position, count, truncate }) => `${position}+${count}${truncate ? ' truncate' : ''}`);
+
+describe('an open sequence that is opened', () => {
+  it('in the same place again is told of again', () => {
+    open();
+    open();
+    expect(told).toEqual(['opened 1: 0, kept from 0', 'opened 1: 0, kept from 0']);
+    expect(engine.openSequences).toBe(1);
+  });
+
+  it('in the same epoch on another route is refused, and over: which of the two is meant is not known', () => {
+    open();
+    open({}, 'd');
+    expect(told).toEqual(['opened 1: 0, kept from 0', 'failed 1: PROTOCOL_INVALID']);
+    expect(engine.openSequences).toBe(0);
+  });
+
+  it('in an older epoch is refused for that epoch, and goes on', async () => {
+    open({ epoch: 5 });
+    open({ epoch: 4 });
+    expect(told).toEqual(['opened 5: 0, kept from 0', 'failed 4: EPOCH_STALE']);
+    receive(0, 10, { epoch: 5 });
+    await turns(2);
+    expect(chunks('c')).toEqual(['0+10']);
+  });
+
+  it('in a newer one keeps what lies before the last known id, and can send it again', async () => {
+    open();
+    for (let position = 0; position < 192; position += 64) receive(position, 64);
+    await turns(3);
+    open({ epoch: 2, known: 150, awaitsResume: true });
+    expect(told.at(-1)).toBe('opened 2: 149, kept from 0');
+    expect(engine.length(1)).toBe(149);
+    open({ epoch: 3, known: 1_000, awaitsResume: true });
+    expect(told.at(-1)).toBe('opened 3: 149, kept from 0');
+  });
+
+  it('while one of its rows is computed answers when that is over', async () => {
+    let release = () => {};
+    gate = new Promise((resolve) => {
+      release = resolve;
+    });
+    open();
+    receive(0, 64);
+    await turns(1);
+    open({ epoch: 2, awaitsResume: true });
+    open({ epoch: 3, awaitsResume: true });
+    await turns(3);
+    expect(told).toEqual(['opened 1: 0, kept from 0']);
+    release();
+    await turns(3);
+    expect(told).toEqual(['opened 1: 0, kept from 0', 'opened 3: 64, kept from 0']);
+    expect(sent).toEqual([]);
+  });
+
+  it('after it was closed while one of its rows was computed begins anew', async () => {
+    let release = () => {};
+    gate = new Promise((resolve) => {
+      release = resolve;
+    });
+    open();
+    receive(0, 64);
+    await turns(1);
+    stage.close(1);
+    open({ epoch: 2, awaitsResume: true });
+    expect(told).toHaveLength(1);
+    release();
+    await turns(3);
+    expect(told).toEqual(['opened 1: 0, kept from 0', 'opened 2: 0, kept from 0']);
+    expect(engine.length(1)).toBe(0);
+  });
+
+  it('keeps nothing for a next stage that would be sent another wire format', async () => {
+    open();
+    receive(0, 64);
+    await turns(2);
+    open({ epoch: 2, awaitsResume: true, wire: 'f32' });
+    expect(told.at(-1)).toBe('opened 2: 0, kept from 0');
+    expect(engine.length(1)).toBe(0);
+  });
+});
+
+describe('a route that is not resumed yet', () => {
+  it('computes what comes, within the window, and sends it when it is told from where', async () => {
+    open();
+    receive(0, 64);
+    await turns(2);
+    open({ epoch: 2, awaitsResume: true }, 'd');
+    for (let position = 64; position < 64 * 12; position += 64) {
+      receive(position, 64, { epoch: 2, truncate: position === 64 });
+    }
+    await turns(20);
+    expect(engine.rows()).toBe(64 + MAX_UNACKED_CHUNKS * 64);
+    expect(chunks('d')).toEqual([]);
+    stage.resume({ sequence: 1, epoch: 2, position: 64, next: 32 });
+    await turns(20);
+    // From where the next stage begins, in chunks of its own; the next one forgets what it held beyond.
+    expect(chunks('d')).toEqual(['32+64 truncate', '96+64', '160+64', '224+64']);
+    expect(told).not.toContain('failed 2: POSITION_GAP');
+  });
+
+  it('trims itself to where it resumes, when nothing has come yet', async () => {
+    open();
+    receive(0, 64);
+    receive(64, 64);
+    await turns(3);
+    open({ epoch: 2, awaitsResume: true });
+    stage.resume({ sequence: 1, epoch: 2, position: 50, next: 80 });
+    expect(engine.length(1)).toBe(50);
+    receive(50, 64, { epoch: 2, truncate: true });
+    await turns(2);
+    expect(chunks('c').slice(2)).toEqual(['80+34 truncate']);
+  });
+
+  it('cannot be resumed at positions that it does not hold', () => {
+    open();
+    open({ epoch: 2, awaitsResume: true });
+    stage.resume({ sequence: 1, epoch: 2, position: 1, next: 0 });
+    expect(told.at(-1)).toBe('failed 2: POSITION_GAP');
+  });
+
+  it('is not resumed by a word for another epoch', async () => {
+    open();
+    receive(0, 64);
+    await turns(2);
+    open({ epoch: 2, awaitsResume: true });
+    stage.resume({ sequence: 1, epoch: 1, position: 0, next: 0 });
+    await turns(2);
+    expect(told.at(-1)).toBe('refused: EPOCH_STALE');
+    expect(chunks('c')).toEqual(['0+64']);
+  });
+});
+
+describe('rows on their way', () => {
+  it('wait while there is no link, and go when there is', async () => {
+    linked = false;
+    open();
+    receive(0, 64);
+    await turns(2);
+    expect(sent).toEqual([]);
+    linked = true;
+    stage.linkOpened('x');
+    expect(chunks('c')).toEqual([]);
+    stage.linkOpened('c');
+    expect(chunks('c')).toEqual(['0+64']);
+  });
+
+  it('stop for good with a link that took some of them: what is missing there is not known', async () => {
+    open();
+    receive(0, 64);
+    await turns(2);
+    stage.linkLost('c');
+    stage.linkOpened('c');
+    receive(64, 64);
+    await turns(2);
+    expect(chunks('c')).toEqual(['0+64']);
+    expect(stage.lostPeers).toEqual(['c']);
+    open({ epoch: 2, awaitsResume: true });
+    stage.resume({ sequence: 1, epoch: 2, position: 128, next: 0 });
+    expect(chunks('c').slice(1)).toEqual(['0+64 truncate', '64+64']);
+    expect(stage.lostPeers).toEqual([]);
+  });
+
+  it('are sent again from where the stage before computes again', async () => {
+    open();
+    for (let position = 0; position < 192; position += 64) receive(position, 64);
+    await turns(4);
+    receive(100, 20, { truncate: true });
+    await turns(2);
+    expect(chunks('c')).toEqual(['0+64', '64+64', '128+64', '100+20 truncate']);
+  });
+
+  it('are acknowledged by the next stage of this epoch alone', async () => {
+    open();
+    for (let position = 0; position < 64 * 6; position += 64) receive(position, 64);
+    await turns(12);
+    expect(chunks('c')).toHaveLength(MAX_UNACKED_CHUNKS);
+    acknowledge(0, { epoch: 2 });
+    acknowledge(0, { from: 'a' });
+    await turns(2);
+    expect(chunks('c')).toHaveLength(MAX_UNACKED_CHUNKS);
+    expect(told.slice(1)).toEqual(['refused: EPOCH_STALE', 'refused: FRAME_INVALID']);
+    acknowledge(0);
+    await turns(2);
+    expect(chunks('c')).toHaveLength(MAX_UNACKED_CHUNKS + 1);
+  });
+});
