@@ -110,10 +110,7 @@ export const MAX_HELD_SHARDS = 8;
 export const MAX_RUNNING_PER_MESSAGE = 16;
 /** Of `--join-key`: a pass phrase fits. */
 export const MAX_JOIN_KEY_CHARS = 200;
-/**
- * Rows that a worker keeps after it sent them, of all its sequences, so that a replacement of the stage behind it needs nobody else: 4
- * sequences of MAX_CONTEXT_POSITIONS with hidden 1,024 in f16. Beyond it the largest lose theirs, and are computed again from what comes before.
- */
+/** Rows that a worker keeps after it sent them, of all its sequences, so that a replacement of the stage behind it needs nobody else: 4 sequences of MAX_CONTEXT_POSITIONS with hidden 1,024 in f16. Beyond it the largest lose theirs, and are computed again from what comes before. */
 export const MAX_KEPT_BYTES = 64 * MIB;
 /** A worker closes its sequences when the server has been away for this: far longer than a restart, and an end to what nobody reads. */
 export const SERVER_AWAY_MS = 600_000;
