@@ -104,7 +104,7 @@ it('shows layers × workers, replicas and those that load too', () => {
       { ...row('tab-2', 5, 8), state: 'away', sequences: 1 },
       { ...row('tab-4', 5, 8), state: 'loading' },
     ],
-  } as Status);
+  });
   expect(text).toContain(
     [
       '  layers  held  by',

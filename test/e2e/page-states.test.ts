@@ -201,7 +201,7 @@ describe('after Join', () => {
     });
     const scene = meshStatus({ stages: ['tab-1', 'tab-2'], loading: [] });
     const layers = [row('tab-1', [0, 8], 2), row('tab-2', [8, 16], 2), row('you', [8, 16])];
-    mesh.status = { ...scene, layers } as typeof scene;
+    mesh.status = { ...scene, layers };
     await shows('Every layer is held once at least, some twice.');
     await shows('layers 0–7 · 2 answers');
     expect(await page.$$eval('.layers-held li:has(.you)', (rows) => rows.length)).toBe(1);

@@ -1,22 +1,11 @@
 import type { Status } from './status.ts';
 
 /** A range of layers that one worker holds, or loads. */
-export interface HeldLayers {
-  readonly peer: string;
-  readonly name: string;
-  /** [start, end) */
-  readonly layers: readonly [number, number];
-  /** `retiring`: goes when nobody uses it. `away`: its worker is expected back. */
-  readonly state: 'loading' | 'held' | 'retiring' | 'away';
-  /** Whose route leads over it. */
-  readonly sequences: number;
-}
-
-type WhoHolds = Pick<Status, 'workers'> & { readonly layers?: readonly HeldLayers[] | null | undefined };
+export type HeldLayers = NonNullable<Status['layers']>[number];
 
 /** Who holds which layers, from the first layer on. Of a server that tells only of its pipeline, the pipeline's. */
-export function heldLayers({ layers, workers }: WhoHolds): readonly HeldLayers[] {
-  const held =
+export function heldLayers({ layers, workers }: Pick<Status, 'layers' | 'workers'>): readonly HeldLayers[] {
+  const held: readonly HeldLayers[] =
     layers ??
     workers.flatMap(({ peer, name, layers: own }) =>
       own === null ? [] : [{ peer, name, layers: own, state: 'held', sequences: 0 } as const],
