@@ -59,7 +59,9 @@ export class Shards {
   }
 
   get running(): RunningSequence[] {
-    return this.stages.flatMap((stage) => stage.running);
+    return this.#all.flatMap(({ number, stage }) =>
+      (stage?.running ?? []).map((running) => ({ ...running, shard: number })),
+    );
   }
 
   /** The stage of shard `number`, once it is held. */

@@ -65,8 +65,10 @@ export class Stage {
   }
 
   /** For a server that may not know them. */
-  get running(): RunningSequence[] {
-    return this.#sequences.values().map(({ id, place: { index, route } }) => ({ ...id, index, route }));
+  get running(): Omit<RunningSequence, 'shard'>[] {
+    return this.#sequences
+      .values()
+      .map(({ id, place: { index, route, wire } }) => ({ ...id, index, route, wire }));
   }
 
   /** Peers of sequences that are not finished: something is waited for from them, or by them. */
@@ -255,7 +257,8 @@ export class Stage {
     const state = this.#current(work);
     if (state === undefined) return false;
     try {
-      if (work.truncate) engine.truncate(sequence, position);
+      // Only where there is more: ids that were noted for penalties, perhaps before this, would go too.
+      if (work.truncate && engine.length(sequence) > position) engine.truncate(sequence, position);
       const held = engine.length(sequence);
       if (held !== position) {
         throw new ShoalError(

@@ -122,6 +122,7 @@ export class FakeEngine implements StageEngine {
     if (length > state.length) throw new ShoalError('POSITION_GAP', `${length} > ${state.length}`);
     state.length = length;
     for (const layer of state.kv) layer.length = length;
+    for (const position of state.noted.keys()) if (position > length) state.noted.delete(position);
   }
 
   /** Rows computed so far, of one sequence or of all. */
