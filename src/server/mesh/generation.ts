@@ -84,7 +84,15 @@ export class Generation {
       events: {
         opened: (positions) => this.#opened(positions),
         failed: (error, by) => this.#failed(error, by),
-        unresponsive: (peers, error) => options.routes.failed({ kind: 'unresponsive', peers, error }),
+        unresponsive: (peers) =>
+          options.routes.failed({
+            kind: 'unresponsive',
+            peers,
+            error: new ShoalError(
+              'DEADLINE_EXCEEDED',
+              'it did not answer in time; it is left out for a while',
+            ),
+          }),
         stalled: (route, error) => {
           if (options.strikes.silent(route)) options.routes.failed({ kind: 'stalled', route, error });
         },

@@ -46,7 +46,7 @@ export interface SequenceEvents {
   /** It goes on with nothing until it is given another route. @param by the peer that told, or is to blame */
   failed(error: ShoalError, by: Peer | null): void;
   /** It has failed, as these stages did not answer `open` in time. */
-  unresponsive(peers: readonly Peer[], error: ShoalError): void;
+  unresponsive(peers: readonly Peer[]): void;
   /** It has failed, as no token came in time, and no stage said why. */
   stalled(route: MeshRoute, error: ShoalError): void;
 }
@@ -144,7 +144,7 @@ export class Sequence {
         'DEADLINE_EXCEEDED',
         `${names} did not open the sequence in ${OPEN_DEADLINE_MS} ms`,
       );
-      if (this.fail(error)) events.unresponsive(silent, error);
+      if (this.fail(error)) events.unresponsive(silent);
     });
     this.#startedAt = timers.now();
   }
