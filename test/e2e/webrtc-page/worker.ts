@@ -13,7 +13,8 @@ const links = new Links({
   onOpen: (peer) => tell({ type: 'open', peer }),
   onDown: (peer, reason) => tell({ type: 'down', peer, code: reason.code, message: reason.message }),
   onFrame: (peer, frame) => {
-    if (frame.epoch === ASK) void links.send(peer, { ...frame, epoch: ECHO });
+    const [entry] = frame.entries;
+    if (entry?.epoch === ASK) void links.send(peer, { ...frame, entries: [{ ...entry, epoch: ECHO }] });
     else waiting.get(frame.microBatch)?.(frame);
   },
 });
@@ -43,8 +44,8 @@ async function echoOne(peer: string, payloadBytes: number): Promise<boolean> {
 }
 
 function frameOf(epoch: number, number: number, payload: Uint8Array): Frame {
-  const entry = { sequence: 1, position: number, count: 1, sample: true, truncate: false };
-  return { kind: 'activation', dtype: 'f16', epoch, microBatch: number, entries: [entry], payload };
+  const entry = { sequence: 1, position: number, epoch, count: 1, sample: true, truncate: false };
+  return { kind: 'activation', dtype: 'f16', microBatch: number, entries: [entry], payload };
 }
 
 function tell(message: FromWorker): void {

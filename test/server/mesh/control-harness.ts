@@ -1,5 +1,5 @@
 import { pino } from 'pino';
-import { CONTROL_VERSION } from '../../../src/mesh/protocol/control.ts';
+import { CONTROL_VERSION, type PeerMessage } from '../../../src/mesh/protocol/control.ts';
 import {
   ControlConnection,
   type ControlOptions,
@@ -18,7 +18,7 @@ export const keyOf = (seed: string): string => seed.padEnd(43, '_').slice(0, 43)
 export const hello = (seed: string, more: { joinKey?: string } = {}) =>
   ({ type: 'hello', version: CONTROL_VERSION, name: seed, key: keyOf(seed), ...more }) as const;
 
-export const JOIN = { type: 'join', capability: CAPABILITY, held: [], links: [] } as const;
+export const JOIN: PeerMessage = { type: 'join', capability: CAPABILITY, held: [], links: [] };
 
 /** The server's end of control connections, with a mesh that only notes what it is told; no network, no time of its own. */
 export class ControlHarness {
