@@ -29,6 +29,8 @@ export interface CoordinatorOptions {
   readonly wire: WireDtype;
   /** Ids of the model: [0, vocab). */
   readonly vocab: number;
+  /** Default: at random, as workers may still hold sequences of a server that was here before. */
+  readonly firstSequence?: number;
 }
 
 /** What has happened since the start, for metrics. */
@@ -48,8 +50,7 @@ export class Coordinator implements TokenGenerator {
   readonly #strikes = new Strikes();
   readonly #queue = new PrefillQueue();
   readonly #closing = new Ending();
-  /** At random: workers may still hold sequences of a server that was here before. */
-  #lastSequence = randomInt(2 ** 32);
+  #lastSequence: number;
   #lastTicket = 0;
   #inFlight = 0;
   /** Of them, each client's. */
@@ -58,6 +59,7 @@ export class Coordinator implements TokenGenerator {
   constructor(options: CoordinatorOptions) {
     const { routes, timers } = options;
     this.#options = options;
+    this.#lastSequence = options.firstSequence ?? randomInt(2 ** 32);
     this.#slots = new Slots(routes, timers);
     this.#returning = new Returning(this.#generations);
     routes.onPossible(() => this.#slots.changed());

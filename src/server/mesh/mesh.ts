@@ -32,6 +32,8 @@ export interface MeshOptions {
   readonly expectWorkers?: number;
   /** Workers that hold each layer, where memory allows. Default DEFAULT_REPLICAS. */
   readonly replicas?: number;
+  /** Default: at random, as workers may still hold sequences of a server that was here before. */
+  readonly firstSequence?: number;
   readonly timers: Timers;
   readonly log: Logger;
 }
