@@ -252,6 +252,8 @@ export const TOKEN_DEADLINE_MS = 60_000;
 export const MAX_RESTARTS = 8;
 /** A sequence without a pipeline, or without room on one, waits this long before the client gets an error. */
 export const PIPELINE_WAIT_MS = 120_000;
+/** A link that is gone is made again at once, in a third of this on one network: until then nobody is blamed and nothing is placed for it. */
+export const LINK_GRACE_MS = 1_000;
 /** After a server's restart workers come back one by one with what they hold: nothing is placed anew for so long where it may still become whole. */
 export const RETURN_WAIT_MS = 10_000;
 /** Workers that hold each layer, where memory allows: one may vanish and its neighbours go on at once. More cost every joining worker a load. */

@@ -4,7 +4,7 @@
  */
 import type { Logger } from 'pino';
 import { ShoalError } from '../../config/errors.ts';
-import { DEFAULT_REPLICAS } from '../../config/limits.ts';
+import { DEFAULT_REPLICAS, LINK_GRACE_MS } from '../../config/limits.ts';
 import type { PeerMessage, StageInfo } from '../../mesh/protocol/control.ts';
 import type { Loss } from '../../mesh/protocol/status.ts';
 import type { Timers } from '../../mesh/timers.ts';
@@ -170,16 +170,16 @@ export class Ground {
   link(peer: Peer, { peer: id, state, error }: Message<'link'>): void {
     const other = this.registry.get(id);
     if (other === undefined) return;
-    const before = this.links.state(peer, other);
-    const now = this.links.report(peer, other, state);
-    if (now === null) {
+    const hasGone = this.links.report(peer, other, state);
+    if (hasGone === null) {
       this.#log.debug({ worker: peer.name, other: id }, 'link not wanted: its state means nothing');
       return;
     }
-    if (now === 'down' && before !== 'down') {
-      this.routes.refresh();
+    if (hasGone) {
       const why = error === undefined ? 'it is gone' : ShoalError.from(error).toString();
-      if (!other.isAway) this.#unlinked(peer, other, new ShoalError('LINK_FAILED', why));
+      this.#timers.after(LINK_GRACE_MS, () => this.#stayedDown(peer, other, why));
+      this.routes.refresh();
+      // What was on its way over it is lost, though it may be there again.
       this.routes.tellLinkLost(peer, other);
     }
     this.#settle();
@@ -205,6 +205,15 @@ export class Ground {
 
   #relieved(): void {
     this.placing.relieved();
+    this.#settle();
+  }
+
+  #stayedDown(reporter: Peer, other: Peer, why: string): void {
+    if (!this.links.settled(reporter, other)) return;
+    this.routes.refresh();
+    if (!other.isAway && !reporter.isAway) {
+      this.#unlinked(reporter, other, new ShoalError('LINK_FAILED', why));
+    }
     this.#settle();
   }
 

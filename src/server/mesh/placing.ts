@@ -50,7 +50,7 @@ export interface PlacingOptions {
   readonly mayLoad: (peer: Peer) => boolean;
   /** It is away, and what runs on it is not given up. */
   readonly isExpected: (peer: Peer) => boolean;
-  /** Layers were handed out, or taken back. */
+  /** Layers were handed out, or need not be. */
   readonly onPlaced: () => void;
   /** All layers are held, and this link does not come. */
   readonly onUnlinked: (a: Peer, b: Peer, error: ShoalError) => void;
@@ -85,7 +85,10 @@ export class Placing {
   constructor(options: PlacingOptions) {
     this.#options = options;
     this.#timers = new TimerGroup(options.timers);
-    this.#due = new EarliestTimer(this.#timers, () => this.#place());
+    this.#due = new EarliestTimer(this.#timers, () => {
+      this.#place();
+      options.onPlaced();
+    });
     this.#expecting = (options.expectWorkers ?? 0) > 1;
     if (this.#expecting) {
       this.#timers.after(EXPECT_WORKERS_MS, () => {
@@ -207,10 +210,11 @@ export class Placing {
           isExpected(holding.peer)),
     );
     if (isWhole) return;
+    if (!target.isBroken) this.#due.within(DEPARTURE_DEBOUNCE_MS);
     // What is left of it is what a spare may complete.
     target.isEstablished = true;
+    target.isBroken = true;
     this.#stopConnecting();
-    this.#due.within(DEPARTURE_DEBOUNCE_MS);
     if (live !== null) this.#follow(live);
   }
 
@@ -285,7 +289,6 @@ export class Placing {
     if (whole !== null) {
       this.#expecting = false;
       this.#setTarget(new Target(whole, false));
-      this.#options.onPlaced();
       return;
     }
     if (this.#isReturning) return;
@@ -428,7 +431,6 @@ export class Placing {
     for (const [index, { peer }] of target.holdings.entries()) {
       links.retry(peer, target.holdings[(index + 1) % target.holdings.length]!.peer);
     }
-    this.#options.onPlaced();
   }
 
   #setTarget(target: Target): void {

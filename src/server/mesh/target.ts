@@ -10,6 +10,8 @@ export class Target {
   readonly #loads: readonly Holding[];
   /** It has served. */
   isEstablished: boolean;
+  /** Somebody of it is lost. */
+  isBroken = false;
 
   constructor(holdings: readonly Holding[], isEstablished: boolean) {
     this.holdings = holdings;

@@ -17,6 +17,8 @@ type Ends = Map<Peer, Told | null>;
 
 export class WantedLinks {
   readonly #ends = new Map<Peer, Ends>();
+  /** Those that have just gone, and may be made again in a moment. */
+  readonly #falling = new Set<string>();
 
   /**
    * Wants a link wherever frames may go: from each range to those that begin where it ends, and from the last to the first.
@@ -54,8 +56,13 @@ export class WantedLinks {
     return this.#ends.get(a)?.has(b) === true;
   }
 
-  /** Up when one end says so and none says otherwise. */
+  /** Up when one end says so and none says otherwise. One that has just gone counts as silent until `settled`. */
   state(a: Peer, b: Peer): LinkState {
+    const state = this.#told(a, b);
+    return state === 'down' && this.#falling.has(keyOf(a, b)) ? 'silent' : state;
+  }
+
+  #told(a: Peer, b: Peer): LinkState {
     const told = [this.#ends.get(a)?.get(b) ?? null, this.#ends.get(b)?.get(a) ?? null];
     for (const state of ['down', 'silent', 'up'] as const) if (told.includes(state)) return state;
     return 'unknown';
@@ -67,12 +74,20 @@ export class WantedLinks {
     return others.flatMap((other) => this.#ends.get(other)?.get(peer) ?? []);
   }
 
-  /** @returns what the link is now; null where nobody wants it */
-  report(reporter: Peer, other: Peer, state: Told): LinkState | null {
+  /** @returns whether it is gone since this report; null where nobody wants it */
+  report(reporter: Peer, other: Peer, state: Told): boolean | null {
     const ends = this.#ends.get(reporter);
     if (!ends?.has(other)) return null;
+    const before = this.#told(reporter, other);
     ends.set(other, state);
-    return this.state(reporter, other);
+    const hasGone = this.#told(reporter, other) === 'down' && before !== 'down';
+    if (hasGone) this.#falling.add(keyOf(reporter, other));
+    return hasGone;
+  }
+
+  /** It had its time to be made again. @returns whether it was not */
+  settled(a: Peer, b: Peer): boolean {
+    return this.#falling.delete(keyOf(a, b)) && this.#told(a, b) === 'down';
   }
 
   /** After a `join`: the worker is told its links again, and says how they are. */
@@ -95,7 +110,7 @@ export class WantedLinks {
   silent(): [Peer, Peer][] {
     return [...this.#ends].flatMap(([peer, ends]) =>
       [...ends.keys()]
-        .filter((other) => peer.id < other.id && this.state(peer, other) === 'silent')
+        .filter((other) => peer.id < other.id && this.#told(peer, other) === 'silent')
         .map((other): [Peer, Peer] => [peer, other]),
     );
   }
@@ -120,4 +135,8 @@ export class WantedLinks {
     else this.#ends.set(peer, new Map([...others].map((other) => [other, before.get(other) ?? null])));
     if (peer.isWorker) this.tell(peer);
   }
+}
+
+function keyOf(a: Peer, b: Peer): string {
+  return a.id < b.id ? `${a.id} ${b.id}` : `${b.id} ${a.id}`;
 }

@@ -14,6 +14,8 @@ export interface WantedLinksOptions {
   readonly timers: Timers;
   /** The worker's end of a link that is no longer wanted. */
   readonly dropLink: (peer: string) => void;
+  /** A link that was wanted no more, and is open still, is wanted again. */
+  readonly onKept: (peer: string) => void;
   /** A wanted link did not come, however often it was tried. It is tried again a while later. */
   readonly onDown: (peer: string, reason: ShoalError) => void;
 }
@@ -71,6 +73,7 @@ export class WantedLinks {
         this.#clear(wish);
         // What was on its way while nobody carried signals leads nowhere.
         if (!connector.isOpen(peer)) connector.drop(peer);
+        else this.#options.onKept(peer);
         this.#connect(peer, wish);
       }
     }

@@ -36,15 +36,17 @@ let connector: FakeConnector;
 let links: WantedLinks;
 let down: string[];
 let dropped: string[];
+let kept: string[];
 
 beforeEach(() => {
   timers = new FakeTimers();
   connector = new FakeConnector();
-  [down, dropped] = [[], []];
+  [down, dropped, kept] = [[], [], []];
   links = new WantedLinks({
     connector,
     timers,
     dropLink: (peer) => dropped.push(peer),
+    onKept: (peer) => kept.push(peer),
     onDown: (peer) => down.push(peer),
   });
 });
@@ -138,6 +140,8 @@ describe('a link that is wanted no more', () => {
     links.want(['a', 'b']);
     await timers.advance(LINK_LINGER_MS);
     expect([news(), dropped]).toEqual([[], []]);
+    // The server, which wanted it no more, has to hear that it is there.
+    expect(kept).toEqual(['a']);
     links.want(['b']);
     links.want(['b']);
     await timers.advance(LINK_LINGER_MS);
