@@ -10,22 +10,29 @@ const PAGE = `<!doctype html><script>
   const name = new URLSearchParams(location.search).get('name');
   navigator.gpu?.requestAdapter().then((adapter) => {
     console.info('shoal-state ' + JSON.stringify({ phase: 'serving', detail: adapter ? 'adapter' : 'no adapter' }));
-    fetch('/alive?' + name);
+    fetch('/alive?' + name + location.hash.replace('#', '&'));
+  });
+  addEventListener('shoal-leave', async () => {
+    await fetch('/leaves?' + name);
+    console.info('shoal-state ' + JSON.stringify({ phase: 'idle', detail: '' }));
   });
 </script>`;
 
 let server: Server;
 let fleet: TabFleet;
 let loads: string[];
+let leaves: string[];
 let changes: string[];
 let notices: string[];
 
 beforeEach(async () => {
   loads = [];
+  leaves = [];
   changes = [];
   notices = [];
   server = createServer((request, response) => {
     if (request.url?.startsWith('/alive?')) loads.push(request.url.slice('/alive?'.length));
+    if (request.url?.startsWith('/leaves?')) leaves.push(request.url.slice('/leaves?'.length));
     // As the real server: what a browser has shown before is only asked for again.
     response.setHeaders(
       new Map([
@@ -40,6 +47,7 @@ beforeEach(async () => {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   fleet = new TabFleet({
     serverUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    joinKey: 'open sesame',
     tabs: 3,
     namePrefix: 'tab',
     gpu: 'software',
@@ -82,6 +90,15 @@ it('runs Chrome as an ordinary user in its sandbox, or says what is missing', ()
   );
 });
 
+it('gives each tab the join key where no server reads it, and lets each leave as a person would', async () => {
+  expect(loads.toSorted()).toEqual(['tab-1', 'tab-2', 'tab-3'].map((tab) => `${tab}&join-key=open+sesame`));
+  await fleet.drain();
+  expect(leaves.toSorted()).toEqual(['tab-1', 'tab-2', 'tab-3']);
+  for (const { pid } of renderers(process.pid)) process.kill(pid, 'SIGKILL');
+  await new Promise((resolve) => setTimeout(resolve, 1_500));
+  expect(loads).toHaveLength(3);
+});
+
 it('leaves no profile behind', async () => {
   const browser = descendants(process.pid).find(({ command }) => command.includes('--remote-debugging-pipe'));
   const profile = /--user-data-dir=(\S+)/.exec(browser!.command)![1]!;
@@ -103,14 +120,15 @@ it('starts a crashed tab again and leaves the others alone', async () => {
   const lost = changes.filter((change) => change.includes(' lost '));
   expect(lost).toHaveLength(1);
   expect(lost[0]).toMatch(/^tab-\d lost the tab crashed; starting again in 0\.5 s$/);
-  expect(loads[3]).toBe(lost[0]!.split(' ')[0]);
+  expect(loads[3]!.split('&')[0]).toBe(lost[0]!.split(' ')[0]);
 });
 
 it('starts a killed browser again with all its tabs', async () => {
   const browser = descendants(process.pid).find(({ command }) => command.includes('--remote-debugging-pipe'));
   process.kill(browser!.pid, 'SIGKILL');
   await until('all tabs are back', () => loads.length >= 6);
-  expect(loads.slice(3).toSorted()).toEqual(['tab-1', 'tab-2', 'tab-3']);
+  const again = loads.slice(3).map((load) => load.split('&')[0]);
+  expect(again.toSorted()).toEqual(['tab-1', 'tab-2', 'tab-3']);
 });
 
 it('leaves no process behind', async () => {

@@ -90,10 +90,9 @@ export class WantedLinks {
     return this.#falling.delete(keyOf(a, b)) && this.#told(a, b) === 'down';
   }
 
-  /** After a `join`: the worker is told its links again, and says how they are. */
+  /** After a `join`: the worker is told its links, even none (it may have some of a server before this one), and says how they are. */
   joined(peer: Peer, open: readonly string[]): void {
-    const ends = this.#ends.get(peer);
-    if (ends === undefined) return;
+    const ends = this.#ends.get(peer) ?? new Map<Peer, Told | null>();
     for (const other of ends.keys()) ends.set(other, open.includes(other.id) ? 'up' : null);
     this.tell(peer);
   }
