@@ -242,7 +242,7 @@ export class Placing {
     const { holdings } = this.#options;
     const path = live.stops.flatMap(({ peer, shard }) => holdings.find(peer, shard) ?? []);
     this.#setTarget(new Target(path, true));
-    this.#retireOthers(path);
+    for (const holding of path) holding.isRetiring = false;
   }
 
   #takeOver(target: Target): void {
@@ -255,8 +255,11 @@ export class Placing {
     this.#options.routes.refresh();
   }
 
+  /** Copies of what is wanted stay. */
   #retireOthers(wanted: readonly Holding[]): void {
-    for (const holding of this.#options.holdings.all()) holding.isRetiring = !wanted.includes(holding);
+    for (const holding of this.#options.holdings.all()) {
+      holding.isRetiring = !wanted.some(({ layers }) => holding.isSameAs(holding.peer, layers));
+    }
   }
 
   /** Beside a route that serves, what is not wanted goes as soon as nobody uses it. */

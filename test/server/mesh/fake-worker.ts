@@ -121,9 +121,12 @@ export class FakeWorker {
     FakeWorker.#byId.delete(this.id);
     this.#socket.terminate();
     if (this.misbehaviour.isKilledUnseen) return;
-    for (const peer of this.links) {
-      FakeWorker.#byId.get(peer)?.send({ type: 'link', peer: this.id, state: 'silent' });
-    }
+    // The server learns of the socket's end sooner than neighbours of a silence.
+    setTimeout(() => {
+      for (const peer of this.links) {
+        FakeWorker.#byId.get(peer)?.send({ type: 'link', peer: this.id, state: 'silent' });
+      }
+    }, 5);
   }
 
   /** The socket breaks; the tab, its links and what runs on them live. */
