@@ -1,6 +1,5 @@
 import { ShoalError } from '../config/errors.ts';
 import type { Frame, FrameEntry } from '../mesh/frame.ts';
-import { partOfFrame } from './frame-work.ts';
 import type { Stage } from './stage.ts';
 import type { SequenceId } from './stage-types.ts';
 import { Tombstones } from './tombstones.ts';
@@ -35,20 +34,15 @@ export class FrameRouter {
 
   /** @param unpackMs what decoding took */
   route(from: string, frame: Frame, unpackMs: number): void {
-    const parts = new Map<Stage, FrameEntry[]>();
+    const stages = new Set<Stage>();
     for (const entry of frame.entries) {
       const stage = this.#options.stageOf(entry.sequence);
-      if (stage === undefined) {
-        this.#unknown(entry, from);
-        continue;
-      }
-      const entries = parts.get(stage);
-      if (entries === undefined) parts.set(stage, [entry]);
-      else entries.push(entry);
+      if (stage === undefined) this.#unknown(entry, from);
+      else stages.add(stage);
     }
-    for (const [stage, entries] of parts) {
+    for (const stage of stages) {
       stage.hop.unpacked(unpackMs, isDecode(frame));
-      stage.receive(from, partOfFrame(frame, entries));
+      stage.receive(from, frame);
     }
   }
 

@@ -45,15 +45,6 @@ export function frameWork(
   return frame.kind === 'token' ? tokenWork(frame, placeOf) : activationWork(frame);
 }
 
-/** The frame with some of its entries and their part of the payload. */
-export function partOfFrame(frame: Frame, entries: readonly FrameEntry[]): Frame {
-  if (entries.length === frame.entries.length) return frame;
-  if (frame.payload.length === 0) return { ...frame, entries };
-  const wanted = new Set(entries);
-  const parts = splitRows(frame.entries, frame.payload).filter(({ entry }) => wanted.has(entry));
-  return { ...frame, entries, payload: concatBytes(parts.map(({ rows }) => rows)) };
-}
-
 /** Pairs every entry with its rows of `hidden`: the rows stand one entry after another. */
 export function splitRows<E extends { readonly count: number }>(
   entries: readonly E[],

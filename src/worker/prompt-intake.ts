@@ -15,7 +15,6 @@ export interface IdChunk {
   readonly position: number;
   readonly tokens: Uint32Array;
   readonly sample: boolean;
-  readonly truncate: boolean;
 }
 
 export interface PromptIntakeOptions {
@@ -97,14 +96,13 @@ export class PromptIntake {
     if (!this.#isWhole || this.#fed >= this.#ids.length) return undefined;
     const position = this.#feedFrom! + this.#fed;
     const tokens = Uint32Array.from(this.#ids.slice(this.#fed, this.#fed + PREFILL_CHUNK_ROWS));
-    const truncate = this.#options.place.awaitsResume && this.#fed === 0;
     this.#fed += tokens.length;
     const sample = this.#fed === this.#ids.length;
     if (sample) {
       this.#ids = [];
       this.#fed = 0;
     }
-    return { position, tokens, sample, truncate };
+    return { position, tokens, sample };
   }
 
   /** Where the next id to compute stands; null: none is wanted. */

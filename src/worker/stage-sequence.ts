@@ -92,12 +92,11 @@ export class StageSequence implements KeepsRows {
    * @returns positions to keep there, and the rows that can be sent again
    */
   settle(held: number): Opened {
-    const { known, isLast } = this.#place;
+    const { known } = this.#place;
     // The row before the first token to come goes the whole way round again.
     const position = this.#holdsAlike ? Math.min(held, Math.max(0, known - 1)) : 0;
     this.#holdsAlike = true;
     this.kept.truncate(position);
-    if (isLast || this.kept.end !== position) this.kept.clear();
     const keptFrom = this.kept.end > this.kept.from ? this.kept.from : position;
     this.#outgoing = new Outgoing(this.#place, this.kept, position);
     this.#opened = { position, keptFrom };

@@ -135,7 +135,7 @@ export class Stage {
     this.#loop.pump();
   }
 
-  /** A frame from the link to `from`, all of whose sequences are (or were) here. Refusals are reported as events, never thrown. */
+  /** A frame from the link to `from`; entries of sequences that are not here are for others. Refusals are reported as events, never thrown. */
   receive(from: string, frame: Frame): void {
     if (this.#destroyed) return;
     const works =
@@ -231,7 +231,9 @@ export class Stage {
     const chunk = state.prompt.nextChunk();
     if (chunk === undefined) return;
     const { layers, wire } = state.place;
-    this.#enqueue(state, { ...state.id, ...chunk, count: chunk.tokens.length, layers, wire });
+    // `resume` has trimmed the KV cache.
+    const count = chunk.tokens.length;
+    this.#enqueue(state, { ...state.id, ...chunk, count, truncate: false, layers, wire });
   }
 
   // — computing ————————————————————————————————————————————————————————————————————————————————

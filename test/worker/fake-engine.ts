@@ -84,6 +84,8 @@ export class FakeEngine implements StageEngine {
   readonly steps: StepInput[] = [];
   destroyed = false;
   canComputePart = false;
+  /** A step fails when its rows are in the KV cache already. */
+  failsLate = false;
   readonly #sequences = new Map<number, FakeSequence>();
   readonly #onStep: FakeEngineOptions['onStep'];
   #tail: Promise<unknown> = Promise.resolve();
@@ -190,7 +192,7 @@ export class FakeEngine implements StageEngine {
   }
 
   async #run(input: RangedInput): Promise<StepOutput> {
-    await this.#onStep?.(input);
+    if (!this.failsLate) await this.#onStep?.(input);
     const layers = input.layers ?? [this.shard.start, this.shard.end];
     const head = this.shard.head && layers[1] === this.shard.end;
     this.steps.push(input);
@@ -218,6 +220,7 @@ export class FakeEngine implements StageEngine {
         sampled.push(this.sampleAfter(entry.sequence, entry.position + entry.count, hash));
       }
     }
+    if (this.failsLate) await this.#onStep?.(input);
     return head ? { sampled: Uint32Array.from(sampled), timings: NO_TIME } : { hidden, timings: NO_TIME };
   }
 

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { ShoalError } from '../../src/config/errors.ts';
+import { ShoalError } from '../../src/config/errors.ts';
 import { MAX_UNACKED_CHUNKS } from '../../src/config/limits.ts';
 import type { Frame } from '../../src/mesh/frame.ts';
 import { GREEDY } from '../../src/model/sampling.ts';
@@ -137,6 +137,41 @@ describe('an open sequence that is opened', () => {
     expect(sent).toEqual([]);
   });
 
+  it('while one of its rows is computed sends nothing of what waited on the old route', async () => {
+    linked = false;
+    open();
+    receive(0, 64);
+    await turns(2);
+    let release = () => {};
+    gate = new Promise((resolve) => {
+      release = resolve;
+    });
+    receive(64, 64);
+    await turns(1);
+    open({ epoch: 2, awaitsResume: true });
+    linked = true;
+    stage.linkOpened('c');
+    release();
+    await turns(3);
+    expect(sent).toEqual([]);
+    expect(told.at(-1)).toBe('opened 2: 128, kept from 0');
+  });
+
+  it('keeps no row that could not be computed', async () => {
+    let fail = () => {};
+    gate = new Promise((_, reject) => {
+      fail = () => reject(new ShoalError('F16_RANGE', 'a value beyond 65504'));
+    });
+    engine.failsLate = true;
+    open();
+    receive(0, 64);
+    await turns(1);
+    open({ epoch: 2, awaitsResume: true });
+    fail();
+    await turns(3);
+    expect(told).toEqual(['opened 1: 0, kept from 0', 'opened 2: 0, kept from 0']);
+  });
+
   it('after it was closed while one of its rows was computed begins anew', async () => {
     let release = () => {};
     gate = new Promise((resolve) => {
@@ -267,5 +302,109 @@ describe('rows on their way', () => {
     acknowledge(0);
     await turns(2);
     expect(chunks('c')).toHaveLength(MAX_UNACKED_CHUNKS + 1);
+  });
+});
+
+describe('the last stage', () => {
+  /** Alone on the route, so that it is the first too: it feeds itself. */
+  const route = routeThrough(['a'], deal(FAKE_SPEC.layers, 1));
+  const tokens: { epoch: number; position: number }[] = [];
+  let last: Stage;
+  let wholeEngine: FakeEngine;
+
+  beforeEach(() => {
+    tokens.length = 0;
+    wholeEngine = new FakeEngine(deal(FAKE_SPEC.layers, 1)[0]!, { onStep: () => turns(1) });
+    last = new Stage({
+      engine: wholeEngine,
+      kept: new KeptBudget(),
+      isLinked: () => linked,
+      send: async (to, frame) => {
+        sent.push({ to, frame });
+        if (linked) setImmediate(() => last.receive('a', frame));
+      },
+      events: {
+        opened: () => {},
+        token: ({ epoch }, { position }) => tokens.push({ epoch, position }),
+        sequenceFailed: (_, error) => told.push(error.code),
+        refused: (error) => told.push(error.code),
+        stageFailed: () => {},
+      },
+    });
+    last.open(opening());
+  });
+
+  const opening = (): OpenSequence => ({
+    sequence: 1,
+    epoch: 1,
+    index: 0,
+    route,
+    wire: 'f16',
+    maxPositions: 8,
+    eosTokenIds: [],
+    sampling: GREEDY,
+    promptTokens: 3,
+    known: 3,
+    awaitsResume: false,
+  });
+  const feed = (epoch: number, position: number, ids: number[]) =>
+    last.prompt({ sequence: 1, epoch, position, ids, last: true });
+
+  it('tells its tokens again from a position on, until it is closed', async () => {
+    feed(1, 0, [1, 2, 3]);
+    await turns(30);
+    expect(tokens.map(({ position }) => position)).toEqual([3, 4, 5, 6, 7]);
+    tokens.length = 0;
+    last.retell({ sequence: 1, epoch: 1, position: 6 });
+    expect(tokens.map(({ position }) => position)).toEqual([6, 7]);
+    last.close(1);
+    last.retell({ sequence: 1, epoch: 1, position: 6 });
+    expect(tokens).toHaveLength(2);
+  });
+
+  it('picks again those that the server has not heard, and forgets that they waited for a link', async () => {
+    linked = false;
+    feed(1, 0, [1, 2, 3]);
+    await turns(5);
+    expect(tokens).toEqual([{ epoch: 1, position: 3 }]);
+    last.open({ ...opening(), epoch: 2, awaitsResume: true });
+    linked = true;
+    last.linkOpened('a');
+    await turns(5);
+    expect(sent).toEqual([]);
+    last.resume({ sequence: 1, epoch: 2, position: 2, next: 2 });
+    feed(2, 2, [3]);
+    await turns(30);
+    expect(tokens.slice(1).map(({ epoch, position }) => [epoch, position])).toEqual(
+      [3, 4, 5, 6, 7].map((position) => [2, position]),
+    );
+    expect(told).toEqual([]);
+  });
+
+  it('still has those of before when it moves', async () => {
+    feed(1, 0, [1, 2, 3]);
+    await turns(30);
+    last.open({ ...opening(), epoch: 2, known: 5, awaitsResume: true });
+    last.retell({ sequence: 1, epoch: 2, position: 0 });
+    expect(tokens.slice(5)).toEqual([
+      { epoch: 2, position: 3 },
+      { epoch: 2, position: 4 },
+    ]);
+  });
+
+  it('tells no token of a time when another was the last, and leaves no gap', async () => {
+    feed(1, 0, [1, 2, 3]);
+    await turns(30);
+    wholeEngine.canComputePart = true;
+    const part = routeThrough(['a', 'b'], deal(FAKE_SPEC.layers, 2));
+    last.open({ ...opening(), epoch: 2, route: part, known: 5, awaitsResume: true });
+    last.open({ ...opening(), epoch: 3, known: 7, awaitsResume: true });
+    last.resume({ sequence: 1, epoch: 3, position: 0, next: 0 });
+    feed(3, 0, [1, 2, 3, 4, 5, 6, 7]);
+    await turns(10);
+    tokens.length = 0;
+    last.retell({ sequence: 1, epoch: 3, position: 0 });
+    expect(tokens).toEqual([{ epoch: 3, position: 7 }]);
+    expect(told).toEqual([]);
   });
 });

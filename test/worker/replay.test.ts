@@ -217,6 +217,19 @@ describe('a new route', () => {
   });
 });
 
+it('a sequence that moves to another shard of the same worker leaves nothing on the first', async () => {
+  const server = new RouteServer();
+  const whole = { start: 0, end: FAKE_SPEC.layers, embedding: true, head: true };
+  await server.add('a', whole, whole);
+  server.start(1, [{ name: 'a', shard: 0 }], { prompt: PROMPT, maxTokens: MAX_TOKENS });
+  await server.until(() => server.tokens(1).length >= 3);
+  server.reroute(1, [{ name: 'a', shard: 1 }]);
+  await turns(5);
+  expect(server.engine('a', 0).openSequences).toBe(0);
+  expect(await server.finished(1)).toEqual(soloTokens(PROMPT, MAX_TOKENS, GREEDY));
+  expect(server.failures).toEqual([]);
+});
+
 describe('one shard on several routes', () => {
   it('sends the rows of one micro-batch to different next hops', async () => {
     const server = new RouteServer({ onStep: () => turns(1) });
@@ -242,20 +255,25 @@ describe('one shard on several routes', () => {
     expect(server.failures).toEqual([]);
   });
 
-  it('is told apart from another shard of the same worker, though one frame may carry rows for both', async () => {
+  it('is told apart from another shard of the same worker, though one frame carries rows for both', async () => {
     const server = new RouteServer();
     const [first, second] = deal(FAKE_SPEC.layers, 2);
-    await server.add('a', first!, second!);
-    await server.add('b', first!, second!);
-    const stops = (x: string, y: string): Stop[] => [
-      { name: x, shard: 0 },
-      { name: y, shard: 1 },
-    ];
-    // Frames between the two carry entries for both shards of each.
-    server.start(1, stops('a', 'b'), { prompt: PROMPT, maxTokens: MAX_TOKENS });
-    server.start(2, stops('b', 'a'), { prompt: LONG.slice(0, 200), maxTokens: MAX_TOKENS });
-    expect(await server.finished(1)).toEqual(soloTokens(PROMPT, MAX_TOKENS, GREEDY));
-    expect(await server.finished(2)).toEqual(soloTokens(LONG.slice(0, 200), MAX_TOKENS, GREEDY));
+    await server.add('a', first!);
+    await server.add('b', second!, second!);
+    const prompts = [PROMPT, PROMPT.slice(7), PROMPT.slice(20), PROMPT.slice(31)];
+    for (const [index, prompt] of prompts.entries()) {
+      const stops = [
+        { name: 'a', shard: 0 },
+        { name: 'b', shard: index % 2 },
+      ];
+      server.start(index, stops, { prompt, maxTokens: MAX_TOKENS });
+    }
+    for (const [index, prompt] of prompts.entries()) {
+      expect(await server.finished(index)).toEqual(soloTokens(prompt, MAX_TOKENS, GREEDY));
+    }
+    expect(server.engine('b', 0).rows() + server.engine('b', 1).rows()).toBe(server.engine('a').rows());
+    expect(server.engine('a').steps.some(({ entries }) => entries.length > 1)).toBe(true);
+    expect(server.failures).toEqual([]);
   });
 });
 
