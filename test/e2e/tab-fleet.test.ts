@@ -68,6 +68,8 @@ afterEach(async () => {
 });
 
 it('gives every tab an adapter and a process of its own', async () => {
+  // The server hears of a tab by another way than the fleet does.
+  await until('all have said so', () => changes.length >= 3);
   expect(changes.toSorted()).toEqual([
     'tab-1 serving adapter',
     'tab-2 serving adapter',
