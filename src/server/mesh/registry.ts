@@ -9,7 +9,7 @@ import { TimerGroup } from '../timer-group.ts';
 import { NO_CONNECTION, Peer, type PeerConnection } from './peer.ts';
 import { identityOf } from './peer-id.ts';
 
-export { Peer, type PeerConnection, type PeerStats } from './peer.ts';
+export { Peer, type PeerConnection } from './peer.ts';
 
 /** WebSocket close codes of this protocol (RFC 6455 §7.4.2: private use). */
 export const CLOSE_REPLACED = 4001;

@@ -7,11 +7,6 @@ import type { Peer } from './registry.ts';
 export type LinkState = 'unknown' | 'up' | 'silent' | 'down';
 type Told = Exclude<LinkState, 'unknown'>;
 
-export interface LinkReport {
-  readonly other: Peer;
-  readonly state: LinkState;
-}
-
 /** A peer's own links: the other end, and what this one says of it. */
 type Ends = Map<Peer, Told | null>;
 

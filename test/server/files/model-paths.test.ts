@@ -9,20 +9,19 @@ describe('the paths of a model', () => {
     ['spaces', ' '],
     ['signs that take nine characters escaped', '魚'],
     ['signs of two code units', '🐟'],
-  ])('fit an assignment with the longest id of %s', (_, sign) => {
+  ])('fit a hold with the longest id of %s', (_, sign) => {
     const model = sign.repeat(MAX_MODEL_ID_CHARS / sign.length);
     expect(model).toHaveLength(MAX_MODEL_ID_CHARS);
     const shard = { start: MAX_LAYERS - 1, end: MAX_LAYERS, embedding: true, head: true };
-    const assign = {
-      type: 'assign',
-      epoch: 1,
+    const hold = {
+      type: 'hold',
+      shard: 1,
       model,
       manifestPath: manifestPath(model, shard),
       filesPath: modelPath(model),
       quantization: 'native',
-      index: 0,
-      stages: [{ peer: 'peer-1', name: 'tab 1', shard }],
+      layers: shard,
     };
-    expect(serverMessageSchema.safeParse(assign).error).toBeUndefined();
+    expect(serverMessageSchema.safeParse(hold).error).toBeUndefined();
   });
 });

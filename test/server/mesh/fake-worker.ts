@@ -12,7 +12,7 @@ import { FakeStage, type FakeToken } from './fake-stage.ts';
 
 type Message<T extends ServerMessage['type']> = Extract<ServerMessage, { type: T }>;
 
-export { expectedIds, FAKE_VOCAB, fakeLogprobs, nextId } from './fake-model.ts';
+export { expectedIds, FAKE_VOCAB, fakeLogprobs } from './fake-model.ts';
 
 export const CAPABILITY: Capability = {
   adapter: { vendor: 'test', architecture: 'fake', description: 'fake adapter', isFallback: false },
