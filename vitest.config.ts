@@ -13,7 +13,7 @@ export default defineConfig({
           ...UNIT_PATIENCE,
           include: [
             'test/*.test.ts',
-            'test/{config,library,model,mesh,schedule,server,backend,worker,cli,page,deploy}/**/*.test.ts',
+            'test/{config,library,model,mesh,schedule,server,backend,worker,sim,cli,page,deploy}/**/*.test.ts',
           ],
         },
       },

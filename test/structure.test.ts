@@ -15,6 +15,7 @@ const BELOW: Record<string, readonly string[]> = {
   server: ['mesh', 'gpu', 'backend', 'schedule', 'model', 'config'],
   page: ['worker', 'mesh', 'gpu', 'backend', 'model', 'config'],
   library: ['page', 'worker', 'mesh', 'gpu', 'model', 'config'],
+  sim: ['server', 'worker', 'mesh', 'schedule', 'gpu', 'backend', 'model', 'config'],
   cli: ['server', 'page', 'worker', 'mesh', 'backend', 'model', 'config'],
 };
 
