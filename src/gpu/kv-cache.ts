@@ -20,6 +20,8 @@ export interface KvSequence {
   readonly table: number;
   /** Positions held. */
   length: number;
+  /** Layers of the model that computed them, [start, end); the pages of the others were never written. */
+  layers?: readonly [start: number, end: number];
 }
 
 /**

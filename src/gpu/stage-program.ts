@@ -7,6 +7,7 @@ import { type Dispatch, type DispatchContext, type Extent, linearDispatch, matmu
 import { STEP_SLOT_BYTES } from './kernels.ts';
 import type { KvCache } from './kv-cache.ts';
 import { type LayerProgram, layerProgram, rmsNorm } from './layer-program.ts';
+import type { Part } from './step-batch.ts';
 import type { ShardWeights } from './weights.ts';
 
 /** Slots of the step uniform: one for all rows, then one for each group of attention rows and of head rows. */
@@ -27,9 +28,11 @@ export class StageProgram {
   readonly #activations: Activations;
   readonly #logitRows: number;
   readonly #embed: readonly Dispatch[];
-  readonly #unpack: Dispatch | undefined;
+  readonly #unpack: Dispatch;
+  /** Of the model's first layer in `#layers`. */
+  readonly #start: number;
   readonly #layers: readonly LayerProgram[];
-  readonly #pack: Dispatch | undefined;
+  readonly #pack: Dispatch;
   readonly #head: readonly Dispatch[];
 
   private constructor(
@@ -38,9 +41,10 @@ export class StageProgram {
     logitRows: number,
     parts: {
       embed: readonly Dispatch[];
-      unpack: Dispatch | undefined;
+      unpack: Dispatch;
+      start: number;
       layers: readonly LayerProgram[];
-      pack: Dispatch | undefined;
+      pack: Dispatch;
       head: readonly Dispatch[];
     },
   ) {
@@ -49,6 +53,7 @@ export class StageProgram {
     this.#logitRows = logitRows;
     this.#embed = parts.embed;
     this.#unpack = parts.unpack;
+    this.#start = parts.start;
     this.#layers = parts.layers;
     this.#pack = parts.pack;
     this.#head = parts.head;
@@ -57,6 +62,7 @@ export class StageProgram {
   static async create(
     context: DispatchContext,
     spec: ModelSpec,
+    start: number,
     weights: ShardWeights,
     activations: Activations,
     logitRows: number,
@@ -83,37 +89,32 @@ export class StageProgram {
         ({ rows }) => [Math.ceil((blocks * 8) / 64), rows],
       ),
     );
-    const unpack =
-      weights.embedding === undefined
-        ? linearDispatch(
-            context,
-            'hidden_unpack.wgsl',
-            {},
-            wireShape,
-            [
-              ['read', a.wire],
-              ['write', a.x],
-            ],
-            ({ rows }) => [Math.ceil(spec.hidden / 64), rows],
-          )
-        : undefined;
+    // With the embedding too, and packing with the head too: a step may be over some of the layers.
+    const unpack = linearDispatch(
+      context,
+      'hidden_unpack.wgsl',
+      {},
+      wireShape,
+      [
+        ['read', a.wire],
+        ['write', a.x],
+      ],
+      ({ rows }) => [Math.ceil(spec.hidden / 64), rows],
+    );
     const layers = weights.layers.map((layer, i) =>
       layerProgram(context, spec, layer, { activations: a, pools: kv.layers[i]!, tables: kv.tables, angles }),
     );
-    const pack =
-      weights.head === undefined
-        ? linearDispatch(
-            context,
-            'hidden_pack.wgsl',
-            {},
-            wireShape,
-            [
-              ['read', a.x],
-              ['write', a.wire],
-            ],
-            ({ rows }) => Math.ceil((rows * spec.hidden) / 64),
-          )
-        : undefined;
+    const pack = linearDispatch(
+      context,
+      'hidden_pack.wgsl',
+      {},
+      wireShape,
+      [
+        ['read', a.x],
+        ['write', a.wire],
+      ],
+      ({ rows }) => Math.ceil((rows * spec.hidden) / 64),
+    );
     const head =
       weights.head === undefined
         ? []
@@ -149,6 +150,7 @@ export class StageProgram {
     return new StageProgram(spec, activations, logitRows, {
       embed: embedded,
       unpack: unpacked,
+      start,
       layers: layered,
       pack: packed,
       head: headed,
@@ -192,10 +194,11 @@ export class StageProgram {
     return groups;
   }
 
-  /** Input to hidden states: embedding or unpacking, the layers, and packing where another stage follows. */
+  /** Input to hidden states: embedding or unpacking, the part's layers, and packing where another stage follows. */
   encodeLayers(
     pass: GPUComputePassEncoder,
     step: GPUBindGroup,
+    part: Part,
     whole: RowGroup,
     attention: readonly RowGroup[],
   ): void {
@@ -203,9 +206,9 @@ export class StageProgram {
       for (const dispatch of dispatches) dispatch(pass, whole);
     };
     use(pass, step, whole);
-    run(this.#embed);
-    this.#unpack?.(pass, whole);
-    for (const layer of this.#layers) {
+    if (part.embeds) run(this.#embed);
+    else this.#unpack(pass, whole);
+    for (const layer of this.#layers.slice(part.start - this.#start, part.end - this.#start)) {
       run(layer.before);
       for (const group of attention) {
         use(pass, step, group);
@@ -214,7 +217,7 @@ export class StageProgram {
       use(pass, step, whole);
       run(layer.after);
     }
-    this.#pack?.(pass, whole);
+    if (!part.heads) this.#pack(pass, whole);
   }
 
   /** Final norm, logits and argmax of one group of head rows. */
