@@ -124,10 +124,9 @@ export class ModelEngine implements StageEngine {
   }
 
   truncate(sequence: number, length: number): void {
-    const { cache, history } = this.#get(sequence);
+    const { cache } = this.#get(sequence);
     if (length > cache.length) throw new ShoalError('POSITION_GAP', `${length} > ${cache.length}`);
     cache.truncate(length);
-    history.truncate(length);
   }
 
   note(sequence: number, position: number, ids: Uint32Array, prompt: boolean): void {
