@@ -8,6 +8,7 @@ import type { Status } from '../mesh/protocol/status.ts';
 import { systemTimers, type Timers } from '../mesh/timers.ts';
 import { IN_PROCESS } from './access/access.ts';
 import { type AccessSettings, openAccess } from './access/open-access.ts';
+import { KeptAnswers } from './answers/kept-answers.ts';
 import { createApp } from './app.ts';
 import { endAfterAnswers } from './draining.ts';
 import { readPageFiles } from './files/page-files.ts';
@@ -92,6 +93,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const page = await readPageFiles(options.pageDirectory);
   if (page.size === 0) log.warn(`there is no page in ${options.pageDirectory}; ${MISSING_PAGE_REMEDY}`);
   const certificate = options.tls ? await loadCertificate(options.tls, host, log) : null;
+  const answers = new KeptAnswers({ timers, onCount: (what) => metrics.answerKept(what) });
   const metrics: Metrics = new Metrics({
     models: async () => {
       const models = await serving.backend.models(AbortSignal.timeout(UPSTREAM_PROBE_MS));
@@ -99,6 +101,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     },
     provider: () => serving.backend.provider,
     now: () => performance.now(),
+    kept: () => answers,
   });
   const access = openAccess(options.access ?? {}, {
     host,
@@ -116,6 +119,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     guard,
     access,
     metrics,
+    answers,
     nodes,
     isStrict: options.isStrict ?? false,
     log,
@@ -147,6 +151,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     });
   const drain = async (timeoutMs: number) => {
     requests.stopTaking();
+    answers.endUnread(
+      new ShoalError('SHUTTING_DOWN', 'the server is shutting down, and nobody read the answer'),
+    );
     const batch = requests.now();
     if (batch.count > 0) {
       // A warning, so that who just stopped a quiet `shoal up` knows why it is still there.
@@ -164,6 +171,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   };
   let closing: Promise<void> | null = null;
   const close = async () => {
+    answers.close();
     await serving.close();
     await providers.close();
     // After a drain what was written last may still be on its way to a slow client.
