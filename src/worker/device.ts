@@ -4,7 +4,10 @@ import type { Capability, LoadPhase } from '../mesh/protocol/control.ts';
 import type { Quantization, Shard } from '../model/shard.ts';
 
 /** What the device itself can tell; the budget is the contributor's, the user agent the page's. */
-export type DeviceCapability = Omit<Capability, 'memoryBudgetBytes' | 'userAgent'>;
+export type DeviceCapability = Omit<Capability, 'memoryBudgetBytes' | 'userAgent'> & {
+  /** Devices of one class compute the same bits (src/gpu/bits-class.ts). */
+  readonly class?: string;
+};
 
 export interface LoadRequest {
   readonly manifestUrl: string;
