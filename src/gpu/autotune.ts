@@ -1,11 +1,12 @@
 import { ShoalError } from '../config/errors.ts';
+import { STEP_SLOT_BYTES } from '../model/gpu-bytes.ts';
 import { BLOCK } from '../model/weight-layout.ts';
 import { bitsClass, classKernel } from './bits-class.ts';
 import { MAP_MODE_READ, USAGE } from './buffer-usage.ts';
 import { type GpuDevice, throwIfAborted } from './device.ts';
 import { type Dispatch, linearDispatch, matmul } from './dispatch.ts';
 import { f16Bits } from './half.ts';
-import { compilerFor, STEP_SLOT_BYTES } from './kernels.ts';
+import { compilerFor } from './kernels.ts';
 import { lanesOf } from './lanes.ts';
 import { Matrix } from './matrix.ts';
 import { drawAt } from './random.ts';

@@ -99,6 +99,16 @@ export class KvCache {
     );
   }
 
+  /** Of all sequences together. */
+  get positions(): number {
+    return this.pages * KV_PAGE_POSITIONS;
+  }
+
+  /** Of them, those that no open sequence has reserved. */
+  get freePositions(): number {
+    return this.#freePages.length * KV_PAGE_POSITIONS;
+  }
+
   /** @throws SEQUENCE_LIMIT, KV_EXHAUSTED, CONTEXT_LENGTH_EXCEEDED, INVALID_REQUEST */
   open(id: number, maxPositions: number): void {
     if (this.#sequences.has(id)) {

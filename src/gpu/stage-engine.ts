@@ -71,7 +71,11 @@ export interface StageEngine {
   readonly shard: Shard;
   /** Whether `StepInput.layers` may be some of the shard's. */
   readonly canComputePart?: boolean;
-  /** GPU bytes held: weights, KV pool, activations. */
+  /** Positions of all sequences together that the KV cache has room for, … */
+  readonly kvPositions: number;
+  /** … and those of them that no open sequence has reserved. A sequence reserves whole pages (KV_PAGE_POSITIONS). */
+  readonly freePositions: number;
+  /** GPU bytes held at most: weights, KV pools, and all else. */
   readonly bytes: { readonly weights: number; readonly kv: number; readonly scratch: number };
 
   /** @throws SEQUENCE_LIMIT, KV_EXHAUSTED */

@@ -1,20 +1,18 @@
 import { KV_PAGE_POSITIONS, MAX_BATCH_ROWS } from '../config/limits.ts';
-import { partialBytes, stridesOf } from '../model/gpu-bytes.ts';
+import { partialBytes, STEP_SLOT_BYTES, stridesOf } from '../model/gpu-bytes.ts';
 import type { ModelSpec } from '../model/spec.ts';
 import { BLOCK, padded } from '../model/weight-layout.ts';
 import type { Activations } from './activations.ts';
 import { type Dispatch, type DispatchContext, type Extent, linearDispatch, matmul } from './dispatch.ts';
-import { STEP_SLOT_BYTES } from './kernels.ts';
 import type { KvCache } from './kv-cache.ts';
 import { type LayerProgram, layerProgram, rmsNorm } from './layer-program.ts';
 import type { Part } from './step-batch.ts';
 import type { ShardWeights } from './weights.ts';
 
-/** Slots of the step uniform: one for all rows, then one for each group of attention rows and of head rows. */
+/** Slots of the step uniform, STEP_SLOTS in all. */
 const WHOLE_SLOT = 0;
 const ATTENTION_SLOT = 1;
 const HEAD_SLOT = ATTENTION_SLOT + MAX_BATCH_ROWS;
-export const STEP_SLOTS = HEAD_SLOT + MAX_BATCH_ROWS;
 
 /** A run of rows computed by one round of dispatches. */
 export interface RowGroup extends Extent {

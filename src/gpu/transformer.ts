@@ -1,14 +1,21 @@
 import { ShoalError } from '../config/errors.ts';
-import { MAX_BATCH_ROWS } from '../config/limits.ts';
 import type { LoadedTensor } from '../model/fetch/manifest.ts';
-import { ropeBytes, scratchBytes } from '../model/gpu-bytes.ts';
+import {
+  READBACK_IDS_AT,
+  READBACK_PAYLOAD_AT,
+  readbackBytes,
+  ropeBytes,
+  STEP_SLOT_BYTES,
+  STEP_SLOTS,
+  scratchBytes,
+} from '../model/gpu-bytes.ts';
 import { layersText, type Quantization, type Shard } from '../model/shard.ts';
 import type { ModelSpec } from '../model/spec.ts';
 import { type Activations, createActivations } from './activations.ts';
 import { reservedBytes } from './budget.ts';
 import { USAGE } from './buffer-usage.ts';
 import { type GpuDevice, throwIfAborted } from './device.ts';
-import { compilerFor, STEP_SLOT_BYTES } from './kernels.ts';
+import { compilerFor } from './kernels.ts';
 import { KvCache } from './kv-cache.ts';
 import { ReadbackRing, type Ticket } from './readback.ts';
 import { ropeTable } from './rope.ts';
@@ -20,7 +27,7 @@ import {
   type StepOutput,
   WIRE_DTYPE_BYTES,
 } from './stage-engine.ts';
-import { type RowGroup, STEP_SLOTS, StageProgram } from './stage-program.ts';
+import { type RowGroup, StageProgram } from './stage-program.ts';
 import { type Batch, type Part, validateBatch } from './step-batch.ts';
 import { TokenPicker } from './token-picker.ts';
 import { FALLBACK_TUNING, HARDWARE_TUNING, type Tuning } from './tuning.ts';
@@ -108,10 +115,6 @@ interface Parts {
   readonly owned: readonly (() => void)[];
 }
 
-/** Where in the readback buffer things lie. */
-const IDS_AT = 16;
-const PAYLOAD_AT = IDS_AT + MAX_BATCH_ROWS * 4;
-
 const STATUS_NON_FINITE = 1;
 const STATUS_F16_RANGE = 2;
 
@@ -133,7 +136,7 @@ class Transformer implements StageEngine {
     this.#device = options.device;
     this.#now = options.now ?? (() => performance.now());
     this.#parts = parts;
-    this.#ring = new ReadbackRing(options.device);
+    this.#ring = new ReadbackRing(options.device, readbackBytes(options.spec, options.shard.head));
     this.bytes = {
       weights: parts.weights.bytes,
       kv: parts.kv.bytes,
@@ -164,6 +167,14 @@ class Transformer implements StageEngine {
       );
     }
     held.length = length;
+  }
+
+  get kvPositions(): number {
+    return this.#parts.kv.positions;
+  }
+
+  get freePositions(): number {
+    return this.#parts.kv.freePositions;
   }
 
   note(sequence: number, position: number, ids: Uint32Array, prompt: boolean): void {
@@ -222,7 +233,7 @@ class Transformer implements StageEngine {
     const rowBytes = spec.vocab * 4;
     const hiddenBytes = part.heads ? 0 : whole.rows * spec.hidden * WIRE_DTYPE_BYTES[input.wire];
     const payload = part.heads ? onCpu.length * rowBytes : Math.ceil(hiddenBytes / 4) * 4;
-    const readback = ticket.buffer(PAYLOAD_AT + payload + 8);
+    const readback = ticket.buffer(READBACK_PAYLOAD_AT + payload + 8);
 
     const encoder = this.#device.raw.createCommandEncoder();
     encoder.clearBuffer(buffers.status);
@@ -234,15 +245,16 @@ class Transformer implements StageEngine {
       const rows = onCpu.filter((at) => at >= group.base && at < group.base + group.rows);
       if (rows.length > 0 || last) pass.end();
       for (const at of rows) {
-        const to = PAYLOAD_AT + onCpu.indexOf(at) * rowBytes;
+        const to = READBACK_PAYLOAD_AT + onCpu.indexOf(at) * rowBytes;
         encoder.copyBufferToBuffer(buffers.logits, (at - group.base) * rowBytes, readback, to, rowBytes);
       }
       if (rows.length > 0 && !last) pass = encoder.beginComputePass();
     }
     if (heads.length === 0) pass.end();
     encoder.copyBufferToBuffer(buffers.status, 0, readback, 0, 4);
-    if (samples.length > 0) encoder.copyBufferToBuffer(buffers.ids, 0, readback, IDS_AT, samples.length * 4);
-    if (!part.heads) encoder.copyBufferToBuffer(buffers.wire, 0, readback, PAYLOAD_AT, payload);
+    if (samples.length > 0)
+      encoder.copyBufferToBuffer(buffers.ids, 0, readback, READBACK_IDS_AT, samples.length * 4);
+    if (!part.heads) encoder.copyBufferToBuffer(buffers.wire, 0, readback, READBACK_PAYLOAD_AT, payload);
     this.#device.raw.queue.submit([encoder.finish()]);
     for (const [sequence, length] of batch.lengths) {
       sequence.length = length;
@@ -250,10 +262,10 @@ class Transformer implements StageEngine {
     }
     const submittedMs = this.#now();
 
-    const { data, mappedAtMs } = await ticket.read(PAYLOAD_AT + payload, this.#now);
+    const { data, mappedAtMs } = await ticket.read(READBACK_PAYLOAD_AT + payload, this.#now);
     checkStatus(new Uint32Array(data, 0, 1)[0]!, part);
-    const logits = new Float32Array(data, PAYLOAD_AT, part.heads ? onCpu.length * spec.vocab : 0);
-    const ids = new Uint32Array(data, IDS_AT, samples.length);
+    const logits = new Float32Array(data, READBACK_PAYLOAD_AT, part.heads ? onCpu.length * spec.vocab : 0);
+    const ids = new Uint32Array(data, READBACK_IDS_AT, samples.length);
     const rowOf = (i: number) => {
       const row = onCpu.indexOf(i);
       return row < 0 ? undefined : logits.subarray(row * spec.vocab, (row + 1) * spec.vocab);
@@ -267,7 +279,7 @@ class Transformer implements StageEngine {
             sampled: Uint32Array.from(picks, ({ id }) => id),
             logprobs: picks.map(({ logprobs }) => logprobs),
           }
-        : { hidden: new Uint8Array(data.slice(PAYLOAD_AT, PAYLOAD_AT + hiddenBytes)) }),
+        : { hidden: new Uint8Array(data.slice(READBACK_PAYLOAD_AT, READBACK_PAYLOAD_AT + hiddenBytes)) }),
       timings: {
         uploadMs: submittedMs - startedMs,
         computeMs: mappedAtMs - submittedMs,

@@ -1,5 +1,5 @@
 import { ShoalError } from '../config/errors.ts';
-import { MAX_BATCH_ROWS, MAX_SEQUENCES_PER_STAGE } from '../config/limits.ts';
+import { KV_PAGE_POSITIONS, MAX_BATCH_ROWS, MAX_SEQUENCES_PER_STAGE } from '../config/limits.ts';
 import { TokenHistory } from '../gpu/sampler.ts';
 import {
   type SequenceOptions,
@@ -80,6 +80,14 @@ export class ModelEngine implements StageEngine {
 
   get freePages(): number {
     return this.#freePages;
+  }
+
+  get kvPositions(): number {
+    return this.#options.kvPages * KV_PAGE_POSITIONS;
+  }
+
+  get freePositions(): number {
+    return this.#freePages * KV_PAGE_POSITIONS;
   }
 
   get isDestroyed(): boolean {

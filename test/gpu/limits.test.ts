@@ -1,6 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { MAX_SEQUENCES_PER_STAGE } from '../../src/config/limits.ts';
 import { type GpuDevice, requestDevice } from '../../src/gpu/device.ts';
 import { KernelCompiler } from '../../src/gpu/kernels.ts';
 import { expandShader, SHADER_FILES } from '../../src/gpu/shaders.ts';
@@ -248,6 +249,49 @@ describe('steps that cannot be', () => {
     const engine = await engineWith();
     engine.openSequence(1, { maxPositions: 10, sampling: GREEDY });
     expect(() => engine.truncate(1, 1)).toThrow(expect.objectContaining({ code: 'POSITION_GAP' }));
+  });
+});
+
+describe('memory', () => {
+  it('counts all that it holds, with as many steps in flight as there may be, each reading logits back', async () => {
+    const sampling = { ...GREEDY, temperature: 1 };
+    const engine = await engineWith();
+    const sequences = Array.from({ length: MAX_SEQUENCES_PER_STAGE }, (_, i) => i + 1);
+    for (const sequence of sequences) engine.openSequence(sequence, { maxPositions: 20, sampling });
+    const stepAt = (position: number) =>
+      engine.step({
+        entries: sequences.map((sequence) => ({ sequence, position, count: 1, sample: true })),
+        wire: 'f32',
+        tokens: Uint32Array.from(sequences),
+      });
+    await Promise.all([0, 1, 2, 3, 4].map(stepAt));
+    const { weights, kv, scratch } = engine.bytes;
+    // A buffer of nothing takes 16 bytes all the same.
+    expect(device.liveBytes).toBeLessThanOrEqual(weights + kv + scratch + device.liveBuffers * 16);
+    expect(device.liveBytes).toBeGreaterThan(0.9 * (weights + kv + scratch));
+  });
+
+  it('does not keep a readback that is larger than what is counted', async () => {
+    const engine = await engineWith();
+    engine.openSequence(1, { maxPositions: 64, sampling: GREEDY });
+    await engine.step(row(0, 1));
+    engine.truncate(1, 0);
+    const before = device.liveBytes;
+    const tokens = Uint32Array.from({ length: 64 }, (_, i) => i);
+    const entries = [{ sequence: 1, position: 0, count: 64, sample: false }];
+    await engine.logits({ entries, wire: 'f32', tokens });
+    expect(device.liveBytes).toBeLessThanOrEqual(before);
+    engine.truncate(1, 0);
+    expect((await engine.step(row(0, 1))).sampled).toHaveLength(1);
+  });
+
+  it('tells how many positions there is room for, and how many are free, in whole pages', async () => {
+    const engine = await engineWith({ kvBudgetBytes: 3 * 5_632 });
+    expect([engine.kvPositions, engine.freePositions]).toEqual([96, 96]);
+    engine.openSequence(1, { maxPositions: 33, sampling: GREEDY });
+    expect([engine.kvPositions, engine.freePositions]).toEqual([96, 32]);
+    engine.closeSequence(1);
+    expect(engine.freePositions).toBe(96);
   });
 });
 

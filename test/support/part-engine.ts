@@ -8,6 +8,10 @@ export function partEngine(whole: StageEngine, part: Shard): StageEngine {
     spec: whole.spec,
     shard: part,
     bytes: whole.bytes,
+    kvPositions: whole.kvPositions,
+    get freePositions() {
+      return whole.freePositions;
+    },
     openSequence: (sequence, options) => whole.openSequence(sequence, options),
     closeSequence: (sequence) => whole.closeSequence(sequence),
     length: (sequence) => whole.length(sequence),
