@@ -452,6 +452,12 @@ export const MAX_KEPT_ANSWERS = 4_096;
 export const MAX_KEPT_ANSWERS_PER_CLIENT = 512;
 /** What an event costs besides its bytes: a buffer's object and a place in a map, as Node.js 22 has them. */
 export const KEPT_EVENT_OVERHEAD_BYTES = 256;
+/** A stored answer: request, prompt ids and a log of MAX_ANSWER_LOG_BYTES. What is larger is kept in memory alone. */
+export const MAX_STORED_ANSWER_BYTES = 16 * MIB;
+/** An answer that ran when the server ended is taken up again if it began no longer ago. */
+export const MAX_STORED_ANSWER_AGE_MS = 3_600_000;
+/** SHOAL_STATE_KEY, from which the key of stored answers is made: as long as 128 random bits in hex. */
+export const MIN_STATE_KEY_CHARS = 32;
 /** Connections that read one answer at once: the one that broke and was not noticed yet, the next, and room. */
 export const MAX_ANSWER_READERS = 4;
 

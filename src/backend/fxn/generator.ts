@@ -19,6 +19,8 @@ export interface GenerateRequest {
   readonly sampling: SamplingParams;
   /** With it, each token comes with its log probability and those of so many of the likeliest. */
   readonly topLogprobs?: number;
+  /** It began before the server was started again: under this number, with these ids generated and delivered. */
+  readonly resume?: { readonly sequence: number; readonly ids: readonly number[] };
   /** Whose turn it takes where others wait: `RequestContext.client`. */
   readonly client?: string;
 }
@@ -43,6 +45,8 @@ export type GenerateEvent =
   | {
       readonly type: 'pipeline';
       readonly stages: readonly ServingStage[];
+      /** Its number on the mesh, by which workers name it to a server that was away. */
+      readonly sequence?: number;
       readonly restarts: number;
       readonly losses?: readonly ServingLoss[];
     }

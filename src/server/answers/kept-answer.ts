@@ -20,8 +20,9 @@ export type AnswerState = 'running' | 'whole' | 'failed';
 export interface AnswerIdentity {
   /** The first part of its events' ids. */
   readonly id: string;
-  /** Whose it is: a key or an address. */
+  /** Digest of whose it is: a key's name or an address. */
   readonly owner: string;
+  readonly isAddress: boolean;
   /** Digest of the Idempotency-Key. */
   readonly key: string;
   /** Digest of what was asked. */
@@ -48,21 +49,24 @@ export interface AnswerReader {
 export class KeptAnswer {
   readonly identity: AnswerIdentity;
   readonly log: AnswerLog;
+  readonly isRestored: boolean;
   /** Rejects with what the request is refused with before it has an answer. */
   readonly head: Promise<AnswerHead>;
   readonly #around: AnswerSurroundings;
   readonly #readers = new Set<AnswerReader>();
   readonly #ending = new AbortController();
   #state: AnswerState = 'running';
-  #form: AnswerForm | null = null;
+  #headNow: AnswerHead | null = null;
   #hasFailed = false;
   #isUnread = false;
   #source: ReadableStreamDefaultReader<Uint8Array> | null = null;
   #moved: () => void = () => {};
   #cancelLinger: () => void = () => {};
 
-  constructor(identity: AnswerIdentity, start: StartAnswer, around: AnswerSurroundings) {
+  /** @param began in an earlier run of the server: its readers may have more of it than is there again */
+  constructor(identity: AnswerIdentity, start: StartAnswer, around: AnswerSurroundings, began = false) {
     this.identity = identity;
+    this.isRestored = began;
     this.#around = around;
     this.log = new AnswerLog((change) => around.onBytes(this, change));
     this.head = new Promise((resolve, reject) => {
@@ -77,15 +81,16 @@ export class KeptAnswer {
     });
     // Whoever awaits it sees the rejection too; with nobody there it would end the process.
     this.head.catch(() => {});
+    this.#linger();
   }
 
   get state(): AnswerState {
     return this.#state;
   }
 
-  /** Null before it has a head. */
-  get form(): AnswerForm | null {
-    return this.#form;
+  /** Null before it has one. */
+  get headNow(): AnswerHead | null {
+    return this.#headNow;
   }
 
   get readers(): number {
@@ -138,6 +143,7 @@ export class KeptAnswer {
 
   #linger(): void {
     if (this.#state !== 'running') return;
+    this.#cancelLinger();
     this.#cancelLinger = this.#around.timers.after(ANSWER_LINGER_MS, () => {
       this.#isUnread = true;
       this.abort(new ShoalError('ABORTED', `nobody read the answer for ${ANSWER_LINGER_MS / 1_000} s`));
@@ -149,8 +155,8 @@ export class KeptAnswer {
     const response = await start(signal);
     if (!response.ok) this.#hasFailed = true;
     const form = formOf(response.headers.get('content-type'));
-    this.#form = form;
-    headed({ status: response.status, headers: new Headers(response.headers), form });
+    this.#headNow = { status: response.status, headers: new Headers(response.headers), form };
+    headed(this.#headNow);
     if (response.body !== null) {
       const cutter = eventCutter(form);
       const source = response.body.getReader();

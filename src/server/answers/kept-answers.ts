@@ -2,6 +2,8 @@
  * Answers that outlive their connection: requests with an Idempotency-Key. Each is computed once; who asks the same again
  * under the same key reads the same answer, from where he was.
  */
+
+import type { AnswerKeeping } from '../../backend/backend.ts';
 import { ShoalError } from '../../config/errors.ts';
 import {
   ANSWER_KEPT_MS,
@@ -14,9 +16,11 @@ import {
 } from '../../config/limits.ts';
 import type { Timers } from '../../mesh/timers.ts';
 import { EarliestTimer } from '../earliest-timer.ts';
+import type { AnswerKeeper, StoredRequest } from './answer-keeper.ts';
+import type { AnswerRecord } from './answer-record.ts';
 import { type EventId, newAnswerId, readEventId } from './event-id.ts';
 import { digestOf } from './idempotency-key.ts';
-import { KeptAnswer, type StartAnswer } from './kept-answer.ts';
+import { type AnswerIdentity, type AnswerSurroundings, KeptAnswer, type StartAnswer } from './kept-answer.ts';
 
 export interface AskedAgain {
   /** As `Exchange.client`: the name of a key, or an address. */
@@ -34,13 +38,15 @@ export interface Taken {
   readonly isReplay: boolean;
 }
 
-/** `resumed`: from an event on; `repeated`: from the start. The others say why an answer is no longer kept. */
-export const ANSWER_COUNTS = ['resumed', 'repeated', 'expired', 'evicted', 'unread'] as const;
+/** `resumed`: from an event on; `repeated`: from the start; `restored`: from an earlier run of the server. The others say why an answer is no longer kept. */
+export const ANSWER_COUNTS = ['resumed', 'repeated', 'restored', 'expired', 'evicted', 'unread'] as const;
 export type AnswerCount = (typeof ANSWER_COUNTS)[number];
 
 export interface KeptAnswersOptions {
   readonly timers: Timers;
   readonly onCount?: (what: AnswerCount) => void;
+  /** Absent: answers are kept in memory, and go with the server. */
+  readonly keeper?: AnswerKeeper;
 }
 
 interface Use {
@@ -52,8 +58,10 @@ export class KeptAnswers {
   readonly #options: KeptAnswersOptions;
   readonly #bySlot = new Map<string, KeptAnswer>();
   readonly #byId = new Map<string, KeptAnswer>();
-  /** Those that no longer run, with the time of their end, the oldest first. */
+  /** Those that no longer run, with the time of their end (ms of the timers), the oldest first. */
   readonly #ended = new Map<KeptAnswer, number>();
+  /** Of answers from an earlier run, how long ago they ended. */
+  readonly #endedBefore = new WeakMap<KeptAnswer, number>();
   readonly #byOwner = new Map<string, Use>();
   readonly #all: Use = { count: 0, bytes: 0 };
   readonly #expiry: EarliestTimer;
@@ -61,6 +69,15 @@ export class KeptAnswers {
   constructor(options: KeptAnswersOptions) {
     this.#options = options;
     this.#expiry = new EarliestTimer(options.timers, () => this.#expire());
+  }
+
+  /** Of the backend of an answer, where there is a store. */
+  keeping(
+    answer: () => KeptAnswer,
+    request: StoredRequest,
+    record?: AnswerRecord,
+  ): AnswerKeeping | undefined {
+    return this.#options.keeper?.keeping(answer, request, record);
   }
 
   get count(): number {
@@ -99,6 +116,26 @@ export class KeptAnswers {
     return { answer: this.#begin(asked, start), after: 0, isReplay: false };
   }
 
+  /**
+   * An answer that ran in an earlier run of the server goes on.
+   * @param start makes it again, the same
+   */
+  restore({ identity }: AnswerRecord, start: (answer: () => KeptAnswer) => StartAnswer): void {
+    this.#options.onCount?.('restored');
+    this.#options.keeper?.found(this.#add(identity, start, true));
+  }
+
+  /** An answer that ended in an earlier run, so long ago. */
+  restoreEnded({ identity, end }: AnswerRecord, endedAgoMs: number): void {
+    if (end === null) throw new Error('it has not ended');
+    const { status, headers, events } = end;
+    const response = new Response(Buffer.concat(events), { status, headers });
+    const answer = this.#add(identity, () => async () => response, true);
+    this.#endedBefore.set(answer, endedAgoMs);
+    this.#options.onCount?.('restored');
+    this.#options.keeper?.found(answer);
+  }
+
   /** Ends an answer for all who read it, and forgets it. @throws ANSWER_LOST where there is none */
   end(asked: Omit<AskedAgain, 'fingerprint'>): void {
     const found = this.#find(asked, eventOf(asked));
@@ -107,12 +144,14 @@ export class KeptAnswers {
     found.abort(new ShoalError('ABORTED', 'the answer was ended by its client'));
   }
 
-  /** Ends what runs and is read by nobody: the server takes no requests any more, so nobody will. */
+  /** Ends what runs and is read by nobody: the server takes no requests any more, so nobody will. What is stored stays for the next. */
   endUnread(reason: ShoalError): void {
+    this.#options.keeper?.stop();
     for (const answer of [...this.#bySlot.values()]) if (answer.readers === 0) answer.abort(reason);
   }
 
   close(): void {
+    this.#options.keeper?.stop();
     this.#expiry.stop();
     for (const answer of [...this.#bySlot.values()]) {
       this.#forget(answer);
@@ -121,19 +160,20 @@ export class KeptAnswers {
   }
 
   #find(asked: Omit<AskedAgain, 'fingerprint'>, event: NamedEvent): KeptAnswer | undefined {
-    const found = this.#bySlot.get(slotOf(asked.owner, digestOf(asked.idempotencyKey)));
+    const found = this.#bySlot.get(slotOf(digestOf(asked.owner), digestOf(asked.idempotencyKey)));
     if (found !== undefined || event === null || event === 'unknown') return found;
     // Without keys a client is its address, and a phone changes that. Who names an event of the answer has read it.
     const read = this.#byId.get(event.answer);
     const isIts =
       read?.identity.key === digestOf(asked.idempotencyKey) &&
-      isAddress(read.identity.owner) &&
+      read.identity.isAddress &&
       isAddress(asked.owner);
     return isIts ? read : undefined;
   }
 
   #begin(asked: AskedAgain, start: (answer: () => KeptAnswer) => StartAnswer): KeptAnswer {
-    const { owner, fingerprint } = asked;
+    const { fingerprint } = asked;
+    const owner = digestOf(asked.owner);
     const use = this.#byOwner.get(owner);
     while (use !== undefined && use.count >= MAX_KEPT_ANSWERS_PER_CLIENT) {
       if (this.#evict(owner)) continue;
@@ -152,20 +192,36 @@ export class KeptAnswers {
         },
       );
     }
-    const identity = { id: newAnswerId(), owner, key: digestOf(asked.idempotencyKey), fingerprint };
+    const identity = {
+      id: newAnswerId(),
+      owner,
+      isAddress: isAddress(asked.owner),
+      key: digestOf(asked.idempotencyKey),
+      fingerprint,
+    };
+    return this.#add(identity, start, false);
+  }
+
+  #add(
+    identity: AnswerIdentity,
+    start: (answer: () => KeptAnswer) => StartAnswer,
+    isRestored: boolean,
+  ): KeptAnswer {
+    const around: AnswerSurroundings = {
+      timers: this.#options.timers,
+      onBytes: (which, change) => this.#grow(which, change),
+      hasRoom: (which) => this.#hasRoom(which),
+      onEnded: (which, why) => this.#noteEnd(which, why),
+    };
     const answer: KeptAnswer = new KeptAnswer(
       identity,
       start(() => answer),
-      {
-        timers: this.#options.timers,
-        onBytes: (which, change) => this.#grow(which, change),
-        hasRoom: (which) => this.#hasRoom(which),
-        onEnded: (which, why) => this.#noteEnd(which, why),
-      },
+      around,
+      isRestored,
     );
-    this.#bySlot.set(slotOf(owner, identity.key), answer);
+    this.#bySlot.set(slotOf(identity.owner, identity.key), answer);
     this.#byId.set(identity.id, answer);
-    this.#use(owner).count++;
+    this.#use(identity.owner).count++;
     this.#all.count++;
     return answer;
   }
@@ -174,11 +230,13 @@ export class KeptAnswers {
     if (!this.#byId.has(answer.identity.id)) return;
     if (why === 'unread') this.#options.onCount?.('unread');
     // Of a stream that failed, who has read a part may learn how it ended.
-    const isRefusal = why === 'failed' && (answer.form === null || answer.form === 'whole');
-    if (why === 'unread' || isRefusal) this.#forget(answer);
+    const form = answer.headNow?.form ?? 'whole';
+    this.#options.keeper?.ended(answer, why === 'whole');
+    if (why === 'unread' || (why === 'failed' && form === 'whole')) this.#forget(answer);
     else {
-      this.#ended.set(answer, this.#options.timers.now());
-      this.#expiry.within(ANSWER_KEPT_MS);
+      const agoMs = this.#endedBefore.get(answer) ?? 0;
+      this.#ended.set(answer, this.#options.timers.now() - agoMs);
+      this.#expiry.within(ANSWER_KEPT_MS - agoMs);
     }
   }
 
@@ -223,6 +281,7 @@ export class KeptAnswers {
     const slot = slotOf(owner, key);
     if (this.#bySlot.get(slot) === answer) this.#bySlot.delete(slot);
     this.#ended.delete(answer);
+    this.#options.keeper?.forgotten(answer);
     const use = this.#use(owner);
     use.count--;
     use.bytes -= answer.log.bytes;

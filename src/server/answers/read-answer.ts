@@ -51,14 +51,16 @@ export async function readAnswer(answer: KeptAnswer, options: ReadOptions): Prom
 }
 
 /** @throws ANSWER_LOST */
-function checkPosition({ log }: KeptAnswer, after: number, hasEvents: boolean): void {
+function checkPosition({ log, isRestored, state }: KeptAnswer, after: number, hasEvents: boolean): void {
   const lost = (why: string) =>
     new ShoalError(
       'ANSWER_LOST',
       `the answer cannot be read on from event ${after}: ${why}; ask again with another Idempotency-Key`,
     );
   if (after > 0 && !hasEvents) throw lost('it is no stream, and has no events');
-  if (after > log.count) throw lost(`it has ${log.count} so far`);
+  // After a restart the client may have more than is made again so far.
+  const isCatchingUp = isRestored && state === 'running';
+  if (after > log.count && !isCatchingUp) throw lost(`it has ${log.count} so far`);
   if (after < log.dropped) throw lost(`the first ${log.dropped} are no longer kept`);
 }
 
@@ -79,12 +81,21 @@ async function* eventsOf(
         answer.moved();
         yield frame(event, number);
       } else if (log.end === null) await log.changed(signal);
+      else if (reader.position > log.count) throw log.end.failure ?? shorter();
       else if (log.end.failure === null) return;
       else throw log.end.failure;
     }
   } finally {
     done();
   }
+}
+
+/** It was made again otherwise than before, which another kind of GPU may do. */
+function shorter(): ShoalError {
+  return new ShoalError(
+    'ANSWER_LOST',
+    'the answer that was made again after a restart ended before this event',
+  );
 }
 
 function pulled(events: AsyncGenerator<Uint8Array>, hangUp: () => void): ReadableStream<Uint8Array> {

@@ -1,6 +1,12 @@
 /** What every request for an answer goes through, whichever API it speaks: body, count, report, release. */
 import type { Context } from 'hono';
-import type { AnsweringNode, AnswerReport, Backend, RequestContext } from '../../backend/backend.ts';
+import type {
+  AnsweringNode,
+  AnswerKeeping,
+  AnswerReport,
+  Backend,
+  RequestContext,
+} from '../../backend/backend.ts';
 import { IgnoredParameters, WARNING_HEADER } from '../../backend/openai/unknown-parameters.ts';
 import { LENDERS_HEADER, readLenders, SERVED_BY_HEADER, writeServedBy } from '../../backend/served-by.ts';
 import {
@@ -11,9 +17,12 @@ import {
 } from '../../config/limits.ts';
 import { answersAsked } from '../access/answers-asked.ts';
 import { generationOf } from '../access/generation.ts';
+import type { AnswerRecord } from '../answers/answer-record.ts';
 import { digestOf, IDEMPOTENCY_KEY_HEADER, readIdempotencyKey } from '../answers/idempotency-key.ts';
+import type { KeptAnswer } from '../answers/kept-answer.ts';
 import type { KeptAnswers } from '../answers/kept-answers.ts';
 import { readAnswer } from '../answers/read-answer.ts';
+import { restoredIn } from '../answers/restore.ts';
 import type { RequestsInFlight } from '../requests-in-flight.ts';
 import { type BodyBounds, type JsonBody, readJsonBody } from './request-body.ts';
 import { checkRequestSizes } from './request-sizes.ts';
@@ -47,23 +56,30 @@ export function createAnswering(
     const json = await readJsonBody(c, takesImages ? PROXY : NATIVE);
     checkRequestSizes(json.body);
     const { path } = c.req;
+    const exchange = c.get('exchange');
+    const lenders = c.req.header(LENDERS_HEADER);
+    const request = { path, text: json.text, lenders: lenders ?? null };
+    const start = (record?: AnswerRecord) => (kept: () => KeptAnswer) => (signal: AbortSignal) => {
+      exchange.onReport(({ outcome }) => {
+        if (outcome === 'error' || outcome === 'aborted') kept().broke();
+      });
+      return answer(c, call, json, signal, answers.keeping(kept, request, record));
+    };
+    const restored = restoredIn(c.env);
+    if (restored !== null) {
+      exchange.client = `kept ${restored.identity.owner}`;
+      answers.restore(restored, start(restored));
+      return new Response(null, { status: 202 });
+    }
     const key = generationOf(path, json.body) && readIdempotencyKey(c.req.header(IDEMPOTENCY_KEY_HEADER));
     if (key === null) return answer(c, call, json, c.req.raw.signal);
-    const exchange = c.get('exchange');
-    const taken = answers.take(
-      {
-        owner: exchange.client,
-        idempotencyKey: key,
-        fingerprint: digestOf(path, json.text, c.req.header(LENDERS_HEADER) ?? '*'),
-        lastEventId: c.req.header('last-event-id'),
-      },
-      (kept) => (signal) => {
-        exchange.onReport(({ outcome }) => {
-          if (outcome === 'error' || outcome === 'aborted') kept().broke();
-        });
-        return answer(c, call, json, signal);
-      },
-    );
+    const asked = {
+      owner: exchange.client,
+      idempotencyKey: key,
+      fingerprint: digestOf(path, json.text, lenders ?? '*'),
+      lastEventId: c.req.header('last-event-id'),
+    };
+    const taken = answers.take(asked, start());
     const release = exchange.hold();
     try {
       return untilRead(await readAnswer(taken.answer, { ...taken, signal: c.req.raw.signal }), release);
@@ -79,6 +95,7 @@ export function createAnswering(
     call: Call,
     { body, text }: JsonBody,
     wanted: AbortSignal,
+    keeping?: AnswerKeeping,
   ): Promise<Response> {
     const exchange = c.get('exchange');
     exchange.claim(answersAsked(c.req.path, body));
@@ -108,6 +125,7 @@ export function createAnswering(
         onRouted,
         onUnknown: ignored.add,
         ...(lenders && { lenders }),
+        ...(keeping && { keeping }),
       };
       const response = untilRead(await call(body, context), ended);
       if (by !== null) response.headers.set(SERVED_BY_HEADER, writeServedBy(by));

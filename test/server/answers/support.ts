@@ -1,6 +1,7 @@
 import { createFxnBackend } from '../../../src/backend/fxn/fxn.ts';
 import type { GenerateEvent } from '../../../src/backend/fxn/generator.ts';
 import { ShoalError } from '../../../src/config/errors.ts';
+import type { AnswerKeeper } from '../../../src/server/answers/answer-keeper.ts';
 import { type AnswerCount, KeptAnswers } from '../../../src/server/answers/kept-answers.ts';
 import { FakeGenerator, STAGES } from '../../support/fake-generator.ts';
 import { bytes, END, fakeModel } from '../../support/fake-model.ts';
@@ -9,9 +10,14 @@ import { nativeApp } from '../native-app.ts';
 
 /** A sequence that says what the test wants, when it wants it. */
 export class HeldSequence {
+  readonly number: number;
   readonly #events: GenerateEvent[] = [];
   #wake: () => void = () => {};
   #failure: Error | null = null;
+
+  constructor(number: number) {
+    this.number = number;
+  }
 
   say(text: string): void {
     for (const id of bytes(text)) this.#events.push({ type: 'token', id });
@@ -29,7 +35,7 @@ export class HeldSequence {
   }
 
   async *run(signal: AbortSignal): AsyncGenerator<GenerateEvent> {
-    yield { type: 'pipeline', stages: STAGES, restarts: 0 };
+    yield { type: 'pipeline', stages: STAGES, restarts: 0, sequence: this.number };
     for (;;) {
       if (signal.aborted) throw ShoalError.from(signal.reason, 'ABORTED');
       const event = this.#events.shift();
@@ -47,24 +53,42 @@ export class HeldSequence {
   }
 }
 
+async function* waiting(signal: AbortSignal): AsyncGenerator<GenerateEvent> {
+  await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+  throw ShoalError.from(signal.reason, 'ABORTED');
+}
+
 /** The API before the native engine, whose sequences the test holds. */
-export function heldApp() {
+export function heldApp({
+  keeper,
+  variant = '',
+  never = false,
+}: {
+  readonly keeper?: AnswerKeeper;
+  readonly variant?: string;
+  /** No sequence ever begins. */
+  readonly never?: boolean;
+} = {}) {
   const sequences: HeldSequence[] = [];
-  const generator = new FakeGenerator((_, signal) => {
-    const sequence = new HeldSequence();
+  const generator = new FakeGenerator(({ resume }, signal) => {
+    const sequence = new HeldSequence(resume?.sequence ?? 1_000 + Math.floor(Math.random() * 1e9));
     sequences.push(sequence);
-    return sequence.run(signal);
+    return never ? waiting(signal) : sequence.run(signal);
   });
-  let seeds = 0;
   const backend = createFxnBackend({
     generator,
     model: fakeModel,
     readiness: () => ({ ready: true, detail: '' }),
-    randomSeed: () => ++seeds,
+    variant,
+    randomSeed: () => Math.floor(Math.random() * 2 ** 32),
   });
   const timers = new FakeTimers();
   const counts: AnswerCount[] = [];
-  const answers = new KeptAnswers({ timers, onCount: (what) => counts.push(what) });
+  const answers = new KeptAnswers({
+    timers,
+    onCount: (what) => counts.push(what),
+    ...(keeper && { keeper }),
+  });
   const native = nativeApp(backend, { answers });
   return { ...native, generator, sequences, timers, answers, counts };
 }
