@@ -44,8 +44,32 @@ export interface RequestContext {
   readonly onUnknown?: OnUnknown;
   /** Of the nodes that strangers lend, those that may read the request (`Lender.id`); undefined: any. */
   readonly lenders?: ReadonlySet<string>;
+  /** Absent: the answer need not be made again after a restart of the server. Backends that cannot do that leave it alone. */
+  readonly keeping?: AnswerKeeping;
   /** Called once where one of several nodes answers, before the call's promise resolves. */
   readonly onRouted?: (node: AnsweringNode) => void;
+}
+
+/** What a restarted server needs to make an answer again, word for word and event for event. */
+export interface AnswerBeginning {
+  /** Of the served model: another one would answer otherwise. */
+  readonly model: string;
+  /** Of the answer's head: its id, and Unix seconds. */
+  readonly id: string;
+  readonly created: number;
+  /** Token ids; templates may tell the time, so a prompt that is rendered later may be another. */
+  readonly prompts: readonly (readonly number[])[];
+  /** For each prompt, drawn or asked for; unsigned 32-bit. */
+  readonly seeds: readonly number[];
+  /** For each choice, `n` for each prompt: its sequence's number on the mesh; null before it has one. */
+  readonly sequences: readonly (number | null)[];
+}
+
+export interface AnswerKeeping {
+  /** The answer began in an earlier run of the server, with this: it goes on. */
+  readonly before?: AnswerBeginning;
+  /** Called before the answer's first byte, and again when something has changed; the first is waited for. */
+  begun(beginning: AnswerBeginning): Promise<void>;
 }
 
 /** Who lends a node: not the operator of this server. */

@@ -18,6 +18,7 @@ import { openModel } from './open-model.ts';
 import { DEFAULT_PORT, type ServerFlags } from './program.ts';
 import { readFirstConfig } from './read-config.ts';
 import type { Scope } from './scope.ts';
+import { stateOf } from './state-settings.ts';
 
 export interface OpenServerOptions {
   /** Placement waits for so many before it cuts the layers. */
@@ -51,6 +52,7 @@ export async function openServer(
     access: accessOf(flags),
     takesProviders: flags.providers,
     isStrict: flags.strict ?? false,
+    ...stateOf(flags, process.env),
     pageDirectory: PAGE_FOLDER,
     log,
   };

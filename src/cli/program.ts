@@ -51,6 +51,7 @@ export interface ServerFlags {
   readonly trustProxy?: number;
   readonly providers: boolean;
   readonly strict?: boolean;
+  readonly state?: string;
   /** Seconds. */
   readonly drainTimeout: number;
   /** Absent: what the catalogue says of the model, else native. */
@@ -297,6 +298,10 @@ function withServer(command: Command): Command {
       '--max-concurrent <n>',
       `answers at once of one key or address (default: ${DEFAULT_CONCURRENT_PER_CLIENT}; none for this machine without keys)`,
       wholeNumber(1, MAX_CONCURRENT_PER_CLIENT),
+    )
+    .option(
+      '--state <dir>',
+      'keep answers that have an Idempotency-Key there, sealed, so that they outlive a restart of the server (also SHOAL_STATE_DIR)',
     )
     .option('--no-providers', 'take no backend that others lend (shoal worker --config, the page)')
     .option(

@@ -15,7 +15,11 @@ export const ERROR_CODES = {
   MODEL_NOT_FOUND: [404, 'invalid_request_error'],
   NOT_FOUND: [404, 'invalid_request_error'],
   METHOD_NOT_ALLOWED: [405, 'invalid_request_error'],
+  /** An answer that a client wants to go on reading is not kept, or no longer from there on. */
+  ANSWER_LOST: [410, 'invalid_request_error'],
   BODY_TOO_LARGE: [413, 'invalid_request_error'],
+  /** Another request came with this Idempotency-Key before. */
+  IDEMPOTENCY_KEY_REUSED: [422, 'invalid_request_error'],
   OVERLOADED: [429, 'rate_limit_error'],
   RATE_LIMITED: [429, 'rate_limit_error'],
   INTERNAL: [500, 'server_error'],

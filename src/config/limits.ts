@@ -529,6 +529,32 @@ export const MAX_TRUSTED_PROXIES = 8;
 /** A client's own x-request-id; UUIDs and trace ids have under 64. Goes into the log. */
 export const MAX_REQUEST_ID_CHARS = 128;
 
+// — answers that are kept ——————————————————————————————————————————————————————————————————————
+/** An Idempotency-Key; UUIDs have 36. Stripe's bound, which clients know. */
+export const MAX_IDEMPOTENCY_KEY_CHARS = 255;
+/** An answer with an Idempotency-Key goes on for so long while nobody reads it: a phone's way through a tunnel, a server's restart. Then it is ended: who left for good must not keep the mesh busy. */
+export const ANSWER_LINGER_MS = 60_000;
+/** A whole answer is kept for so long after its end, for who asks again. */
+export const ANSWER_KEPT_MS = 600_000;
+/** Of one answer's events: 16,000 tokens of a chat, some 500 bytes each with what keeping it costs. A longer answer lets go of its oldest events once they are read. */
+export const MAX_ANSWER_LOG_BYTES = 8 * MIB;
+/** Of all kept answers, and of one client's: answers that have ended make room, the oldest first. */
+export const MAX_KEPT_ANSWER_BYTES = 128 * MIB;
+export const MAX_KEPT_ANSWER_BYTES_PER_CLIENT = 32 * MIB;
+/** Kept answers, and those of one client, running ones included: ten minutes of a busy server. */
+export const MAX_KEPT_ANSWERS = 4_096;
+export const MAX_KEPT_ANSWERS_PER_CLIENT = 512;
+/** What an event costs besides its bytes: a buffer's object and a place in a map, as Node.js 22 has them. */
+export const KEPT_EVENT_OVERHEAD_BYTES = 256;
+/** A stored answer: request, prompt ids and a log of MAX_ANSWER_LOG_BYTES. What is larger is kept in memory alone. */
+export const MAX_STORED_ANSWER_BYTES = 16 * MIB;
+/** An answer that ran when the server ended is taken up again if it began no longer ago. */
+export const MAX_STORED_ANSWER_AGE_MS = 3_600_000;
+/** SHOAL_STATE_KEY, from which the key of stored answers is made: as long as 128 random bits in hex. */
+export const MIN_STATE_KEY_CHARS = 32;
+/** Connections that read one answer at once: the one that broke and was not noticed yet, the next, and room. */
+export const MAX_ANSWER_READERS = 4;
+
 // — metrics ————————————————————————————————————————————————————————————————————————————————————
 /** Model names that are labels, each of ~130 series; further ones count as "other". */
 export const MAX_MODEL_LABELS = 64;

@@ -1,4 +1,5 @@
 import { ShoalError } from '../config/errors.ts';
+import { STEP_SLOT_BYTES } from '../model/gpu-bytes.ts';
 import { SHADER_STAGE_COMPUTE, USAGE } from './buffer-usage.ts';
 import type { GpuDevice } from './device.ts';
 import { expandShader, type ShaderSource } from './shaders.ts';
@@ -19,9 +20,6 @@ export interface Kernel {
   readonly pipeline: GPUComputePipeline;
   readonly layout: GPUBindGroupLayout;
 }
-
-/** Bytes between two slots of the step uniform; the largest minUniformBufferOffsetAlignment that WebGPU allows. */
-export const STEP_SLOT_BYTES = 256;
 
 /** Workgroups along one dimension of a dispatch; every WebGPU adapter gives at least this. */
 const MAX_WORKGROUPS_PER_DIMENSION = 65_535;

@@ -20,6 +20,8 @@ export interface KvSequence {
   readonly table: number;
   /** Positions held. */
   length: number;
+  /** Layers of the model that computed them, [start, end); the pages of the others were never written. */
+  layers?: readonly [start: number, end: number];
 }
 
 /**
@@ -95,6 +97,16 @@ export class KvCache {
       kvBytes(spec, layers, pages * KV_PAGE_POSITIONS),
       () => new KvCache(device, spec, layers, pages),
     );
+  }
+
+  /** Of all sequences together. */
+  get positions(): number {
+    return this.pages * KV_PAGE_POSITIONS;
+  }
+
+  /** Of them, those that no open sequence has reserved. */
+  get freePositions(): number {
+    return this.#freePages.length * KV_PAGE_POSITIONS;
   }
 
   /** @throws SEQUENCE_LIMIT, KV_EXHAUSTED, CONTEXT_LENGTH_EXCEEDED, INVALID_REQUEST */

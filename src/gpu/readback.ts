@@ -2,16 +2,21 @@ import { MAX_STEPS_IN_FLIGHT } from '../config/limits.ts';
 import { MAP_MODE_READ, USAGE } from './buffer-usage.ts';
 import type { GpuDevice } from './device.ts';
 
-/** MAP_READ buffers, at most MAX_STEPS_IN_FLIGHT; a further step waits, in order, until one is free. */
+/**
+ * MAP_READ buffers, at most MAX_STEPS_IN_FLIGHT; a further step waits, in order, until one is free. They grow with what is read
+ * back, up to `keptBytes` each, which the memory budget counts; a larger one goes after its step.
+ */
 export class ReadbackRing {
   readonly #device: GpuDevice;
+  readonly #keptBytes: number;
   readonly #free: (GPUBuffer | undefined)[] = Array.from({ length: MAX_STEPS_IN_FLIGHT });
   readonly #waiting: ((buffer: GPUBuffer | undefined) => void)[] = [];
   readonly #all = new Set<GPUBuffer>();
   #destroyed = false;
 
-  constructor(device: GpuDevice) {
+  constructor(device: GpuDevice, keptBytes: number) {
     this.#device = device;
+    this.#keptBytes = Math.ceil(keptBytes / 16) * 16;
   }
 
   async acquire(): Promise<Ticket> {
@@ -29,10 +34,11 @@ export class ReadbackRing {
   }
 
   give(buffer: GPUBuffer | undefined): void {
+    const isKept = buffer !== undefined && buffer.size <= this.#keptBytes && !this.#destroyed;
+    if (buffer !== undefined && !isKept) this.#drop(buffer);
     const next = this.#waiting.shift();
-    if (next !== undefined) next(buffer);
-    else this.#free.push(buffer);
-    if (this.#destroyed && buffer !== undefined) this.#drop(buffer);
+    if (next !== undefined) next(isKept ? buffer : undefined);
+    else this.#free.push(isKept ? buffer : undefined);
   }
 
   destroy(): void {

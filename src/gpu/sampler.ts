@@ -15,16 +15,14 @@ export class TokenHistory {
     for (const id of ids) this.#ids.set(at++, { id, prompt });
   }
 
-  /** Forgets positions > `length`; the token at `length` was sampled from what is kept. */
-  truncate(length: number): void {
-    for (const position of this.#ids.keys()) if (position > length) this.#ids.delete(position);
-  }
-
-  /** Every id seen, with its count in the output (0: only in the prompt). */
-  counts(): Map<number, number> {
+  /**
+   * Every id that stands before `position`, with its count in the output (0: only in the prompt). Later ones are those of a
+   * sequence that was cut and is computed again: they do not count until the text reaches them.
+   */
+  countsBefore(position: number): Map<number, number> {
     const counts = new Map<number, number>();
-    for (const { id, prompt } of this.#ids.values()) {
-      counts.set(id, (counts.get(id) ?? 0) + (prompt ? 0 : 1));
+    for (const [at, { id, prompt }] of this.#ids) {
+      if (at < position) counts.set(id, (counts.get(id) ?? 0) + (prompt ? 0 : 1));
     }
     return counts;
   }
@@ -42,7 +40,7 @@ export function sampleToken(
   position: number,
 ): number {
   for (const [id, bias] of params.logitBias) if (id < logits.length) logits[id]! += bias;
-  if (hasPenalties(params)) penalize(logits, params, history);
+  if (hasPenalties(params)) penalize(logits, params, history, position);
   const best = argmax(logits);
   if (params.temperature === 0) return best;
 
@@ -66,8 +64,13 @@ export function argmax(logits: Float32Array): number {
   return best;
 }
 
-function penalize(logits: Float32Array, params: SamplingParams, history: TokenHistory): void {
-  for (const [id, count] of history.counts()) {
+function penalize(
+  logits: Float32Array,
+  params: SamplingParams,
+  history: TokenHistory,
+  position: number,
+): void {
+  for (const [id, count] of history.countsBefore(position)) {
     if (id >= logits.length) continue;
     let logit = logits[id]!;
     logit = logit > 0 ? logit / params.repetitionPenalty : logit * params.repetitionPenalty;

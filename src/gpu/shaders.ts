@@ -6,6 +6,7 @@ export const SHADER_FILES = [
   'attention_merge.wgsl',
   'attention_thread.wgsl',
   'attention_workgroup.wgsl',
+  'bits_class.wgsl',
   'embedding.wgsl',
   'hidden_pack.wgsl',
   'hidden_unpack.wgsl',

@@ -29,9 +29,15 @@ export interface StepEntry {
 export interface StepInput {
   readonly entries: readonly StepEntry[];
   readonly wire: WireDtype;
-  /** With the embedding: (rows) ids. */
+  /**
+   * The layers of the model that the step is over, [start, end), some of the shard's; absent: all of them. The embedding comes
+   * before only where they begin with the shard, the LM head after only where they end with it. The same for a sequence as
+   * long as it holds positions.
+   */
+  readonly layers?: readonly [start: number, end: number];
+  /** Where the embedding comes first: (rows) ids. */
   readonly tokens?: Uint32Array;
-  /** Without the embedding: (rows, hidden) in `wire` format, little-endian, rows densely packed. */
+  /** Else: (rows, hidden) in `wire` format, little-endian, rows densely packed. */
   readonly hidden?: Uint8Array;
 }
 
@@ -43,9 +49,9 @@ export interface StepTimings {
 }
 
 export interface StepOutput {
-  /** Without the LM head: (rows, hidden) in `wire` format, little-endian. The caller owns the bytes. */
+  /** Where no LM head follows: (rows, hidden) in `wire` format, little-endian. The caller owns the bytes. */
   readonly hidden?: Uint8Array<ArrayBuffer>;
-  /** With the LM head: one id for each entry with `sample`, in order. */
+  /** Else: one id for each entry with `sample`, in order. */
   readonly sampled?: Uint32Array;
   /** Beside each of `sampled`; undefined where the sequence asks for none. */
   readonly logprobs?: readonly (TokenLogprobs | undefined)[];
@@ -63,7 +69,13 @@ export interface StepOutput {
 export interface StageEngine {
   readonly spec: ModelSpec;
   readonly shard: Shard;
-  /** GPU bytes held: weights, KV pool, activations. */
+  /** Whether `StepInput.layers` may be some of the shard's. */
+  readonly canComputePart?: boolean;
+  /** Positions of all sequences together that the KV cache has room for, … */
+  readonly kvPositions: number;
+  /** … and those of them that no open sequence has reserved. A sequence reserves whole pages (KV_PAGE_POSITIONS). */
+  readonly freePositions: number;
+  /** GPU bytes held at most: weights, KV pools, and all else. */
   readonly bytes: { readonly weights: number; readonly kv: number; readonly scratch: number };
 
   /** @throws SEQUENCE_LIMIT, KV_EXHAUSTED */
@@ -72,16 +84,20 @@ export interface StageEngine {
   closeSequence(sequence: number): void;
   /** Positions of the sequence held in the KV cache. @throws SEQUENCE_UNKNOWN */
   length(sequence: number): number;
-  /** Forgets positions ≥ `length`. @throws SEQUENCE_UNKNOWN, POSITION_GAP when `length` exceeds what is held */
+  /**
+   * Forgets positions ≥ `length`. Rows computed again have the same bits, tokens picked again are the same: what was told
+   * or noted of ids stays, and a token is picked by the ids before it alone. @throws SEQUENCE_UNKNOWN, POSITION_GAP when `length` exceeds what is held
+   */
   truncate(sequence: number, length: number): void;
   /**
-   * Tells the LM head stage which ids stand at [position, position + ids.length), for penalties. Prompt ids are noted
-   * with `prompt: true`. A sampled id is noted by the engine itself.
+   * Tells the LM head stage which ids stand at [position, position + ids.length), for penalties, before a token after them
+   * is picked. Prompt ids are noted with `prompt: true`. A sampled id is noted by the engine itself.
    */
   note(sequence: number, position: number, ids: Uint32Array, prompt: boolean): void;
   /**
    * Appends the rows to the KV caches and computes them.
-   * @throws SEQUENCE_UNKNOWN, POSITION_GAP (an entry does not start at the sequence's length), F16_RANGE (a value
+   * @throws SEQUENCE_UNKNOWN, POSITION_GAP (an entry does not start at the sequence's length), INVALID_REQUEST (layers that the
+   *   shard does not hold, or others than the sequence's; rows without ids or hidden states), F16_RANGE (a value
    *   beyond ±65504 with wire f16: run the sequence with f32), NON_FINITE, DEVICE_LOST, OUT_OF_MEMORY
    */
   step(input: StepInput): Promise<StepOutput>;

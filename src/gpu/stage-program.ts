@@ -1,19 +1,18 @@
 import { KV_PAGE_POSITIONS, MAX_BATCH_ROWS } from '../config/limits.ts';
-import { partialBytes, stridesOf } from '../model/gpu-bytes.ts';
+import { partialBytes, STEP_SLOT_BYTES, stridesOf } from '../model/gpu-bytes.ts';
 import type { ModelSpec } from '../model/spec.ts';
 import { BLOCK, padded } from '../model/weight-layout.ts';
 import type { Activations } from './activations.ts';
 import { type Dispatch, type DispatchContext, type Extent, linearDispatch, matmul } from './dispatch.ts';
-import { STEP_SLOT_BYTES } from './kernels.ts';
 import type { KvCache } from './kv-cache.ts';
 import { type LayerProgram, layerProgram, rmsNorm } from './layer-program.ts';
+import type { Part } from './step-batch.ts';
 import type { ShardWeights } from './weights.ts';
 
-/** Slots of the step uniform: one for all rows, then one for each group of attention rows and of head rows. */
+/** Slots of the step uniform, STEP_SLOTS in all. */
 const WHOLE_SLOT = 0;
 const ATTENTION_SLOT = 1;
 const HEAD_SLOT = ATTENTION_SLOT + MAX_BATCH_ROWS;
-export const STEP_SLOTS = HEAD_SLOT + MAX_BATCH_ROWS;
 
 /** A run of rows computed by one round of dispatches. */
 export interface RowGroup extends Extent {
@@ -27,9 +26,11 @@ export class StageProgram {
   readonly #activations: Activations;
   readonly #logitRows: number;
   readonly #embed: readonly Dispatch[];
-  readonly #unpack: Dispatch | undefined;
+  readonly #unpack: Dispatch;
+  /** Of the model's first layer in `#layers`. */
+  readonly #start: number;
   readonly #layers: readonly LayerProgram[];
-  readonly #pack: Dispatch | undefined;
+  readonly #pack: Dispatch;
   readonly #head: readonly Dispatch[];
 
   private constructor(
@@ -38,9 +39,10 @@ export class StageProgram {
     logitRows: number,
     parts: {
       embed: readonly Dispatch[];
-      unpack: Dispatch | undefined;
+      unpack: Dispatch;
+      start: number;
       layers: readonly LayerProgram[];
-      pack: Dispatch | undefined;
+      pack: Dispatch;
       head: readonly Dispatch[];
     },
   ) {
@@ -49,6 +51,7 @@ export class StageProgram {
     this.#logitRows = logitRows;
     this.#embed = parts.embed;
     this.#unpack = parts.unpack;
+    this.#start = parts.start;
     this.#layers = parts.layers;
     this.#pack = parts.pack;
     this.#head = parts.head;
@@ -57,6 +60,7 @@ export class StageProgram {
   static async create(
     context: DispatchContext,
     spec: ModelSpec,
+    start: number,
     weights: ShardWeights,
     activations: Activations,
     logitRows: number,
@@ -83,37 +87,32 @@ export class StageProgram {
         ({ rows }) => [Math.ceil((blocks * 8) / 64), rows],
       ),
     );
-    const unpack =
-      weights.embedding === undefined
-        ? linearDispatch(
-            context,
-            'hidden_unpack.wgsl',
-            {},
-            wireShape,
-            [
-              ['read', a.wire],
-              ['write', a.x],
-            ],
-            ({ rows }) => [Math.ceil(spec.hidden / 64), rows],
-          )
-        : undefined;
+    // With the embedding too, and packing with the head too: a step may be over some of the layers.
+    const unpack = linearDispatch(
+      context,
+      'hidden_unpack.wgsl',
+      {},
+      wireShape,
+      [
+        ['read', a.wire],
+        ['write', a.x],
+      ],
+      ({ rows }) => [Math.ceil(spec.hidden / 64), rows],
+    );
     const layers = weights.layers.map((layer, i) =>
       layerProgram(context, spec, layer, { activations: a, pools: kv.layers[i]!, tables: kv.tables, angles }),
     );
-    const pack =
-      weights.head === undefined
-        ? linearDispatch(
-            context,
-            'hidden_pack.wgsl',
-            {},
-            wireShape,
-            [
-              ['read', a.x],
-              ['write', a.wire],
-            ],
-            ({ rows }) => Math.ceil((rows * spec.hidden) / 64),
-          )
-        : undefined;
+    const pack = linearDispatch(
+      context,
+      'hidden_pack.wgsl',
+      {},
+      wireShape,
+      [
+        ['read', a.x],
+        ['write', a.wire],
+      ],
+      ({ rows }) => Math.ceil((rows * spec.hidden) / 64),
+    );
     const head =
       weights.head === undefined
         ? []
@@ -149,6 +148,7 @@ export class StageProgram {
     return new StageProgram(spec, activations, logitRows, {
       embed: embedded,
       unpack: unpacked,
+      start,
       layers: layered,
       pack: packed,
       head: headed,
@@ -192,10 +192,11 @@ export class StageProgram {
     return groups;
   }
 
-  /** Input to hidden states: embedding or unpacking, the layers, and packing where another stage follows. */
+  /** Input to hidden states: embedding or unpacking, the part's layers, and packing where another stage follows. */
   encodeLayers(
     pass: GPUComputePassEncoder,
     step: GPUBindGroup,
+    part: Part,
     whole: RowGroup,
     attention: readonly RowGroup[],
   ): void {
@@ -203,9 +204,9 @@ export class StageProgram {
       for (const dispatch of dispatches) dispatch(pass, whole);
     };
     use(pass, step, whole);
-    run(this.#embed);
-    this.#unpack?.(pass, whole);
-    for (const layer of this.#layers) {
+    if (part.embeds) run(this.#embed);
+    else this.#unpack(pass, whole);
+    for (const layer of this.#layers.slice(part.start - this.#start, part.end - this.#start)) {
       run(layer.before);
       for (const group of attention) {
         use(pass, step, group);
@@ -214,7 +215,7 @@ export class StageProgram {
       use(pass, step, whole);
       run(layer.after);
     }
-    this.#pack?.(pass, whole);
+    if (!part.heads) this.#pack(pass, whole);
   }
 
   /** Final norm, logits and argmax of one group of head rows. */

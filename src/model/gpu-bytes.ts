@@ -4,6 +4,7 @@ import {
   MAX_BATCH_ROWS,
   MAX_SCRATCH_BYTES,
   MAX_SEQUENCES_PER_STAGE,
+  MAX_STEPS_IN_FLIGHT,
 } from '../config/limits.ts';
 import type { ModelSpec } from './spec.ts';
 import { padded } from './weight-layout.ts';
@@ -115,16 +116,37 @@ export function activationBytes(spec: ModelSpec, head: boolean, bindingBytes: nu
   };
 }
 
+/** Where in a step's readback things lie: the status word, an id for each row, then logits or hidden states. */
+export const READBACK_IDS_AT = 16;
+export const READBACK_PAYLOAD_AT = READBACK_IDS_AT + MAX_BATCH_ROWS * 4;
+
+/**
+ * Bytes of the largest readback of a step: hidden states of all rows; with the head, logits of a row of each sequence. Reading
+ * the logits of more rows is for tests.
+ */
+export function readbackBytes(spec: ModelSpec, head: boolean): number {
+  const hidden = MAX_BATCH_ROWS * spec.hidden * VALUE_BYTES;
+  const logits = head ? MAX_SEQUENCES_PER_STAGE * spec.vocab * VALUE_BYTES : 0;
+  // Mapped ranges are multiples of 8.
+  return READBACK_PAYLOAD_AT + Math.max(hidden, logits) + 8;
+}
+
+/** Bytes between two slots of the step uniform; the largest minUniformBufferOffsetAlignment that WebGPU allows. */
+export const STEP_SLOT_BYTES = 256;
+/** One slot for all rows, then one for each group of attention rows and of head rows. */
+export const STEP_SLOTS = 1 + 2 * MAX_BATCH_ROWS;
+
 const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
 
-/** All that a stage needs beside weights and KV pools: activations, RoPE angles, page tables. */
+/** All that a stage needs beside weights and KV pools: activations, RoPE angles, page tables, uniforms, readbacks. */
 export function scratchBytes(
   spec: ModelSpec,
   head: boolean,
   bindingBytes = Number.POSITIVE_INFINITY,
 ): number {
   const { buffers } = activationBytes(spec, head, bindingBytes);
-  return sum(Object.values(buffers)) + ropeBytes(spec) + pageTableBytes(spec);
+  const steps = STEP_SLOTS * STEP_SLOT_BYTES + MAX_STEPS_IN_FLIGHT * readbackBytes(spec, head);
+  return sum(Object.values(buffers)) + ropeBytes(spec) + pageTableBytes(spec) + steps;
 }
 
 /** The largest buffer that a stage needs on any device: matrices, logits and partials are cut to fit, the rest is not. */

@@ -7,6 +7,7 @@
 import type { Shard } from '../model/shard.ts';
 import { costsOn, type ModelCosts } from './costs.ts';
 import { cutLayers } from './cuts.ts';
+import { type DoesNotFit, doesNotFit } from './does-not-fit.ts';
 
 export interface PlacementWorker {
   readonly id: string;
@@ -52,14 +53,7 @@ export interface Placed {
   readonly bottleneckSeconds: number;
 }
 
-export interface DoesNotFit {
-  readonly kind: 'does-not-fit';
-  readonly workers: number;
-  readonly neededBytes: number;
-  readonly availableBytes: number;
-  /** One sentence: numbers and remedy. */
-  readonly detail: string;
-}
+export type { DoesNotFit };
 
 export type Placement = Placed | DoesNotFit;
 
@@ -194,33 +188,4 @@ function* reorderings(members: readonly PlacementWorker[]): Generator<readonly P
       yield [first, ...members.filter((worker) => worker !== first && worker !== last), last];
     }
   }
-}
-
-function doesNotFit(modelCosts: ModelCosts, workers: readonly PlacementWorker[], size: number): Placement {
-  // One number has to do for all workers: the largest, which is enough whoever takes what.
-  const costs = costsOn(modelCosts, { storesF16AsF32: workers.some((worker) => worker.storesF16AsF32) });
-  const parts = [...costs.layers, costs.embedding, costs.head];
-  const used = Math.min(size, Math.max(1, workers.length));
-  const tied = used === 1 ? costs.tiedBytes : 0;
-  const neededBytes = parts.reduce((sum, { bytes }) => sum + bytes, used * costs.scratchBytes) - tied;
-  const availableBytes = workers.reduce((sum, { memoryBytes }) => sum + memoryBytes, 0);
-  const smallBuffers = workers.filter(
-    ({ maxBufferBytes }) => maxBufferBytes < costs.largestBufferBytes,
-  ).length;
-  const lack =
-    availableBytes < neededBytes
-      ? `lend ${megabytes(neededBytes - availableBytes)} more, or let another worker join`
-      : smallBuffers > 0
-        ? `${smallBuffers} of them cannot make a buffer of ${megabytes(costs.largestBufferBytes)}, which it needs; use adapters with larger buffers`
-        : `cut at whole layers it does not fit: raise the smallest budgets, or let another worker join`;
-  const detail =
-    workers.length === 0
-      ? `no worker has joined; the model needs ${megabytes(neededBytes)} of GPU memory. Open the page and press Join`
-      : `the model needs ${megabytes(neededBytes)} of GPU memory, ${workers.length === 1 ? 'the only worker lends' : `${workers.length} workers lend`} ${megabytes(availableBytes)}; ${lack}`;
-  return { kind: 'does-not-fit', workers: workers.length, neededBytes, availableBytes, detail };
-}
-
-/** Rounded up, so that the number named is never too small to help. */
-function megabytes(bytes: number): string {
-  return `${(Math.ceil(bytes / 1e5) / 10).toFixed(1)} MB`;
 }

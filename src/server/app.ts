@@ -9,9 +9,13 @@ import { ShoalError } from '../config/errors.ts';
 import { MISSING_PAGE_REMEDY } from '../config/installation.ts';
 import { VERSION } from '../config/version.ts';
 import type { Status } from '../mesh/protocol/status.ts';
+import { systemTimers } from '../mesh/timers.ts';
 import type { Access } from './access/access.ts';
 import { exchanges } from './access/exchange.ts';
+import { GENERATING_PATHS } from './access/generation.ts';
 import { logExchange } from './access/request-log.ts';
+import { endAnswer } from './answers/end-answer.ts';
+import { KeptAnswers } from './answers/kept-answers.ts';
 import { createAnswering } from './api/answering.ts';
 import { ollamaErrorResponse, ollamaRoutes } from './api/ollama/routes.ts';
 import { openAiRoutes } from './api/openai-routes.ts';
@@ -39,6 +43,8 @@ export interface AppOptions {
   readonly guard: HostGuard;
   readonly access: Access;
   readonly metrics: Metrics;
+  /** Default: kept in memory. */
+  readonly answers?: KeptAnswers;
   /** What requests are routed to now. */
   readonly nodes: () => readonly NodeStatus[];
   /** Whether a parameter that nobody here knows refuses the request. Default false: it is ignored, and the client told. */
@@ -62,6 +68,7 @@ export function createApp({
   guard,
   access,
   metrics,
+  answers = new KeptAnswers({ timers: systemTimers }),
   nodes,
   isStrict,
   log,
@@ -120,7 +127,7 @@ export function createApp({
   // Before keys and limits: one of them shares the API's prefix.
   app.route('/', healthRoutes(readiness));
   const hasProxies = () => nodes().some(({ provider }) => provider !== 'fxn');
-  const answering = createAnswering(backend, requests, hasProxies, isStrict);
+  const answering = createAnswering(backend, requests, hasProxies, answers, isStrict);
   for (const path of [...API_PATHS, '/models/*']) app.use(path, shareWithListed(guard));
   for (const path of API_PATHS)
     app.use(path, (c, next) => {
@@ -129,6 +136,7 @@ export function createApp({
     });
   // After CORS, which answers preflights itself: a browser sends no key with them.
   for (const path of API_PATHS) app.use(path, access.requireKey, access.limitUse);
+  for (const path of GENERATING_PATHS) app.delete(path, endAnswer(answers));
   app.route('/v1', openAiRoutes(backend, answering));
   app.route(OLLAMA_API, ollamaRoutes(backend, answering));
   app.route('/models', modelRoutes(serving));

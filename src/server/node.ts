@@ -99,6 +99,7 @@ export async function openNode(node: ServedNode, context: NodeContext): Promise<
   const backend = createFxnBackend({
     generator: mesh.coordinator,
     model: served,
+    variant: `${quantization} ${wire}`,
     readiness: () => mesh.readiness(),
   });
   const signaling = new Signaling({

@@ -4,10 +4,15 @@ import type { Logger } from 'pino';
 import { ShoalError } from '../config/errors.ts';
 import { MISSING_PAGE_REMEDY } from '../config/installation.ts';
 import { LAST_WORDS_MS, UPSTREAM_PROBE_MS } from '../config/limits.ts';
+import type { Secret } from '../config/secret.ts';
 import type { Status } from '../mesh/protocol/status.ts';
 import { systemTimers, type Timers } from '../mesh/timers.ts';
 import { IN_PROCESS } from './access/access.ts';
 import { type AccessSettings, openAccess } from './access/open-access.ts';
+import { AnswerKeeper } from './answers/answer-keeper.ts';
+import { DirectoryStore } from './answers/directory-store.ts';
+import { KeptAnswers } from './answers/kept-answers.ts';
+import { restoreAnswers } from './answers/restore.ts';
 import { createApp } from './app.ts';
 import { endAfterAnswers } from './draining.ts';
 import { readPageFiles } from './files/page-files.ts';
@@ -22,6 +27,12 @@ import type { ServedNode } from './node.ts';
 import { ProvideSockets } from './provide/provide-sockets.ts';
 import { RequestsInFlight } from './requests-in-flight.ts';
 import { type Replaced, Serving } from './serving.ts';
+
+export interface StateSettings {
+  readonly directory: string;
+  /** From which the key of stored answers is made; null: one is made and kept in the directory. */
+  readonly key: Secret | null;
+}
 
 export interface ServerOptions {
   readonly node: ServedNode;
@@ -42,6 +53,8 @@ export interface ServerOptions {
   readonly takesProviders?: boolean;
   /** Whether a parameter that nobody here knows refuses its request. Default false. */
   readonly isStrict?: boolean;
+  /** Where answers with an Idempotency-Key are kept beyond this process; absent: in memory. */
+  readonly state?: StateSettings;
   readonly log: Logger;
   readonly timers?: Timers;
 }
@@ -92,6 +105,12 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const page = await readPageFiles(options.pageDirectory);
   if (page.size === 0) log.warn(`there is no page in ${options.pageDirectory}; ${MISSING_PAGE_REMEDY}`);
   const certificate = options.tls ? await loadCertificate(options.tls, host, log) : null;
+  const store = options.state ? await DirectoryStore.open({ ...options.state, now: Date.now, log }) : null;
+  const answers = new KeptAnswers({
+    timers,
+    onCount: (what) => metrics.answerKept(what),
+    ...(store && { keeper: new AnswerKeeper(store, Date.now) }),
+  });
   const metrics: Metrics = new Metrics({
     models: async () => {
       const models = await serving.backend.models(AbortSignal.timeout(UPSTREAM_PROBE_MS));
@@ -99,6 +118,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     },
     provider: () => serving.backend.provider,
     now: () => performance.now(),
+    kept: () => answers,
   });
   const access = openAccess(options.access ?? {}, {
     host,
@@ -117,10 +137,12 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     guard,
     access,
     metrics,
+    answers,
     nodes,
     isStrict: options.isStrict ?? false,
     log,
   });
+  if (store !== null) await restoreAnswers({ store, answers, fetch: app.fetch, now: Date.now, log });
   const server = createHttpServer(app, certificate);
   const allSent = endAfterAnswers(server, requests);
   const providers = new ProvideSockets({
@@ -148,6 +170,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     });
   const drain = async (timeoutMs: number) => {
     requests.stopTaking();
+    answers.endUnread(
+      new ShoalError('SHUTTING_DOWN', 'the server is shutting down, and nobody read the answer'),
+    );
     const batch = requests.now();
     if (batch.count > 0) {
       // A warning, so that who just stopped a quiet `shoal up` knows why it is still there.
@@ -165,7 +190,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   };
   let closing: Promise<void> | null = null;
   const close = async () => {
+    answers.close();
     await serving.close();
+    await store?.settled();
     await providers.close();
     // After a drain what was written last may still be on its way to a slow client.
     if (!requests.isTaking) await within(LAST_WORDS_MS, allSent());

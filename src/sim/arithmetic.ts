@@ -95,7 +95,7 @@ export function sampleHash(
   if (hasPenalties(sampling)) {
     // Penalties look at what was seen and how often, not at the order in which it was told.
     let seen = 0;
-    for (const [id, count] of history.counts()) seen = (seen + mix(id, count)) >>> 0;
+    for (const [id, count] of history.countsBefore(position)) seen = (seen + mix(id, count)) >>> 0;
     key = mix(key, seen);
   }
   return mix(hash, key) % vocab;

@@ -77,6 +77,14 @@ export class ModelEngine implements StageEngine {
     return this.#freePages;
   }
 
+  get kvPositions(): number {
+    return this.#options.kvPages * KV_PAGE_POSITIONS;
+  }
+
+  get freePositions(): number {
+    return this.#freePages * KV_PAGE_POSITIONS;
+  }
+
   get isDestroyed(): boolean {
     return this.#destroyed;
   }
@@ -119,10 +127,9 @@ export class ModelEngine implements StageEngine {
   }
 
   truncate(sequence: number, length: number): void {
-    const { cache, history } = this.#get(sequence);
+    const { cache } = this.#get(sequence);
     if (length > cache.length) throw new ShoalError('POSITION_GAP', `${length} > ${cache.length}`);
     cache.truncate(length);
-    history.truncate(length);
   }
 
   note(sequence: number, position: number, ids: Uint32Array, prompt: boolean): void {

@@ -1,5 +1,6 @@
 import type { StepTimings } from '../gpu/stage-engine.ts';
 import type { HopTimings } from '../mesh/protocol/control.ts';
+import { MiddleRate } from './middle-rate.ts';
 
 export interface HopSummary {
   /** Absent before the first decode step. */
@@ -7,16 +8,21 @@ export interface HopSummary {
   readonly decodeSteps: number;
   readonly decodeRows: number;
   readonly prefillRows: number;
-  /** While it prefilled, as a mean; null before the first. */
+  /** While it prefilled; null before the first. */
   readonly prefillRowsPerSecond: number | null;
 }
 
 /** Weight of the newest value: a mean over about the last 32. */
 const SMOOTHING = 1 / 32;
 
-/** What one hop of this stage costs, kept as exponential means, so that nothing grows. Prefill is counted, and its rate is one number. */
+/**
+ * What one hop of this stage costs, kept as means over the last steps, so that nothing grows. What the server cuts and routes by,
+ * the time of a decode step and the rate of prefill, is of the middle half: one step beside others' work must not move layers.
+ */
 export class HopStats {
   readonly #means = new Map<string, number>();
+  readonly #decode = new MiddleRate();
+  readonly #prefill = new MiddleRate();
   #decodeSteps = 0;
   #decodeRows = 0;
   #prefillRows = 0;
@@ -25,13 +31,14 @@ export class HopStats {
     this.#decodeRows += decodeRows;
     this.#prefillRows += prefillRows;
     if (prefillRows > 0) {
+      // Rows cost alike, so those of answers beside the prompts count in the rate.
       const ms = timings.uploadMs + timings.computeMs + timings.readbackMs;
-      this.#observe('prefillRowMs', ms / (prefillRows + decodeRows));
+      this.#prefill.add(prefillRows + decodeRows, ms);
       return;
     }
     this.#decodeSteps += 1;
     this.#observe('uploadMs', timings.uploadMs);
-    this.#observe('computeMs', timings.computeMs);
+    this.#decode.add(1, timings.computeMs);
     this.#observe('readbackMs', timings.readbackMs);
   }
 
@@ -51,14 +58,14 @@ export class HopStats {
 
   summary(): HopSummary {
     const mean = (name: string): number => this.#means.get(name) ?? 0;
-    const prefillRowMs = this.#means.get('prefillRowMs');
+    const prefillRowMs = this.#prefill.msOfOne;
     return {
       timings:
         this.#decodeSteps === 0
           ? null
           : {
               uploadMs: mean('uploadMs'),
-              computeMs: mean('computeMs'),
+              computeMs: this.#decode.msOfOne ?? 0,
               readbackMs: mean('readbackMs'),
               packMs: mean('packMs'),
               unpackMs: mean('unpackMs'),
@@ -68,7 +75,8 @@ export class HopStats {
       decodeSteps: this.#decodeSteps,
       decodeRows: this.#decodeRows,
       prefillRows: this.#prefillRows,
-      prefillRowsPerSecond: prefillRowMs === undefined || prefillRowMs === 0 ? null : 1_000 / prefillRowMs,
+      // A clock of whole milliseconds may see none.
+      prefillRowsPerSecond: prefillRowMs === null || prefillRowMs === 0 ? null : 1_000 / prefillRowMs,
     };
   }
 

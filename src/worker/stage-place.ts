@@ -1,8 +1,8 @@
 import { ShoalError } from '../config/errors.ts';
-import type { WireDtype } from '../gpu/stage-engine.ts';
+import type { StageEngine, WireDtype } from '../gpu/stage-engine.ts';
 import type { FrameKind } from '../mesh/frame.ts';
 import type { Route } from '../mesh/protocol/control.ts';
-import type { OpenSequence, RangedEngine } from './stage-types.ts';
+import type { OpenSequence } from './stage-types.ts';
 
 /** Layers [start, end) of the model. */
 export type LayerRange = readonly [start: number, end: number];
@@ -20,7 +20,7 @@ export class Place {
   readonly awaitsResume: boolean;
 
   /** @throws PROTOCOL_INVALID when the engine cannot stand where the route puts it */
-  constructor(open: OpenSequence, engine: Pick<RangedEngine, 'shard' | 'spec' | 'canComputePart'>) {
+  constructor(open: OpenSequence, engine: Pick<StageEngine, 'shard' | 'spec' | 'canComputePart'>) {
     const { index, route } = open;
     const own = route[index];
     const problem = own === undefined ? 'stages of a route count from 0' : misfit(own, open, engine);
@@ -111,7 +111,7 @@ export class Place {
 function misfit(
   { start, end }: Route[number],
   { index, route }: OpenSequence,
-  { shard, spec, canComputePart }: Pick<RangedEngine, 'shard' | 'spec' | 'canComputePart'>,
+  { shard, spec, canComputePart }: Pick<StageEngine, 'shard' | 'spec' | 'canComputePart'>,
 ): string | null {
   if (start < shard.start || end > shard.end) {
     return `layers ${start} to ${end} are asked for, ${shard.start} to ${shard.end} are held`;

@@ -41,14 +41,9 @@ export interface StageEvents {
   stageFailed(error: ShoalError): void;
 }
 
-/** An engine, perhaps one of those that can compute some layers of their shard alone (`StepInput.layers`). */
-export interface RangedEngine extends StageEngine {
-  readonly canComputePart?: boolean;
-}
-
 export interface StageOptions {
   /** Owned by the stage from here on: `destroy` destroys it. */
-  readonly engine: RangedEngine;
+  readonly engine: StageEngine;
   /** Whether frames may be sent to `peer`; this worker itself is always there. */
   readonly isLinked: (peer: string) => boolean;
   /**

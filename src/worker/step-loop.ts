@@ -3,7 +3,6 @@ import { MAX_STAGE_QUEUE } from '../config/limits.ts';
 import type { StageEngine, StepInput, StepOutput } from '../gpu/stage-engine.ts';
 import { pickBatch } from './batching.ts';
 import { concatBytes, concatIds, type Work } from './frame-work.ts';
-import type { LayerRange } from './stage-place.ts';
 
 /** Errors of one row, after which the other rows of its batch are computed again without it. */
 const ROW_ERRORS = new Set(['F16_RANGE', 'NON_FINITE', 'POSITION_GAP', 'SEQUENCE_UNKNOWN']);
@@ -102,7 +101,7 @@ export class StepLoop {
       sample,
     }));
     const isWhole = layers[0] === shard.start && layers[1] === shard.end;
-    const input: StepInput & { readonly layers?: LayerRange } = {
+    const input: StepInput = {
       entries,
       wire,
       ...(!isWhole && { layers }),

@@ -61,6 +61,7 @@ class WebGpuDevice implements WorkerDevice {
       ...limits,
       storesF16AsF32: probe.tuning.expandF16,
       gemvMacsPerSecond: probe.gemvMacsPerSecond,
+      class: probe.bitsClass,
     };
     this.lost = device.lost;
     this.#options = options;

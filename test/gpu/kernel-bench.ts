@@ -1,9 +1,10 @@
 import { MAP_MODE_READ, USAGE } from '../../src/gpu/buffer-usage.ts';
 import type { GpuDevice } from '../../src/gpu/device.ts';
 import type { Dispatch, DispatchContext } from '../../src/gpu/dispatch.ts';
-import { compilerFor, type KernelCompiler, STEP_SLOT_BYTES } from '../../src/gpu/kernels.ts';
+import { compilerFor, type KernelCompiler } from '../../src/gpu/kernels.ts';
 import type { ShaderSource } from '../../src/gpu/shaders.ts';
 import { FALLBACK_TUNING, type Tuning } from '../../src/gpu/tuning.ts';
+import { STEP_SLOT_BYTES } from '../../src/model/gpu-bytes.ts';
 
 export interface StepValues {
   readonly rows: number;

@@ -1,6 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { MAX_SEQUENCES_PER_STAGE } from '../../src/config/limits.ts';
 import { type GpuDevice, requestDevice } from '../../src/gpu/device.ts';
 import { KernelCompiler } from '../../src/gpu/kernels.ts';
 import { expandShader, SHADER_FILES } from '../../src/gpu/shaders.ts';
@@ -191,10 +192,106 @@ describe('steps that cannot be', () => {
     await expect(step).rejects.toMatchObject({ code: 'INVALID_REQUEST' });
   });
 
+  it.each([
+    ['before the shard', [0, 2]],
+    ['behind it', [1, 4]],
+    ['none', [2, 2]],
+    ['the wrong way round', [3, 1]],
+    ['no numbers', [1.5, 2]],
+  ] as const)('layers that the shard does not hold: %s', async (_, layers) => {
+    const middle = { start: 1, end: 3, embedding: false, head: false };
+    const spec = { ...ODD_SPEC, layers: 4 };
+    const engine = await engineWith({ spec, shard: middle, weights: seededTensors(spec, middle) });
+    engine.openSequence(1, { maxPositions: 10, sampling: GREEDY });
+    const entries = [{ sequence: 1, position: 0, count: 1, sample: false }];
+    const hidden = new Uint8Array(spec.hidden * 4);
+    await expect(engine.step({ entries, wire: 'f32', hidden, layers })).rejects.toMatchObject({
+      code: 'INVALID_REQUEST',
+      message: expect.stringContaining('holds [1, 3)'),
+    });
+    expect(engine.length(1)).toBe(0);
+  });
+
+  it('other layers than those that computed what the sequence holds, until it holds nothing', async () => {
+    const engine = await engineWith();
+    engine.openSequence(1, { maxPositions: 10, sampling: GREEDY });
+    const { hidden } = await engine.step({ ...row(0, 3), layers: [0, 1] });
+    const second = { entries: row(3, 1).entries, wire: 'f32' as const, hidden: hidden!.subarray(0, 200) };
+    const refused = {
+      code: 'INVALID_REQUEST',
+      message: expect.stringMatching(/of layer 0, .* over layer 1;/),
+    };
+    await expect(engine.step({ ...second, layers: [1, 2] })).rejects.toMatchObject(refused);
+    await expect(engine.step(row(3, 1))).rejects.toMatchObject({ code: 'INVALID_REQUEST' });
+    await engine.step({ ...row(3, 1), layers: [0, 1] });
+    engine.truncate(1, 0);
+    const fromHidden = { ...row(0, 3), hidden: hidden!, layers: [1, 2] as const };
+    expect((await engine.step(fromHidden)).sampled).toHaveLength(1);
+  });
+
+  it('ids for layers behind the first, hidden states for the first, and logits without the last', async () => {
+    const engine = await engineWith();
+    engine.openSequence(1, { maxPositions: 10, sampling: GREEDY });
+    const { entries, tokens } = row(0, 1);
+    const hidden = new Uint8Array(ODD_SPEC.hidden * 4);
+    const invalid = { code: 'INVALID_REQUEST' };
+    await expect(engine.step({ entries, wire: 'f32', tokens, layers: [1, 2] })).rejects.toMatchObject(
+      invalid,
+    );
+    await expect(engine.step({ entries, wire: 'f32', hidden, layers: [0, 1] })).rejects.toMatchObject(
+      invalid,
+    );
+    await expect(engine.logits({ ...row(0, 1), layers: [0, 1] })).rejects.toMatchObject(invalid);
+    expect(engine.length(1)).toBe(0);
+  });
+
   it('a truncation beyond what is held', async () => {
     const engine = await engineWith();
     engine.openSequence(1, { maxPositions: 10, sampling: GREEDY });
     expect(() => engine.truncate(1, 1)).toThrow(expect.objectContaining({ code: 'POSITION_GAP' }));
+  });
+});
+
+describe('memory', () => {
+  it('counts all that it holds, with as many steps in flight as there may be, each reading logits back', async () => {
+    const sampling = { ...GREEDY, temperature: 1 };
+    const engine = await engineWith();
+    const sequences = Array.from({ length: MAX_SEQUENCES_PER_STAGE }, (_, i) => i + 1);
+    for (const sequence of sequences) engine.openSequence(sequence, { maxPositions: 20, sampling });
+    const stepAt = (position: number) =>
+      engine.step({
+        entries: sequences.map((sequence) => ({ sequence, position, count: 1, sample: true })),
+        wire: 'f32',
+        tokens: Uint32Array.from(sequences),
+      });
+    await Promise.all([0, 1, 2, 3, 4].map(stepAt));
+    const { weights, kv, scratch } = engine.bytes;
+    // A buffer of nothing takes 16 bytes all the same.
+    expect(device.liveBytes).toBeLessThanOrEqual(weights + kv + scratch + device.liveBuffers * 16);
+    expect(device.liveBytes).toBeGreaterThan(0.9 * (weights + kv + scratch));
+  });
+
+  it('does not keep a readback that is larger than what is counted', async () => {
+    const engine = await engineWith();
+    engine.openSequence(1, { maxPositions: 64, sampling: GREEDY });
+    await engine.step(row(0, 1));
+    engine.truncate(1, 0);
+    const before = device.liveBytes;
+    const tokens = Uint32Array.from({ length: 64 }, (_, i) => i);
+    const entries = [{ sequence: 1, position: 0, count: 64, sample: false }];
+    await engine.logits({ entries, wire: 'f32', tokens });
+    expect(device.liveBytes).toBeLessThanOrEqual(before);
+    engine.truncate(1, 0);
+    expect((await engine.step(row(0, 1))).sampled).toHaveLength(1);
+  });
+
+  it('tells how many positions there is room for, and how many are free, in whole pages', async () => {
+    const engine = await engineWith({ kvBudgetBytes: 3 * 5_632 });
+    expect([engine.kvPositions, engine.freePositions]).toEqual([96, 96]);
+    engine.openSequence(1, { maxPositions: 33, sampling: GREEDY });
+    expect([engine.kvPositions, engine.freePositions]).toEqual([96, 32]);
+    engine.closeSequence(1);
+    expect(engine.freePositions).toBe(96);
   });
 });
 

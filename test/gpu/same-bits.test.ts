@@ -152,6 +152,39 @@ describe.each(CASES)('same bits: $name', ({ spec, dtype, quantization }) => {
     engine.closeSequence(2);
   });
 
+  it.each(['f16', 'f32'] as const)('layer by layer, out and in again, wire %s', async (wire) => {
+    const whole = await fresh(engine, wire, 64);
+    const alone = { start: 1, end: 2, embedding: false, head: false };
+    const second = await createStageEngine({
+      device,
+      shaders: await testShaders(),
+      spec,
+      shard: alone,
+      weights: seededTensors(spec, alone, dtype),
+      quantization,
+      kvBudgetBytes: 4e6,
+      tuning: { ...FALLBACK_TUNING, expandF16: false },
+    });
+    const options = { maxPositions: LENGTH, sampling: GREEDY };
+    // Two sequences of one engine, since a sequence is of the same layers for as long as it holds positions.
+    for (const sequence of [1, 2]) engine.openSequence(sequence, options);
+    second.openSequence(1, options);
+    const parts: Buffer[] = [];
+    for (let position = 0; position < LENGTH; position += 9) {
+      const count = Math.min(9, LENGTH - position);
+      const entryOf = (sequence: number) => [{ sequence, position, count, sample: false }];
+      const tokens = IDS.subarray(position, position + count);
+      const between = await engine.step({ entries: entryOf(1), wire, tokens, layers: [0, 1] });
+      const onward = { wire, hidden: between.hidden! };
+      const { hidden } = await engine.step({ ...onward, entries: entryOf(2), layers: [1, 2] });
+      expect((await second.step({ ...onward, entries: entryOf(1) })).hidden).toEqual(hidden);
+      parts.push(Buffer.from(hidden!));
+    }
+    expect(Buffer.concat(parts).equals(whole)).toBe(true);
+    for (const sequence of [1, 2]) engine.closeSequence(sequence);
+    second.destroy();
+  });
+
   it('after truncate and replay', async () => {
     engine.openSequence(1, { maxPositions: LENGTH, sampling: GREEDY });
     const first = await run(engine, 'f16', 64);

@@ -175,16 +175,18 @@ describe('penalties', () => {
     expect(greedy([4, 4, 4], { presencePenalty: 1 })).toEqual([4, 3, 4]);
     expect(greedy([4, 4, 4], { frequencyPenalty: 1 })).toEqual([4, 2, 4]);
   });
-  it('truncation forgets what was generated after it', () => {
+  it('ids that stand at the picked position or behind do not count: the sequence was cut and is computed again', () => {
     const cut = new TokenHistory();
     cut.note(0, [5], true);
-    cut.note(1, [6, 7, 8], false);
-    cut.truncate(2);
-    expect([...cut.counts()]).toEqual([
+    cut.note(1, [6, 7, 8, 6], false);
+    expect([...cut.countsBefore(3)]).toEqual([
       [5, 0],
       [6, 1],
       [7, 1],
     ]);
+    expect(cut.countsBefore(5).get(6)).toBe(2);
+    cut.note(3, [9], false);
+    expect(cut.countsBefore(5).has(8)).toBe(false);
   });
   it('keep a greedy run from the GPU argmax', () => {
     expect(isPlainGreedy(GREEDY)).toBe(true);

@@ -3,8 +3,10 @@ import type { GpuDevice } from '../../src/gpu/device.ts';
 import type { WireDtype } from '../../src/gpu/stage-engine.ts';
 import { createStageEngine } from '../../src/gpu/transformer.ts';
 import { GREEDY } from '../../src/model/sampling.ts';
+import { wholeModel } from '../../src/model/tensors.ts';
 import { splitRows } from '../../src/worker/frame-work.ts';
 import { openDevice, testShaders } from '../support/gpu.ts';
+import { partEngine } from '../support/part-engine.ts';
 import { ODD_SPEC, seededTensors } from '../support/seeded-model.ts';
 import { deal, type GenerateOptions, TestPipeline } from '../worker/pipeline.ts';
 
@@ -59,6 +61,10 @@ function rowsAt(pipeline: TestPipeline, layer: number, sequence: number): Map<nu
   const stage = pipeline.stages.findIndex(
     (_, index) => deal(SPEC.layers, pipeline.stages.length)[index]!.end === layer,
   );
+  return rowsFrom(pipeline, stage, sequence);
+}
+
+function rowsFrom(pipeline: TestPipeline, stage: number, sequence: number): Map<number, string> {
   const rows = new Map<number, string>();
   for (const { from, frame } of pipeline.sent) {
     if (from !== stage || frame.kind !== 'activation') continue;
@@ -131,6 +137,53 @@ it('sequences in one pipeline get the tokens they get alone', async () => {
   for (const prompt of prompts) alone.push(await tokensOf(1, { ...options, prompt }));
   const together = await Promise.all(prompts.map((prompt) => tokensOf(3, { ...options, prompt })));
   expect(together).toEqual(alone);
+});
+
+it('routes through parts of what engines hold give the same tokens and the same rows', async () => {
+  const whole = wholeModel(SPEC);
+  const middle = { start: 2, end: 7, embedding: false, head: false };
+  const held = [whole, whole, middle, whole];
+  const engines = await Promise.all(
+    held.map(async (shard) =>
+      createStageEngine({
+        device,
+        shaders: await testShaders(),
+        spec: SPEC,
+        shard,
+        weights: seededTensors(SPEC, shard),
+        quantization: 'native',
+        kvBudgetBytes: 4e6,
+      }),
+    ),
+  );
+  const routes = [
+    [3, 4, 6, 8],
+    [1, 2, 7, 8],
+    [2, 5, 6, 8],
+  ];
+  for (const ends of routes) {
+    const parts = ends.map((end, index) => {
+      const start = ends[index - 1] ?? 0;
+      return { start, end, embedding: start === 0, head: end === SPEC.layers };
+    });
+    const route = new TestPipeline({
+      engines: parts.map((part, index) => partEngine(engines[index]!, part)),
+    });
+    for (const wire of ['f16', 'f32'] as const) {
+      const options = { prompt: PROMPT, maxTokens: 12, wire, sampling: PENALTIES };
+      const { tokens } = await route.generate(++sequence, options);
+      const through = new Map(
+        ends.slice(0, -1).map((end, stage) => [end, rowsFrom(route, stage, sequence)] as const),
+      );
+      expect(tokens).toEqual(await tokensOf(1, options));
+      await tokensOf(8, options);
+      for (const [end, rows] of through) {
+        expect(rows.size).toBe(PROMPT.length + 11);
+        expect(rows).toEqual(rowsAt(await pipelineOf(8), end, sequence));
+      }
+    }
+  }
+  for (const engine of engines) engine.destroy();
 });
 
 it('stages give back every buffer', () => {

@@ -119,6 +119,7 @@ describe('the worker on a real device', () => {
     const { detected, hold, sent, events, files, raw } = set;
     if (!detected.ok) throw new Error(detected.error.message);
     expect(detected.capability.gemvMacsPerSecond).toBeGreaterThan(1e5);
+    expect(detected.capability).toMatchObject({ class: expect.stringMatching(/^[0-9a-f]{32}$/) });
     expect(detected.capability.maxBufferBytes).toBeGreaterThan(64 * MIB);
     const reference = JSON.parse(await readFile(`${fixture(NAME)}/reference.json`, 'utf8')) as Reference;
     const { prompt_ids: prompt, new_ids: expected } = reference.greedy[0]!;

@@ -81,6 +81,7 @@ export class FakeEngine implements StageEngine {
   readonly spec: ModelSpec;
   readonly shard: Shard;
   readonly bytes = { weights: 1, kv: 1, scratch: 1 };
+  readonly kvPositions = 32 * 1_024;
   readonly steps: StepInput[] = [];
   destroyed = false;
   canComputePart = false;
@@ -98,6 +99,11 @@ export class FakeEngine implements StageEngine {
 
   get openSequences(): number {
     return this.#sequences.size;
+  }
+
+  get freePositions(): number {
+    const reserved = [...this.#sequences.values()].map(({ options }) => options.maxPositions);
+    return this.kvPositions - reserved.reduce((sum, positions) => sum + positions, 0);
   }
 
   openSequence(sequence: number, options: SequenceOptions): void {

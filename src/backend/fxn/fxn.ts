@@ -2,7 +2,7 @@
 import { ShoalError } from '../../config/errors.ts';
 import { DEFAULT_COMPLETION_TOKENS } from '../../config/limits.ts';
 import { StopStrings } from '../../model/text/stop-strings.ts';
-import type { Backend, Readiness, RequestContext } from '../backend.ts';
+import type { AnswerBeginning, Backend, Readiness, RequestContext } from '../backend.ts';
 import { mergedChoices } from '../choices.ts';
 import { type Clock, systemClock } from '../clock.ts';
 import { Ending } from '../ending.ts';
@@ -15,7 +15,7 @@ import { continuationDecoders } from './continuation-decoder.ts';
 import { type GenerationCounts, type GenerationParts, generateText } from './generation.ts';
 import type { TokenGenerator } from './generator.ts';
 import { modelDetails } from './model-details.ts';
-import { type AnswerShape, chatAnswer, completionAnswer } from './openai-answer.ts';
+import { type AnswerHead, type AnswerShape, chatAnswer, completionAnswer } from './openai-answer.ts';
 import { checkIds, checkRawIds } from './prompt-length.ts';
 import { choiceSeed, requestSampling, type SeededRequest } from './request-sampling.ts';
 import type { ServedModel } from './served-model.ts';
@@ -24,6 +24,8 @@ export interface FxnOptions {
   readonly generator: TokenGenerator;
   readonly model: ServedModel;
   readonly readiness: (signal: AbortSignal) => Readiness | Promise<Readiness>;
+  /** What else decides its tokens, such as the numbers that it computes with: kept answers go on only where it is the same. */
+  readonly variant?: string;
   readonly clock?: Clock;
   /** An unsigned 32-bit number for requests without a seed. */
   readonly randomSeed?: () => number;
@@ -31,6 +33,7 @@ export interface FxnOptions {
 
 interface Job {
   readonly startMs: number;
+  readonly head: AnswerHead;
   readonly request: SeededRequest;
   /** Each gets `n` choices. */
   readonly prompts: readonly (readonly number[])[];
@@ -43,25 +46,34 @@ interface Job {
   readonly decoders: (prompt: readonly number[], n: number) => Promise<GenerationParts['decoder'][]>;
 }
 
+/** Its sequences are noted as they come. */
+interface Beginning extends AnswerBeginning {
+  readonly sequences: (number | null)[];
+}
+
 const systemSeed = () => crypto.getRandomValues(new Uint32Array(1))[0]!;
 
 export function createFxnBackend({
   generator,
   model,
   readiness,
+  variant = '',
   clock = systemClock,
   randomSeed = systemSeed,
 }: FxnOptions): Backend {
   const created = unixSeconds(clock);
   const details = modelDetails(model);
   const closing = new Ending();
+  const kind = JSON.stringify([model.id, model.spec, model.eosTokenId, model.defaults ?? null, variant]);
   // As vLLM: a fine-tune often keeps the base model's config, and only its tokenizer names what ends a turn.
   const { eosTokenId, tokens, prompts } = model;
   const chatEos = [...new Set([...model.spec.eosTokenIds, ...(eosTokenId === null ? [] : [eosTokenId])])];
   const tokenBytes = (id: number) => tokens.tokenBytes(id);
 
-  async function answer(job: Job, { signal, client, onAnswered }: RequestContext): Promise<Response> {
+  async function answer(job: Job, context: RequestContext): Promise<Response> {
+    const { signal, onAnswered, keeping } = context;
     const { request, shape } = job;
+    const beginning = beginningOf(job, keeping?.before);
     const decoders: GenerationParts['decoder'][][] = [];
     for (const prompt of job.prompts) decoders.push(await job.decoders(prompt, request.n));
     const ended = linkedSignal(signal, closing);
@@ -72,9 +84,10 @@ export function createFxnBackend({
     );
     let choices: ReturnType<typeof generations>;
     try {
-      choices = job.prompts.flatMap((prompt, at) =>
-        generations(job, prompt, decoders[at]!, tally.counts, ended.signal, client),
+      choices = job.prompts.flatMap((_, at) =>
+        generations(job, at, decoders[at]!, beginning, tally.counts, ended.signal, context),
       );
+      await keeping?.begun(beginning);
     } catch (thrown) {
       // A refused request would else hang on the server's own end for good.
       ended.unlink();
@@ -95,17 +108,21 @@ export function createFxnBackend({
 
   function generations(
     job: Job,
-    prompt: readonly number[],
+    promptAt: number,
     decoders: readonly GenerationParts['decoder'][],
+    beginning: Beginning,
     counts: GenerationCounts,
     signal: AbortSignal,
-    client: string | undefined,
+    { client, keeping }: RequestContext,
   ) {
     const { request, maxTokens = Number.POSITIVE_INFINITY, topLogprobs } = job;
     const { contextLength, vocab } = model.spec;
-    const sampling = requestSampling(request, model, randomSeed);
-    return decoders.map((decoder, choice) =>
-      generateText(
+    const prompt = job.prompts[promptAt]!;
+    const sampling = requestSampling(request, model, () => beginning.seeds[promptAt]!);
+    return decoders.map((decoder, choice) => {
+      const index = promptAt * request.n + choice;
+      const sequence = keeping?.before?.sequences[index] ?? null;
+      return generateText(
         {
           generator,
           request: {
@@ -116,16 +133,42 @@ export function createFxnBackend({
             sampling: { ...sampling, seed: choiceSeed(sampling.seed, choice) },
             ...(topLogprobs !== undefined && { topLogprobs: Math.min(topLogprobs, vocab) }),
             ...(client !== undefined && { client }),
+            // All of its tokens are told again: text and events are made of them anew.
+            ...(sequence !== null && { resume: { sequence, ids: [] } }),
           },
           decoder,
           stop: new StopStrings(request.stop),
           tokenBytes,
           clock,
           counts,
+          onSequence: (number) => {
+            if (beginning.sequences[index] === number) return;
+            beginning.sequences[index] = number;
+            void keeping?.begun(beginning);
+          },
         },
         signal,
-      ),
-    );
+      );
+    });
+  }
+
+  function beginningOf({ request, prompts, head }: Job, before: AnswerBeginning | undefined): Beginning {
+    if (before !== undefined) return { ...before, sequences: [...before.sequences] };
+    return {
+      model: kind,
+      id: head.id,
+      created: head.created,
+      prompts,
+      seeds: prompts.map(() => (request.seed === undefined ? randomSeed() : 0)),
+      sequences: prompts.flatMap(() => Array.from({ length: request.n }, () => null)),
+    };
+  }
+
+  /** What an answer began with in an earlier run. @throws ANSWER_LOST where this server would answer otherwise */
+  function checkBefore({ keeping }: RequestContext): AnswerBeginning | undefined {
+    const before = keeping?.before;
+    if (before === undefined || before.model === kind) return before;
+    throw new ShoalError('ANSWER_LOST', 'the server was started anew with another model; ask again');
   }
 
   function checkModel(name: string): void {
@@ -151,9 +194,9 @@ export function createFxnBackend({
     return all;
   }
 
-  const head = () => ({
-    id: crypto.randomUUID().replaceAll('-', ''),
-    created: unixSeconds(clock),
+  const headOf = (before: AnswerBeginning | undefined): AnswerHead => ({
+    id: before?.id ?? crypto.randomUUID().replaceAll('-', ''),
+    created: before?.created ?? unixSeconds(clock),
     model: model.id,
   });
 
@@ -166,14 +209,17 @@ export function createFxnBackend({
       const request = parseChatRequest(body, context.onUnknown);
       checkModel(request.model);
       const startMs = clock.now();
+      const before = checkBefore(context);
+      const head = headOf(before);
       const job: Job = {
         startMs,
+        head,
         request: { ...request, seed: exactSeed(request.seed, context.text) },
-        prompts: [await prompts.chat(request, context)],
+        prompts: before?.prompts ?? [await prompts.chat(request, context)],
         maxTokens: request.max_completion_tokens ?? request.max_tokens,
         eosTokenIds: chatEos,
         topLogprobs: request.logprobs ? (request.top_logprobs ?? 0) : undefined,
-        shape: chatAnswer(head(), tokenBytes),
+        shape: chatAnswer(head, tokenBytes),
         decoders: async (_prompt, n) => Array.from({ length: n }, () => tokens.createDecoder()),
       };
       return answer(job, context);
@@ -184,14 +230,17 @@ export function createFxnBackend({
       const request = parseCompletionRequest(body, context.onUnknown);
       checkModel(request.model);
       const startMs = clock.now();
+      const before = checkBefore(context);
+      const head = headOf(before);
       const job: Job = {
         startMs,
+        head,
         request: { ...request, seed: exactSeed(request.seed, context.text) },
-        prompts: await promptsOf(request.prompt, context),
+        prompts: before?.prompts ?? (await promptsOf(request.prompt, context)),
         maxTokens: request.max_tokens ?? DEFAULT_COMPLETION_TOKENS,
         eosTokenIds: model.spec.eosTokenIds,
         topLogprobs: request.logprobs,
-        shape: completionAnswer(head(), tokenBytes),
+        shape: completionAnswer(head, tokenBytes),
         decoders: (prompt, n) => continuationDecoders(tokens, prompt, n),
       };
       return answer(job, context);

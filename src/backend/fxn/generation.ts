@@ -47,6 +47,8 @@ export interface GenerationParts {
   readonly clock: Clock;
   /** Counted up. */
   readonly counts: GenerationCounts;
+  /** Called when its sequence has a number on the mesh. */
+  readonly onSequence?: (sequence: number) => void;
 }
 
 /**
@@ -77,6 +79,7 @@ export async function* generateText(
     if (event.type === 'pipeline') {
       counts.restarts += event.restarts - restarts;
       ({ stages, restarts, losses = [] } = event);
+      if (event.sequence !== undefined) parts.onSequence?.(event.sequence);
     } else if (event.type === 'token') {
       times.token();
       counts.tokens++;

@@ -13,6 +13,11 @@ export const sseText = (data: string, name: string | null = null): Uint8Array =>
 export const SSE_DONE = encoder.encode('data: [DONE]\n\n');
 /** Clients skip comments; proxies see that the connection lives. */
 const KEEPALIVE = encoder.encode(': waiting\n\n');
+/**
+ * The same in a stream whose events have ids. Without a blank line: OpenAI's client for Python takes one, behind any event that
+ * had an id, for an event without data, and fails to read that as JSON.
+ */
+export const KEEPALIVE_WITH_IDS = encoder.encode(': waiting\n');
 
 /** `no-transform` keeps proxies from compressing, and so from buffering; nginx buffers unless told by its own header. */
 export const SSE_HEADERS = {
@@ -31,6 +36,7 @@ export function sseBody(
   events: AsyncGenerator<Uint8Array>,
   clock: Clock,
   hangUp: (reason: unknown) => void,
+  keepalive: Uint8Array = KEEPALIVE,
 ): ReadableStream<Uint8Array> {
   let pending: Promise<IteratorResult<Uint8Array>> | undefined;
   let onSilent = () => {};
@@ -43,7 +49,7 @@ export function sseBody(
       });
       watchdog.arm(SSE_KEEPALIVE_MS);
       const result = await Promise.race([pending, silent]);
-      if (result === 'silent') return controller.enqueue(KEEPALIVE);
+      if (result === 'silent') return controller.enqueue(keepalive);
       watchdog.rest();
       pending = undefined;
       if (!result.done) return controller.enqueue(result.value);

@@ -323,7 +323,6 @@ export const serverMessageSchema = z.discriminatedUnion('type', [
 
 export type Capability = z.infer<typeof capabilitySchema>;
 export type StageInfo = z.infer<typeof stageInfoSchema>;
-export type RouteStage = z.infer<typeof routeStageSchema>;
 export type Route = z.infer<typeof routeSchema>;
 export type HeldShard = z.infer<typeof heldShardSchema>;
 export type RunningSequence = z.infer<typeof runningSequenceSchema>;

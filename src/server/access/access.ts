@@ -7,11 +7,12 @@ import {
   DEFAULT_REQUESTS_PER_MINUTE,
   REFUSED_KEYS_PER_MINUTE,
 } from '../../config/limits.ts';
+import { IDEMPOTENCY_KEY_HEADER } from '../answers/idempotency-key.ts';
 import { isLoopback } from '../http/host-guard.ts';
 import { addressGroup, clientAddress } from './client-address.ts';
 import type { KeyInfo, KeyRing } from './key-ring.ts';
 import { RequestRates } from './request-rates.ts';
-import { RunningRequests } from './running-requests.ts';
+import { type Places, RunningRequests } from './running-requests.ts';
 
 export interface AccessOptions {
   /** Absent: everyone who reaches the server may use it. */
@@ -132,9 +133,17 @@ export function createAccess(options: AccessOptions): Access {
       const { client, rates, perMinute, concurrent } = clientOf(c);
       exchange.client = client;
       if (concurrent !== null) {
-        const places = attempt('concurrency', () => running.begin(client, concurrent));
-        exchange.onEnd(places.end);
-        exchange.claim = (answers) => attempt('concurrency', () => places.grow(answers));
+        let places: Places | null = null;
+        const begin = () => {
+          if (places !== null) return places;
+          places = attempt('concurrency', () => running.begin(client, concurrent));
+          exchange.onEnd(places.end);
+          return places;
+        };
+        // One that goes on reading an answer of his takes no place beside the one that it has: at his bound he could not.
+        const mayResume = c.req.method === 'POST' && c.req.header(IDEMPOTENCY_KEY_HEADER) !== undefined;
+        if (!mayResume) begin();
+        exchange.claim = (answers) => attempt('concurrency', () => begin().grow(answers));
       }
       if (perMinute !== null) attempt('rate', () => rates.take(client, perMinute));
       return next();

@@ -7,6 +7,8 @@ const OPERATIONS: Readonly<Record<string, Generation['operation']>> = {
   '/api/generate': 'text_completion',
 };
 
+export const GENERATING_PATHS: readonly string[] = Object.keys(OPERATIONS);
+
 /** What a request asks to generate; null where its path is not one that generates. */
 export function generationOf(path: string, body: unknown): Generation | null {
   const operation = OPERATIONS[path];

@@ -1,6 +1,12 @@
 /** What every request for an answer goes through, whichever API it speaks: body, count, report, release. */
 import type { Context } from 'hono';
-import type { AnsweringNode, AnswerReport, Backend, RequestContext } from '../../backend/backend.ts';
+import type {
+  AnsweringNode,
+  AnswerKeeping,
+  AnswerReport,
+  Backend,
+  RequestContext,
+} from '../../backend/backend.ts';
 import { IgnoredParameters, WARNING_HEADER } from '../../backend/openai/unknown-parameters.ts';
 import { LENDERS_HEADER, readLenders, SERVED_BY_HEADER, writeServedBy } from '../../backend/served-by.ts';
 import {
@@ -11,20 +17,26 @@ import {
 } from '../../config/limits.ts';
 import { answersAsked } from '../access/answers-asked.ts';
 import { generationOf } from '../access/generation.ts';
+import type { AnswerRecord } from '../answers/answer-record.ts';
+import { digestOf, IDEMPOTENCY_KEY_HEADER, readIdempotencyKey } from '../answers/idempotency-key.ts';
+import type { KeptAnswer } from '../answers/kept-answer.ts';
+import type { KeptAnswers } from '../answers/kept-answers.ts';
+import { readAnswer } from '../answers/read-answer.ts';
+import { restoredIn } from '../answers/restore.ts';
 import type { RequestsInFlight } from '../requests-in-flight.ts';
-import { type BodyBounds, readJsonBody } from './request-body.ts';
+import { type BodyBounds, type JsonBody, readJsonBody } from './request-body.ts';
 import { checkRequestSizes } from './request-sizes.ts';
 
 const NATIVE: BodyBounds = { maxBytes: MAX_BODY_BYTES, maxValues: MAX_JSON_VALUES };
 const PROXY: BodyBounds = { maxBytes: MAX_PROXY_BODY_BYTES, maxValues: MAX_PROXY_JSON_VALUES };
 
-export type Answering = (
-  c: Context,
-  call: (body: unknown, context: RequestContext) => Promise<Response>,
-) => Promise<Response>;
+type Call = (body: unknown, context: RequestContext) => Promise<Response>;
+
+export type Answering = (c: Context, call: Call) => Promise<Response>;
 
 /**
- * The context's signal aborts when the client hangs up, and when the server ends the request.
+ * The context's signal aborts when the client hangs up, and when the server ends the request. With an Idempotency-Key the
+ * answer is computed apart from the client's connection (`KeptAnswers`), and its signal aborts when nobody wants it any more.
  *
  * @param hasProxies whether a node other than the mesh may answer, such as a provider that joined
  * @param isStrict whether a parameter that nobody here knows refuses the request; else the client is told
@@ -33,6 +45,7 @@ export function createAnswering(
   backend: Backend,
   requests: RequestsInFlight,
   hasProxies: () => boolean,
+  answers: KeptAnswers,
   isStrict = false,
 ): Answering {
   return async (c, call) => {
@@ -40,11 +53,53 @@ export function createAnswering(
     requests.checkTaking();
     // Images go to a proxy within the JSON.
     const takesImages = backend.provider !== 'fxn' || hasProxies();
-    const { body, text } = await readJsonBody(c, takesImages ? PROXY : NATIVE);
-    checkRequestSizes(body);
+    const json = await readJsonBody(c, takesImages ? PROXY : NATIVE);
+    checkRequestSizes(json.body);
+    const { path } = c.req;
+    const exchange = c.get('exchange');
+    const lenders = c.req.header(LENDERS_HEADER);
+    const request = { path, text: json.text, lenders: lenders ?? null };
+    const start = (record?: AnswerRecord) => (kept: () => KeptAnswer) => (signal: AbortSignal) => {
+      exchange.onReport(({ outcome }) => {
+        if (outcome === 'error' || outcome === 'aborted') kept().broke();
+      });
+      return answer(c, call, json, signal, answers.keeping(kept, request, record));
+    };
+    const restored = restoredIn(c.env);
+    if (restored !== null) {
+      exchange.client = `kept ${restored.identity.owner}`;
+      answers.restore(restored, start(restored));
+      return new Response(null, { status: 202 });
+    }
+    const key = generationOf(path, json.body) && readIdempotencyKey(c.req.header(IDEMPOTENCY_KEY_HEADER));
+    if (key === null) return answer(c, call, json, c.req.raw.signal);
+    const asked = {
+      owner: exchange.client,
+      idempotencyKey: key,
+      fingerprint: digestOf(path, json.text, lenders ?? '*'),
+      lastEventId: c.req.header('last-event-id'),
+    };
+    const taken = answers.take(asked, start());
+    const release = exchange.hold();
+    try {
+      return untilRead(await readAnswer(taken.answer, { ...taken, signal: c.req.raw.signal }), release);
+    } catch (error) {
+      release();
+      throw error;
+    }
+  };
+
+  /** @param wanted aborts when the answer is wanted no longer */
+  async function answer(
+    c: Context,
+    call: Call,
+    { body, text }: JsonBody,
+    wanted: AbortSignal,
+    keeping?: AnswerKeeping,
+  ): Promise<Response> {
     const exchange = c.get('exchange');
     exchange.claim(answersAsked(c.req.path, body));
-    const request = requests.begin(c.req.raw.signal);
+    const request = requests.begin(wanted);
     const release = exchange.hold();
     const ended = () => {
       request.end();
@@ -70,6 +125,7 @@ export function createAnswering(
         onRouted,
         onUnknown: ignored.add,
         ...(lenders && { lenders }),
+        ...(keeping && { keeping }),
       };
       const response = untilRead(await call(body, context), ended);
       if (by !== null) response.headers.set(SERVED_BY_HEADER, writeServedBy(by));
@@ -82,7 +138,7 @@ export function createAnswering(
       ended();
       throw error;
     }
-  };
+  }
 }
 
 /** Calls `ended` once, when the body was read to its end, broke, or was cancelled. */

@@ -13,7 +13,9 @@ import { publishedRequests } from '../../backend/openai/request-schema.ts';
 import { WARNING_HEADER } from '../../backend/openai/unknown-parameters.ts';
 import { LENDERS_HEADER, SERVED_BY_HEADER } from '../../backend/served-by.ts';
 import type { Provider } from '../../config/backend-config.ts';
+import { MAX_IDEMPOTENCY_KEY_CHARS } from '../../config/limits.ts';
 import { statusSchema } from '../../mesh/protocol/status.ts';
+import { ANSWER_HEADER, REPLAYED_HEADER } from '../answers/read-answer.ts';
 
 type Json = Record<string, unknown>;
 
@@ -23,7 +25,9 @@ const ERRORS: Record<number, string> = {
   401: 'The server asks for a key, and none or a wrong one came.',
   403: 'The Host or Origin header is not allowed.',
   404: 'No such model, or no such path.',
+  410: 'What is to be read on is not kept (`answer_lost`).',
   413: 'The body is too large.',
+  422: 'Another request came with this Idempotency-Key (`idempotency_key_reused`).',
   429: 'Too many requests, of this client or of all. `Retry-After` says when to come again.',
   502: 'The backend failed, or answered what cannot be passed on.',
   503: 'Nothing can answer now: no pipeline, no healthy backend, or the server is ending.',
@@ -49,7 +53,7 @@ function errors(...statuses: readonly number[]): Json {
   );
 }
 
-const ASKING = [400, 401, 403, 404, 413, 429, 502, 503, 504];
+const ASKING = [400, 401, 403, 404, 410, 413, 422, 429, 502, 503, 504];
 const READING = [401, 403, 429, 502, 503, 504];
 
 const input = (schema: z.ZodType) => jsonSchema(schema, 'input');
@@ -98,6 +102,7 @@ function makeSchemas(provider: Provider): Record<string, Json> {
         error: z.object({ code: z.literal(503), message: z.string(), type: z.literal('unavailable_error') }),
       }),
     ),
+    Ended: output(z.object({ ended: z.literal(true) })),
     Version: output(z.object({ version: z.string() })),
     Status: output(statusSchema),
   };
@@ -145,6 +150,14 @@ function answering(options: {
           'Ids of the lenders that may read the request, with commas between; empty: none. Without it, any.',
         schema: { type: 'string' },
       },
+      KEY_PARAMETER,
+      {
+        name: 'Last-Event-ID',
+        in: 'header',
+        description:
+          'With an Idempotency-Key: the `id` of the last event that was read of the same request’s answer, which goes on behind it.',
+        schema: { type: 'string', maxLength: 40 },
+      },
     ],
     requestBody: {
       required: true,
@@ -162,6 +175,16 @@ function answering(options: {
             description: 'The node that gave the answer, and who lends it: `name=…&lender=ID&by=NAME`.',
             schema: { type: 'string' },
           },
+          [ANSWER_HEADER]: {
+            description:
+              'Of a stream with an Idempotency-Key: its n-th event has the id `THIS.n`, where lines cannot say so, too.',
+            schema: { type: 'string' },
+          },
+          [REPLAYED_HEADER]: {
+            description:
+              '`true` where the answer was computed for an earlier request with this Idempotency-Key.',
+            schema: { type: 'string' },
+          },
         },
         content: {
           'application/json': { schema: ref(answer) },
@@ -169,6 +192,27 @@ function answering(options: {
         },
       },
       ...errors(...ASKING),
+    },
+  };
+}
+
+const KEY_PARAMETER = {
+  name: 'Idempotency-Key',
+  in: 'header',
+  description:
+    'Requests with one key are one request: its answer is computed once, goes on for a while when the client hangs up, and can be read on.',
+  schema: { type: 'string', minLength: 1, maxLength: MAX_IDEMPOTENCY_KEY_CHARS },
+};
+
+function ending(operationId: string): Json {
+  return {
+    summary: 'End an answer that was asked for with an Idempotency-Key',
+    operationId,
+    security: KEY_IF_ASKED,
+    parameters: [{ ...KEY_PARAMETER, required: true }],
+    responses: {
+      200: json('Ended', 'It has ended and is forgotten.'),
+      ...errors(400, 401, 403, 410, 429),
     },
   };
 }
@@ -218,6 +262,7 @@ export function openApiDocument(provider: Provider, model: string): Json {
           chunk: 'ChatCompletionChunk',
           example: { model, messages: say('Say hello.'), max_tokens: 16, temperature: 0 },
         }),
+        delete: ending('EndChat'),
       },
       '/v1/completions': {
         post: answering({
@@ -227,6 +272,7 @@ export function openApiDocument(provider: Provider, model: string): Json {
           chunk: 'CompletionChunk',
           example: { model, prompt: 'Once upon a time', max_tokens: 16, seed: 1 },
         }),
+        delete: ending('EndCompletion'),
       },
       '/v1/models': {
         get: {

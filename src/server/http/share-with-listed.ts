@@ -3,6 +3,7 @@ import { cors } from 'hono/cors';
 import { WARNING_HEADER } from '../../backend/openai/unknown-parameters.ts';
 import { SERVED_BY_HEADER } from '../../backend/served-by.ts';
 import { CORS_MAX_AGE_SECONDS } from '../../config/limits.ts';
+import { ANSWER_HEADER, REPLAYED_HEADER } from '../answers/read-answer.ts';
 import type { HostGuard } from './host-guard.ts';
 
 /**
@@ -12,8 +13,17 @@ import type { HostGuard } from './host-guard.ts';
 export function shareWithListed(guard: HostGuard): MiddlewareHandler {
   const grant = cors({
     origin: (origin) => (guard.isListedOrigin(origin) ? origin : null),
-    allowMethods: ['GET', 'POST'],
-    exposeHeaders: ['retry-after', 'x-request-id', SERVED_BY_HEADER, WARNING_HEADER, 'content-range', 'etag'],
+    allowMethods: ['GET', 'POST', 'DELETE'],
+    exposeHeaders: [
+      'retry-after',
+      'x-request-id',
+      SERVED_BY_HEADER,
+      WARNING_HEADER,
+      ANSWER_HEADER,
+      REPLAYED_HEADER,
+      'content-range',
+      'etag',
+    ],
     maxAge: CORS_MAX_AGE_SECONDS,
   });
   return async (c, next) => {

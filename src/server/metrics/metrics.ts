@@ -2,10 +2,11 @@
  * `GET /metrics` in Prometheus' text format: what the server has done, and how it stands. Names are vLLM's and
  * OpenTelemetry's where they have one, so that their dashboards work; the rest is `shoal_`.
  */
-import { Counter, Registry } from 'prom-client';
+import { Counter, Gauge, Registry } from 'prom-client';
 import type { AnswerReport } from '../../backend/backend.ts';
 import type { RefusalReason } from '../access/access.ts';
 import type { Exchange } from '../access/exchange.ts';
+import { ANSWER_COUNTS, type AnswerCount } from '../answers/kept-answers.ts';
 import { AnswerMetrics } from './answer-metrics.ts';
 import { ModelLabels } from './model-labels.ts';
 import { processMetrics } from './process-metrics.ts';
@@ -17,6 +18,8 @@ export interface MetricsOptions {
   /** Of what answers now. */
   readonly provider: () => string;
   readonly now: () => number;
+  /** Kept now, and their bytes; absent: none ever. */
+  readonly kept?: () => { readonly count: number; readonly bytes: number };
 }
 
 export interface CurrentState extends Omit<Snapshot, 'running' | 'waiting'> {
@@ -49,6 +52,7 @@ export class Metrics {
   readonly #requests: Counter<'route' | 'status'>;
   readonly #refused: Counter<'reason'>;
   readonly #restarts: Counter;
+  readonly #kept: Counter<'what'>;
 
   constructor(options: MetricsOptions) {
     this.#options = options;
@@ -72,6 +76,30 @@ export class Metrics {
       help: 'Times that an answer went on elsewhere because its pipeline was lost.',
       registers,
     });
+    this.#kept = new Counter({
+      name: 'shoal_kept_answers_total',
+      help: 'Answers with an Idempotency-Key that were read on from an event (resumed), asked for again (repeated), or are kept no longer: after their time (expired), for want of room (evicted), ended because nobody read them (unread).',
+      labelNames: ['what'],
+      registers,
+    });
+    const { kept } = options;
+    new Gauge({
+      name: 'shoal_kept_answers',
+      help: 'Answers with an Idempotency-Key that are kept now, running ones included.',
+      registers,
+      collect() {
+        this.set(kept?.().count ?? 0);
+      },
+    });
+    new Gauge({
+      name: 'shoal_kept_answer_bytes',
+      help: 'What the kept answers take.',
+      registers,
+      collect() {
+        this.set(kept?.().bytes ?? 0);
+      },
+    });
+    for (const what of ANSWER_COUNTS) this.#kept.inc({ what }, 0);
   }
 
   readonly contentType = Registry.PROMETHEUS_CONTENT_TYPE;
@@ -94,6 +122,10 @@ export class Metrics {
 
   refused(reason: RefusalReason): void {
     this.#refused.inc({ reason });
+  }
+
+  answerKept(what: AnswerCount): void {
+    this.#kept.inc({ what });
   }
 
   /** @param state read for this scrape */

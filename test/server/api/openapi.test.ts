@@ -85,7 +85,9 @@ describe('the document', () => {
       '401',
       '403',
       '404',
+      '410',
       '413',
+      '422',
       '429',
       '502',
       '503',
@@ -229,14 +231,15 @@ describe('answers are as published', () => {
 
 describe('a wrong method', () => {
   it.each([
-    ['GET', '/v1/chat/completions', 'POST'],
-    ['DELETE', '/v1/completions', 'POST'],
+    ['GET', '/v1/chat/completions', 'POST, DELETE'],
+    ['PUT', '/v1/completions', 'POST, DELETE'],
     ['POST', '/v1/models', 'GET, HEAD'],
     ['PUT', '/v1/models/org/name', 'GET, HEAD'],
     ['POST', '/health/ready', 'GET, HEAD'],
     ['POST', '/openapi.json', 'GET, HEAD'],
     ['POST', '/metrics', 'GET, HEAD'],
-    ['GET', '/api/chat', 'POST'],
+    ['GET', '/api/chat', 'POST, DELETE'],
+    ['DELETE', '/api/show', 'POST'],
   ])('%s %s is told to use %s', async (method, path, allow) => {
     const answer = await native.send(path, { method });
     expect(answer.status).toBe(405);

@@ -1,0 +1,46 @@
+/** Why a worker holds nothing of a layout that others make. */
+import type { LayerRange, WorkerView } from './mesh-view.ts';
+import type { StageCosts } from './stage-costs.ts';
+
+export type LayoutSpareReason =
+  /** Less memory than the smallest share needs. */
+  | { readonly why: 'small-memory'; readonly neededBytes: number }
+  | { readonly why: 'small-buffers'; readonly neededBytes: number }
+  /** There are as many stages as there may be, and what it lends is too little for the layers of one of them. */
+  | { readonly why: 'full'; readonly stages: number }
+  /** It would hold the others up. */
+  | { readonly why: 'slow' }
+  /** Each layer is held by so many already, and they are enough for the requests that there are. */
+  | { readonly why: 'replicated'; readonly replicas: number };
+
+/** So many times slower than the fastest that holds layers. */
+const SLOW = 8;
+
+/** Why it can hold no layer at all. @param maxStages 1: only the whole model will do */
+export function whyUnable(
+  costs: StageCosts,
+  worker: WorkerView,
+  maxStages: number,
+): Extract<LayoutSpareReason, { neededBytes: number }> | null {
+  const neededBytes = maxStages === 1 ? costs.bytes(worker, 0, costs.layers) : costs.smallest(worker);
+  if (worker.memoryBytes < neededBytes) return { why: 'small-memory', neededBytes };
+  const buffer = costs.largestBuffer(worker);
+  return worker.maxBufferBytes < buffer ? { why: 'small-buffers', neededBytes: buffer } : null;
+}
+
+export function whySpared(
+  costs: StageCosts,
+  worker: WorkerView,
+  macsPerSecond: number,
+  ranges: readonly LayerRange[],
+  rates: readonly number[],
+  maxStages: number,
+): LayoutSpareReason {
+  const fastest = rates.reduce((most, rate) => Math.max(most, rate), 0);
+  if (macsPerSecond * SLOW < fastest) return { why: 'slow' };
+  const fits = ranges.some(({ start, end }) => costs.fits(worker, start, end));
+  if (!fits && maxStages < costs.layers) return { why: 'full', stages: maxStages };
+  const holders = new Array<number>(costs.layers).fill(0);
+  for (const { start, end } of ranges) for (let layer = start; layer < end; layer++) holders[layer]!++;
+  return { why: 'replicated', replicas: Math.min(...holders) };
+}

@@ -1,0 +1,322 @@
+/**
+ * Answers that outlive their connection: requests with an Idempotency-Key. Each is computed once; who asks the same again
+ * under the same key reads the same answer, from where he was.
+ */
+
+import type { AnswerKeeping } from '../../backend/backend.ts';
+import { ShoalError } from '../../config/errors.ts';
+import {
+  ANSWER_KEPT_MS,
+  MAX_ANSWER_LOG_BYTES,
+  MAX_KEPT_ANSWER_BYTES,
+  MAX_KEPT_ANSWER_BYTES_PER_CLIENT,
+  MAX_KEPT_ANSWERS,
+  MAX_KEPT_ANSWERS_PER_CLIENT,
+  RETRY_AFTER_SECONDS,
+} from '../../config/limits.ts';
+import type { Timers } from '../../mesh/timers.ts';
+import { EarliestTimer } from '../earliest-timer.ts';
+import type { AnswerKeeper, StoredRequest } from './answer-keeper.ts';
+import type { AnswerRecord } from './answer-record.ts';
+import { type EventId, newAnswerId, readEventId } from './event-id.ts';
+import { digestOf } from './idempotency-key.ts';
+import { type AnswerIdentity, type AnswerSurroundings, KeptAnswer, type StartAnswer } from './kept-answer.ts';
+
+export interface AskedAgain {
+  /** As `Exchange.client`: the name of a key, or an address. */
+  readonly owner: string;
+  readonly idempotencyKey: string;
+  /** Of what is asked: the same for the same request only. */
+  readonly fingerprint: string;
+  readonly lastEventId: string | undefined;
+}
+
+export interface Taken {
+  readonly answer: KeptAnswer;
+  /** The number of the last event that the client has. */
+  readonly after: number;
+  readonly isReplay: boolean;
+}
+
+/** `resumed`: from an event on; `repeated`: from the start; `restored`: from an earlier run of the server. The others say why an answer is no longer kept. */
+export const ANSWER_COUNTS = ['resumed', 'repeated', 'restored', 'expired', 'evicted', 'unread'] as const;
+export type AnswerCount = (typeof ANSWER_COUNTS)[number];
+
+export interface KeptAnswersOptions {
+  readonly timers: Timers;
+  readonly onCount?: (what: AnswerCount) => void;
+  /** Absent: answers are kept in memory, and go with the server. */
+  readonly keeper?: AnswerKeeper;
+}
+
+interface Use {
+  count: number;
+  bytes: number;
+}
+
+export class KeptAnswers {
+  readonly #options: KeptAnswersOptions;
+  readonly #bySlot = new Map<string, KeptAnswer>();
+  readonly #byId = new Map<string, KeptAnswer>();
+  /** Those that no longer run, with the time of their end (ms of the timers), the oldest first. */
+  readonly #ended = new Map<KeptAnswer, number>();
+  /** Of answers from an earlier run, how long ago they ended. */
+  readonly #endedBefore = new WeakMap<KeptAnswer, number>();
+  readonly #byOwner = new Map<string, Use>();
+  readonly #all: Use = { count: 0, bytes: 0 };
+  readonly #expiry: EarliestTimer;
+
+  constructor(options: KeptAnswersOptions) {
+    this.#options = options;
+    this.#expiry = new EarliestTimer(options.timers, () => this.#expire());
+  }
+
+  /** Of the backend of an answer, where there is a store. */
+  keeping(
+    answer: () => KeptAnswer,
+    request: StoredRequest,
+    record?: AnswerRecord,
+  ): AnswerKeeping | undefined {
+    return this.#options.keeper?.keeping(answer, request, record);
+  }
+
+  get count(): number {
+    return this.#all.count;
+  }
+
+  get bytes(): number {
+    return this.#all.bytes;
+  }
+
+  /**
+   * The answer that was asked for before, or a new one.
+   *
+   * @param start called where it is new
+   * @throws IDEMPOTENCY_KEY_REUSED, ANSWER_LOST, OVERLOADED, RATE_LIMITED
+   */
+  take(asked: AskedAgain, start: (answer: () => KeptAnswer) => StartAnswer): Taken {
+    const event = eventOf(asked);
+    const found = this.#find(asked, event);
+    if (found !== undefined && found.identity.fingerprint !== asked.fingerprint) {
+      throw new ShoalError(
+        'IDEMPOTENCY_KEY_REUSED',
+        'another request came with this Idempotency-Key; use a new key for each request, and the same body to ask again',
+      );
+    }
+    if (event !== null) {
+      if (event === 'unknown' || found?.identity.id !== event.answer) throw lost();
+      this.#options.onCount?.('resumed');
+      return { answer: found, after: event.event, isReplay: true };
+    }
+    if (found !== undefined && found.state !== 'failed') {
+      this.#options.onCount?.('repeated');
+      return { answer: found, after: 0, isReplay: true };
+    }
+    if (found !== undefined) this.#forget(found);
+    return { answer: this.#begin(asked, start), after: 0, isReplay: false };
+  }
+
+  /**
+   * An answer that ran in an earlier run of the server goes on.
+   * @param start makes it again, the same
+   */
+  restore({ identity }: AnswerRecord, start: (answer: () => KeptAnswer) => StartAnswer): void {
+    this.#options.onCount?.('restored');
+    this.#options.keeper?.found(this.#add(identity, start, true));
+  }
+
+  /** An answer that ended in an earlier run, so long ago. */
+  restoreEnded({ identity, end }: AnswerRecord, endedAgoMs: number): void {
+    if (end === null) throw new Error('it has not ended');
+    const { status, headers, events } = end;
+    const response = new Response(Buffer.concat(events), { status, headers });
+    const answer = this.#add(identity, () => async () => response, true);
+    this.#endedBefore.set(answer, endedAgoMs);
+    this.#options.onCount?.('restored');
+    this.#options.keeper?.found(answer);
+  }
+
+  /** Ends an answer for all who read it, and forgets it. @throws ANSWER_LOST where there is none */
+  end(asked: Omit<AskedAgain, 'fingerprint'>): void {
+    const found = this.#find(asked, eventOf(asked));
+    if (found === undefined) throw lost();
+    this.#forget(found);
+    found.abort(new ShoalError('ABORTED', 'the answer was ended by its client'));
+  }
+
+  /** Ends what runs and is read by nobody: the server takes no requests any more, so nobody will. What is stored stays for the next. */
+  endUnread(reason: ShoalError): void {
+    this.#options.keeper?.stop();
+    for (const answer of [...this.#bySlot.values()]) if (answer.readers === 0) answer.abort(reason);
+  }
+
+  close(): void {
+    this.#options.keeper?.stop();
+    this.#expiry.stop();
+    for (const answer of [...this.#bySlot.values()]) {
+      this.#forget(answer);
+      answer.abort(new ShoalError('ABORTED', 'the server is shutting down; send the request again'));
+    }
+  }
+
+  #find(asked: Omit<AskedAgain, 'fingerprint'>, event: NamedEvent): KeptAnswer | undefined {
+    const found = this.#bySlot.get(slotOf(digestOf(asked.owner), digestOf(asked.idempotencyKey)));
+    if (found !== undefined || event === null || event === 'unknown') return found;
+    // Without keys a client is its address, and a phone changes that. Who names an event of the answer has read it.
+    const read = this.#byId.get(event.answer);
+    const isIts =
+      read?.identity.key === digestOf(asked.idempotencyKey) &&
+      read.identity.isAddress &&
+      isAddress(asked.owner);
+    return isIts ? read : undefined;
+  }
+
+  #begin(asked: AskedAgain, start: (answer: () => KeptAnswer) => StartAnswer): KeptAnswer {
+    const { fingerprint } = asked;
+    const owner = digestOf(asked.owner);
+    const use = this.#byOwner.get(owner);
+    while (use !== undefined && use.count >= MAX_KEPT_ANSWERS_PER_CLIENT) {
+      if (this.#evict(owner)) continue;
+      throw new ShoalError(
+        'RATE_LIMITED',
+        `${use.count} answers of yours with an Idempotency-Key are on their way; wait for one to end`,
+      );
+    }
+    while (this.#all.count >= MAX_KEPT_ANSWERS) {
+      if (this.#evict()) continue;
+      throw new ShoalError(
+        'OVERLOADED',
+        `${this.#all.count} answers with an Idempotency-Key are on their way`,
+        {
+          retryAfterSeconds: RETRY_AFTER_SECONDS,
+        },
+      );
+    }
+    const identity = {
+      id: newAnswerId(),
+      owner,
+      isAddress: isAddress(asked.owner),
+      key: digestOf(asked.idempotencyKey),
+      fingerprint,
+    };
+    return this.#add(identity, start, false);
+  }
+
+  #add(
+    identity: AnswerIdentity,
+    start: (answer: () => KeptAnswer) => StartAnswer,
+    isRestored: boolean,
+  ): KeptAnswer {
+    const around: AnswerSurroundings = {
+      timers: this.#options.timers,
+      onBytes: (which, change) => this.#grow(which, change),
+      hasRoom: (which) => this.#hasRoom(which),
+      onEnded: (which, why) => this.#noteEnd(which, why),
+    };
+    const answer: KeptAnswer = new KeptAnswer(
+      identity,
+      start(() => answer),
+      around,
+      isRestored,
+    );
+    this.#bySlot.set(slotOf(identity.owner, identity.key), answer);
+    this.#byId.set(identity.id, answer);
+    this.#use(identity.owner).count++;
+    this.#all.count++;
+    return answer;
+  }
+
+  #noteEnd(answer: KeptAnswer, why: 'whole' | 'failed' | 'unread'): void {
+    if (!this.#byId.has(answer.identity.id)) return;
+    if (why === 'unread') this.#options.onCount?.('unread');
+    // Of a stream that failed, who has read a part may learn how it ended.
+    const form = answer.headNow?.form ?? 'whole';
+    this.#options.keeper?.ended(answer, why === 'whole');
+    if (why === 'unread' || (why === 'failed' && form === 'whole')) this.#forget(answer);
+    else {
+      const agoMs = this.#endedBefore.get(answer) ?? 0;
+      this.#ended.set(answer, this.#options.timers.now() - agoMs);
+      this.#expiry.within(ANSWER_KEPT_MS - agoMs);
+    }
+  }
+
+  #expire(): void {
+    const now = this.#options.timers.now();
+    for (const [answer, endedAt] of this.#ended) {
+      const leftMs = endedAt + ANSWER_KEPT_MS - now;
+      if (leftMs > 0) {
+        this.#expiry.within(leftMs);
+        return;
+      }
+      this.#options.onCount?.('expired');
+      this.#forget(answer);
+    }
+  }
+
+  #hasRoom({ log, identity }: KeptAnswer): boolean {
+    if (log.bytes > MAX_ANSWER_LOG_BYTES) return false;
+    const own = this.#byOwner.get(identity.owner);
+    while (own !== undefined && own.bytes > MAX_KEPT_ANSWER_BYTES_PER_CLIENT) {
+      if (!this.#evict(identity.owner)) return false;
+    }
+    while (this.#all.bytes > MAX_KEPT_ANSWER_BYTES) if (!this.#evict()) return false;
+    return true;
+  }
+
+  /** Forgets the one that ended first, of one client or of all. @returns false where none has ended */
+  #evict(owner?: string): boolean {
+    for (const answer of this.#ended.keys()) {
+      if (owner !== undefined && answer.identity.owner !== owner) continue;
+      this.#options.onCount?.('evicted');
+      this.#forget(answer);
+      return true;
+    }
+    return false;
+  }
+
+  /** Readers that it has read on. */
+  #forget(answer: KeptAnswer): void {
+    const { id, owner, key } = answer.identity;
+    if (!this.#byId.delete(id)) return;
+    const slot = slotOf(owner, key);
+    if (this.#bySlot.get(slot) === answer) this.#bySlot.delete(slot);
+    this.#ended.delete(answer);
+    this.#options.keeper?.forgotten(answer);
+    const use = this.#use(owner);
+    use.count--;
+    use.bytes -= answer.log.bytes;
+    this.#all.count--;
+    this.#all.bytes -= answer.log.bytes;
+    if (use.count === 0) this.#byOwner.delete(owner);
+  }
+
+  #grow({ identity }: KeptAnswer, change: number): void {
+    if (!this.#byId.has(identity.id)) return;
+    this.#use(identity.owner).bytes += change;
+    this.#all.bytes += change;
+  }
+
+  #use(owner: string): Use {
+    const use = this.#byOwner.get(owner) ?? { count: 0, bytes: 0 };
+    this.#byOwner.set(owner, use);
+    return use;
+  }
+}
+
+/** `unknown`: it is none of ours. */
+type NamedEvent = EventId | 'unknown' | null;
+
+const eventOf = ({ lastEventId }: Pick<AskedAgain, 'lastEventId'>): NamedEvent =>
+  lastEventId === undefined ? null : (readEventId(lastEventId) ?? 'unknown');
+
+const slotOf = (owner: string, key: string) => digestOf(owner, key);
+
+const isAddress = (owner: string) => owner.startsWith('address ');
+
+/** The same whether there never was one, it is another's, or it is over. */
+function lost(): ShoalError {
+  return new ShoalError(
+    'ANSWER_LOST',
+    'no such answer is kept here: it is too old, nobody read it, the server was started anew, or it is another client’s; ask without Last-Event-ID to have it computed again',
+  );
+}
