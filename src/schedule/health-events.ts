@@ -29,7 +29,7 @@ export type HealthEvent =
   | { readonly kind: 'link-reported'; readonly by: string; readonly about: string }
   /** They did not answer `open` in time. */
   | { readonly kind: 'not-opened'; readonly peers: readonly string[] }
-  /** It reported a failure of its own, or lost what it held. */
+  /** It reports failures of its own, or its answers do not fit; once may be chance, which is for who notes it to judge. */
   | { readonly kind: 'failed'; readonly peer: string }
   | { readonly kind: 'misbehaved'; readonly peer: string; readonly how: Misbehaviour }
   /** No token came round, and nobody says why. */
