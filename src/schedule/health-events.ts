@@ -60,10 +60,9 @@ export interface Trust {
   readonly isSilent: boolean;
 }
 
-/** The trust of a peer fell; what it holds and computes should go to others. */
+/** A peer is kept out from now on; what it holds and computes should go to others. */
 export interface Verdict {
   readonly peer: string;
-  readonly state: 'suspected' | 'excluded';
   readonly untilMs: number;
   readonly reason: string;
 }

@@ -41,7 +41,7 @@ export class WorkerHealth {
   /** Whose state will change by itself. */
   readonly #restricted = new Set<HealthRecord>();
 
-  /** @returns whose trust fell by it; what they hold and compute should go to others */
+  /** @returns who is kept out for it */
   note(event: HealthEvent, nowMs: number): readonly Verdict[] {
     switch (event.kind) {
       case 'joined':
@@ -207,11 +207,10 @@ export class WorkerHealth {
         isNewcomer: record.isNewcomer,
         isSilent: this.#signs.isSilent(record.peer, nowMs),
         stalls: record.stalls,
+        served: record.served(nowMs),
       })),
     );
-    // Nothing tells them apart: they may go on where nobody else can, and the next route will tell.
-    const verdicts = this.#suspect(suspects, kind, reason, nowMs);
-    if (suspects.length > 1) return verdicts;
+    this.#suspect(suspects, kind, reason, nowMs);
     return this.#exclude(suspects, 'serving', reason, nowMs);
   }
 
@@ -249,18 +248,12 @@ export class WorkerHealth {
       this.#restricted.add(record);
       const failures = record.failures(nowMs);
       this.#addresses.note(record.address, { peer, untilMs, failures, reason });
-      return { peer, state: 'excluded', untilMs, reason };
+      return { peer, untilMs, reason };
     });
   }
 
-  #suspect(peers: readonly string[], kind: SuspicionKind, reason: string, nowMs: number): readonly Verdict[] {
-    return peers.flatMap((peer) => {
-      const record = this.#records.get(peer);
-      if (record === undefined) return [];
-      const untilMs = record.suspect(kind, nowMs, reason);
-      this.#restricted.add(record);
-      return { peer, state: 'suspected', untilMs, reason };
-    });
+  #suspect(peers: readonly string[], kind: SuspicionKind, reason: string, nowMs: number): void {
+    for (const peer of peers) this.#records.get(peer)?.suspect(kind, nowMs, reason);
   }
 
   #standing(record: HealthRecord, nowMs: number): Standing {

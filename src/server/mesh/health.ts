@@ -150,11 +150,10 @@ export class Health {
     const { registry, log } = this.#options;
     const verdicts = this.#workers.note(event, this.#now);
     const left = new Set<Peer>();
-    for (const { peer: id, state, untilMs, reason } of verdicts) {
+    for (const { peer: id, untilMs, reason } of verdicts) {
       const peer = registry.get(id);
       if (peer === undefined) continue;
-      log.warn({ worker: peer.name, state, forMs: untilMs - this.#now }, `${peer.name} ${reason}: ${error}`);
-      if (state !== 'excluded') continue;
+      log.warn({ worker: peer.name, backoffMs: untilMs - this.#now }, `${peer.name} ${reason}: ${error}`);
       peer.problem = `${peer.name} failed: ${error}`;
       peer.excludedUntil = untilMs;
       left.add(peer);
