@@ -486,12 +486,14 @@ export const MISBEHAVED_BACKOFF_MS = 60_000;
 export const SERVED_HALF_LIFE_MS = 600_000;
 /** Reports of bad links older than this say nothing together with a new one; links that fail for one cause are reported within seconds. */
 export const LINK_REPORT_MS = 60_000;
+/** A report of a link that was judged less than this ago is the other end's, of the same failure. */
+export const LINK_ECHO_MS = 10_000;
 /** Two peers whose link failed are not made neighbours again for so long, where others can be: long enough for a network to change, short enough to try once more. */
 export const LINK_AVOID_MS = 240_000;
 /** A worker is slow, not merely busy, at so many times what it says it takes. */
 export const SLOW_FACTOR = 10;
-/** And only where that cost a token at least so much: small models spend milliseconds that say nothing. */
-export const SLOW_ROUND_MS = 250;
+/** And only where that cost a token at least so much: a small model on a busy machine waits for the processor many times as long as it computes. */
+export const SLOW_ROUND_MS = 1_000;
 /** Wait beyond SLOW_FACTOR, added up over the tokens of routes with the worker, after which it counts as a stall. */
 export const SLOW_EXCESS_MS = 10_000;
 /** Rounds that a worker's speed is read from: the best of them counts, as the others were held up by somebody else. */

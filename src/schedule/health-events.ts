@@ -29,7 +29,7 @@ export type HealthEvent =
   | { readonly kind: 'link-reported'; readonly by: string; readonly about: string }
   /** They did not answer `open` in time. */
   | { readonly kind: 'not-opened'; readonly peers: readonly string[] }
-  /** It reported a failure of its own, or lost what it held. */
+  /** It reports failures of its own, or its answers do not fit; once may be chance, which is for who notes it to judge. */
   | { readonly kind: 'failed'; readonly peer: string }
   | { readonly kind: 'misbehaved'; readonly peer: string; readonly how: Misbehaviour }
   /** No token came round, and nobody says why. */
@@ -60,10 +60,9 @@ export interface Trust {
   readonly isSilent: boolean;
 }
 
-/** The trust of a peer fell; what it holds and computes should go to others. */
+/** A peer is kept out from now on; what it holds and computes should go to others. */
 export interface Verdict {
   readonly peer: string;
-  readonly state: 'suspected' | 'excluded';
   readonly untilMs: number;
   readonly reason: string;
 }

@@ -25,21 +25,19 @@ export class HealthRecord {
   isPresent = true;
   /** Routes with it that stalled, since it last served. */
   stalls = 0;
-  /** Failures that it reported of itself, since it last served. */
-  strikes = 0;
   /** Links of it that failed, by its word or another's. */
   linkIncidents = 0;
   /** Wait beyond what its routes should have taken, since one of them was quick. */
   excessMs = 0;
   reason: string | null = null;
   readonly speed = new BelievedSpeed();
-  #excludedUntilMs = 0;
   #isProven = false;
   #tokens = 0;
   #served = 0;
   #servedAtMs = 0;
   #failedAtMs = 0;
   readonly #failures = new Map<FailureKind, number>();
+  readonly #excludedUntilMs = new Map<FailureKind, number>();
   readonly #suspectedUntilMs = new Map<SuspicionKind, number>();
 
   constructor(peer: string, address: string | null) {
@@ -63,32 +61,45 @@ export class HealthRecord {
   }
 
   state(nowMs: number): TrustState {
-    if (this.#excludedUntilMs > nowMs) return 'excluded';
-    if (this.#suspectedUntil > nowMs) return 'suspected';
+    if (latest(this.#excludedUntilMs) > nowMs) return 'excluded';
+    if (latest(this.#suspectedUntilMs) > nowMs) return 'suspected';
     return this.isNewcomer ? 'newcomer' : 'trusted';
+  }
+
+  /** Whether what it holds may be used: that it could not load says nothing against it. */
+  mayBeUsed(nowMs: number): boolean {
+    return [...this.#excludedUntilMs].every(([kind, untilMs]) => kind === 'loading' || untilMs <= nowMs);
   }
 
   /** The first moment at which `state` changes by itself; null: none. */
   nextChangeMs(nowMs: number): number | null {
-    if (this.#excludedUntilMs > nowMs) return this.#excludedUntilMs;
-    return this.#suspectedUntil > nowMs ? this.#suspectedUntil : null;
+    const untilMs = [...this.#excludedUntilMs.values(), ...this.#suspectedUntilMs.values()];
+    const next = Math.min(...untilMs.filter((atMs) => atMs > nowMs));
+    return Number.isFinite(next) ? next : null;
+  }
+
+  /** When the present state ends by itself; null: it does not. */
+  untilMs(nowMs: number): number | null {
+    const untilMs = latest(this.state(nowMs) === 'excluded' ? this.#excludedUntilMs : this.#suspectedUntilMs);
+    return untilMs > nowMs ? untilMs : null;
   }
 
   /** Keeps it out for a while that doubles with every failure. @returns until when */
-  exclude(nowMs: number, kind: FailureKind, reason: string, leastMs = WORKER_BACKOFF_MIN_MS): number {
+  exclude(kind: FailureKind, nowMs: number, reason: string, leastMs = WORKER_BACKOFF_MIN_MS): number {
     const backoffMs = Math.min(leastMs * 2 ** this.failures(nowMs), WORKER_BACKOFF_MAX_MS);
+    const untilMs = Math.max(this.#excludedUntilMs.get(kind) ?? 0, nowMs + backoffMs);
     this.#failures.set(kind, (this.#failures.get(kind) ?? 0) + 1);
     this.#failedAtMs = nowMs;
-    this.#excludedUntilMs = Math.max(this.#excludedUntilMs, nowMs + backoffMs);
+    this.#excludedUntilMs.set(kind, untilMs);
     this.reason = reason;
-    return this.#excludedUntilMs;
+    return latest(this.#excludedUntilMs);
   }
 
   /** @returns until when */
   suspect(kind: SuspicionKind, nowMs: number, reason: string, untilMs = nowMs + SUSPICION_MS): number {
     this.#suspectedUntilMs.set(kind, Math.max(this.#suspectedUntilMs.get(kind) ?? 0, untilMs));
     this.reason = reason;
-    return this.#suspectedUntil;
+    return latest(this.#suspectedUntilMs);
   }
 
   /** It comes from where another has failed: the doubling goes on from there. */
@@ -99,6 +110,7 @@ export class HealthRecord {
 
   hasLoaded(): void {
     this.#failures.delete('loading');
+    this.#excludedUntilMs.delete('loading');
   }
 
   /** A token came round a route with it, no later than it should. */
@@ -109,7 +121,6 @@ export class HealthRecord {
     this.#failures.delete('serving');
     this.#suspectedUntilMs.delete('stall');
     this.stalls = 0;
-    this.strikes = 0;
     this.excessMs = 0;
     if (this.#tokens >= TRUSTED_TOKENS) this.#suspectedUntilMs.delete('address');
   }
@@ -125,8 +136,6 @@ export class HealthRecord {
     this.#tokens = 0;
     this.#served = 0;
   }
-
-  get #suspectedUntil(): number {
-    return Math.max(0, ...this.#suspectedUntilMs.values());
-  }
 }
+
+const latest = (untilMs: ReadonlyMap<unknown, number>): number => Math.max(0, ...untilMs.values());

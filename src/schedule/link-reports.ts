@@ -1,8 +1,9 @@
 /**
  * Whom to move when links are reported bad. A report says as little of who is reported as of who reports: a peer is moved
- * when two report it; with one reporter, whichever of the two has served less. Pure: time is passed in.
+ * when two report it; with one reporter, whichever of the two has served less. One that is silent towards the server, too, needs no
+ * second reporter. Pure: time is passed in.
  */
-import { LINK_AVOID_MS, LINK_REPORT_MS } from '../config/limits.ts';
+import { LINK_AVOID_MS, LINK_ECHO_MS, LINK_REPORT_MS } from '../config/limits.ts';
 
 /** What is known of a peer that reports, or is reported. */
 export interface Standing {
@@ -11,6 +12,8 @@ export interface Standing {
   readonly address: string | null;
   readonly isNewcomer: boolean;
   readonly isExcluded: boolean;
+  /** Nothing was heard of it lately. */
+  readonly isSilent: boolean;
   /** Tokens, of which those of long ago count less. */
   readonly served: number;
   /** Bad links it was an end of before. */
@@ -41,10 +44,11 @@ export class LinkReports {
     if (by.isExcluded || about.isExcluded || by.peer === about.peer) return null;
     const reports = this.#reports.get(about.peer) ?? new Map<string, Report>();
     this.#reports.set(about.peer, reports.set(by.peer, { by, atMs: nowMs }));
-    const isSure = this.#voices(reports, about) >= 2;
+    const isSure = about.isSilent || this.#voices(reports, about) >= 2;
     const pair = pairOf(by.peer, about.peer);
     // The other end's word on a link that was judged already.
-    if (!isSure && this.#judgedAtMs.has(pair)) return null;
+    const judgedAtMs = this.#judgedAtMs.get(pair) ?? Number.NEGATIVE_INFINITY;
+    if (!isSure && nowMs - judgedAtMs < LINK_ECHO_MS) return null;
     this.#judgedAtMs.delete(pair);
     this.#judgedAtMs.set(pair, nowMs);
     const moved = isSure ? about.peer : lesser(by, about).peer;

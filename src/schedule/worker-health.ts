@@ -6,7 +6,6 @@
  */
 import {
   MAX_REMEMBERED_WORKERS,
-  MAX_STRIKES,
   MIN_PATIENCE_MS,
   MISBEHAVED_BACKOFF_MS,
   SLOW_EXCESS_MS,
@@ -42,7 +41,7 @@ export class WorkerHealth {
   /** Whose state will change by itself. */
   readonly #restricted = new Set<HealthRecord>();
 
-  /** @returns whose trust fell by it; what they hold and compute should go to others */
+  /** @returns who is kept out for it */
   note(event: HealthEvent, nowMs: number): readonly Verdict[] {
     switch (event.kind) {
       case 'joined':
@@ -69,7 +68,7 @@ export class WorkerHealth {
       case 'not-opened':
         return this.#exclude(event.peers, 'serving', 'did not answer', nowMs);
       case 'failed':
-        return this.#failed(event.peer, nowMs);
+        return this.#exclude([event.peer], 'serving', 'failed', nowMs);
       case 'misbehaved':
         this.#records.get(event.peer)?.disprove();
         return this.#exclude([event.peer], 'conduct', MISDEEDS[event.how], nowMs, MISBEHAVED_BACKOFF_MS);
@@ -90,13 +89,13 @@ export class WorkerHealth {
     return answers[record.state(nowMs)];
   }
 
+  /** One that is silent may serve where nobody else can: its neighbours may hear it. */
   mayServe(peer: string, nowMs: number): MayServe {
     const record = this.#present(peer);
-    if (record === undefined || this.#signs.isSilent(peer, nowMs)) return 'no';
-    const state = record.state(nowMs);
-    if (state === 'excluded') return 'no';
+    if (!record?.mayBeUsed(nowMs)) return 'no';
     if (record.isNewcomer) return 'after-probe';
-    return state === 'suspected' ? 'if-needed' : 'yes';
+    const isDoubtful = record.state(nowMs) === 'suspected' || this.#signs.isSilent(peer, nowMs);
+    return isDoubtful ? 'if-needed' : 'yes';
   }
 
   /** Null for who is no worker. */
@@ -107,7 +106,7 @@ export class WorkerHealth {
     const isBad = state === 'suspected' || state === 'excluded';
     return {
       state,
-      untilMs: record.nextChangeMs(nowMs),
+      untilMs: record.untilMs(nowMs),
       reason: isBad ? record.reason : null,
       isSilent: this.#signs.isSilent(peer, nowMs),
     };
@@ -125,7 +124,13 @@ export class WorkerHealth {
 
   /** When `mayHold`, `mayServe` or `trustOf` will answer otherwise of themselves; null: never. */
   nextChangeMs(nowMs: number): number | null {
-    let next = this.#signs.nextSilentMs(nowMs);
+    const [silent, release] = [this.#signs.nextSilentMs(nowMs), this.nextReleaseMs(nowMs)];
+    return silent === null || release === null ? (silent ?? release) : Math.min(silent, release);
+  }
+
+  /** When somebody will be kept out, or suspected, no longer; null: nobody is. */
+  nextReleaseMs(nowMs: number): number | null {
+    let next: number | null = null;
     for (const record of this.#restricted) {
       const atMs = record.nextChangeMs(nowMs);
       if (atMs === null) this.#restricted.delete(record);
@@ -163,13 +168,6 @@ export class WorkerHealth {
     this.#records.delete(oldest);
   }
 
-  #failed(peer: string, nowMs: number): readonly Verdict[] {
-    const record = this.#records.get(peer);
-    if (record === undefined || ++record.strikes < MAX_STRIKES) return [];
-    record.strikes = 0;
-    return this.#exclude([peer], 'serving', 'failed', nowMs);
-  }
-
   #proved(peer: string): void {
     const record = this.#records.get(peer);
     record?.prove();
@@ -179,16 +177,16 @@ export class WorkerHealth {
   #linkReported(by: string, about: string, nowMs: number): readonly Verdict[] {
     const [from, to] = [this.#present(by), this.#present(about)];
     if (from === undefined || to === undefined) return [];
-    const judgement = this.#links.note(standingOf(from, nowMs), standingOf(to, nowMs), nowMs);
+    const judgement = this.#links.note(this.#standing(from, nowMs), this.#standing(to, nowMs), nowMs);
     if (judgement === null) return [];
     from.linkIncidents++;
     to.linkIncidents++;
     const moved = judgement.moved === by ? from : to;
     const reason = judgement.isSure ? 'cannot be reached by others' : 'is the end of a link that failed';
-    // The first one-sided word may be chance, or the network's.
-    if (judgement.isSure || moved.linkIncidents > 1)
-      return this.#exclude([moved.peer], 'conduct', reason, nowMs);
-    return this.#suspect([moved.peer], 'link', reason, nowMs);
+    // The first one-sided word may be chance, or the network's: then a token forgives it.
+    const isConduct = judgement.isSure || moved.linkIncidents > 1;
+    this.#suspect([moved.peer], 'link', reason, nowMs);
+    return this.#exclude([moved.peer], isConduct ? 'conduct' : 'serving', reason, nowMs);
   }
 
   #stalled(
@@ -209,11 +207,10 @@ export class WorkerHealth {
         isNewcomer: record.isNewcomer,
         isSilent: this.#signs.isSilent(record.peer, nowMs),
         stalls: record.stalls,
+        served: record.served(nowMs),
       })),
     );
-    // Nothing tells them apart: they may go on where nobody else can, and the next route will tell.
-    const verdicts = this.#suspect(suspects, kind, reason, nowMs);
-    if (suspects.length > 1) return verdicts;
+    this.#suspect(suspects, kind, reason, nowMs);
     return this.#exclude(suspects, 'serving', reason, nowMs);
   }
 
@@ -247,22 +244,28 @@ export class WorkerHealth {
     return peers.flatMap((peer) => {
       const record = this.#records.get(peer);
       if (record === undefined) return [];
-      const untilMs = record.exclude(nowMs, kind, reason, leastMs);
+      const untilMs = record.exclude(kind, nowMs, reason, leastMs);
       this.#restricted.add(record);
       const failures = record.failures(nowMs);
       this.#addresses.note(record.address, { peer, untilMs, failures, reason });
-      return { peer, state: 'excluded', untilMs, reason };
+      return { peer, untilMs, reason };
     });
   }
 
-  #suspect(peers: readonly string[], kind: SuspicionKind, reason: string, nowMs: number): readonly Verdict[] {
-    return peers.flatMap((peer) => {
-      const record = this.#records.get(peer);
-      if (record === undefined) return [];
-      const untilMs = record.suspect(kind, nowMs, reason);
-      this.#restricted.add(record);
-      return { peer, state: 'suspected', untilMs, reason };
-    });
+  #suspect(peers: readonly string[], kind: SuspicionKind, reason: string, nowMs: number): void {
+    for (const peer of peers) this.#records.get(peer)?.suspect(kind, nowMs, reason);
+  }
+
+  #standing(record: HealthRecord, nowMs: number): Standing {
+    return {
+      peer: record.peer,
+      address: record.address,
+      isNewcomer: record.isNewcomer,
+      isExcluded: record.state(nowMs) === 'excluded',
+      isSilent: this.#signs.isSilent(record.peer, nowMs),
+      served: record.served(nowMs),
+      incidents: record.linkIncidents,
+    };
   }
 
   #present(peer: string): HealthRecord | undefined {
@@ -274,15 +277,4 @@ export class WorkerHealth {
 /** How long a token of a route may take before it counts as a stall, in ms. @param expectedMs as its stages say, times who shares them */
 export function patienceMs(expectedMs: number): number {
   return Math.min(Math.max(MIN_PATIENCE_MS, SLOW_FACTOR * expectedMs), TOKEN_DEADLINE_MS);
-}
-
-function standingOf(record: HealthRecord, nowMs: number): Standing {
-  return {
-    peer: record.peer,
-    address: record.address,
-    isNewcomer: record.isNewcomer,
-    isExcluded: record.state(nowMs) === 'excluded',
-    served: record.served(nowMs),
-    incidents: record.linkIncidents,
-  };
 }

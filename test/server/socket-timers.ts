@@ -14,6 +14,8 @@ const SHORT_MS = 1_500;
  */
 export class TestTimers implements Timers {
   #now = 1_000_000;
+  /** Called before a deadline fires, at its time, and when the time that was to pass has: for what goes on all the while. */
+  onAdvance = () => {};
   readonly #long = new Set<{ at: number; run: () => void }>();
   readonly #short = new Set<NodeJS.Timeout>();
 
@@ -48,9 +50,11 @@ export class TestTimers implements Timers {
       if (due === undefined) break;
       this.#long.delete(due);
       this.#now = Math.max(this.#now, due.at);
+      this.onAdvance();
       due.run();
     }
     this.#now = until;
+    this.onAdvance();
   }
 
   /** Timers that still run: zero after everything was closed. */

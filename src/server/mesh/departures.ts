@@ -1,6 +1,6 @@
 import type { Holdings } from './holdings.ts';
 import type { MeshRoute } from './mesh-route.ts';
-import type { Peer } from './registry.ts';
+import type { Peer } from './peer.ts';
 import type { WantedLinks } from './wanted-links.ts';
 
 /** Who goes, or seems to be gone: workers that wish to stop, that are away and nobody vouches for, links that fell silent. */

@@ -2,7 +2,7 @@ import type { Shard } from '../../model/shard.ts';
 import type { ModelCosts } from '../../schedule/costs.ts';
 import type { PlacedStage, PlacementWorker } from '../../schedule/placement.ts';
 import type { Holding } from './holding.ts';
-import type { Peer } from './registry.ts';
+import type { Peer } from './peer.ts';
 import { shardCost } from './shard-cost.ts';
 
 export interface FillView {

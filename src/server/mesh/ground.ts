@@ -18,8 +18,9 @@ import type { Holding } from './holding.ts';
 import { Holdings } from './holdings.ts';
 import { Losses } from './losses.ts';
 import type { MeshRoute, RouteStop } from './mesh-route.ts';
+import type { Peer } from './peer.ts';
 import { Placing } from './placing.ts';
-import { type Peer, Registry } from './registry.ts';
+import { Registry } from './registry.ts';
 import { Replicas } from './replicas.ts';
 import { MeshRoutes } from './routes.ts';
 import { WantedLinks } from './wanted-links.ts';
@@ -69,7 +70,7 @@ export class Ground {
       away: () => this.#settle(),
       gone: (peer, reason) => this.#gone(peer, `${peer.name} left (${reason})`),
     });
-    this.#health = new Health(options, () => this.#relieved());
+    this.#health = new Health({ ...options, registry: this.registry, onChanged: () => this.#relieved() });
     this.holdings = new Holdings(options, {
       held: ({ peer }) => {
         this.#health.loaded(peer);
@@ -89,7 +90,12 @@ export class Ground {
       mayLoad,
       isSuspected: (peer) => this.#health.isSuspected(peer),
       outlook: () => ({ isComing: this.placing.isComing, detail: this.placing.detail }),
-      onServed: (peer) => this.#health.served(peer),
+      now: () => options.timers.now(),
+      onServed: (round) => {
+        const left = this.#health.served(round);
+        for (const peer of left) this.#lose(peer, 'failed', peer.problem!);
+        if (left.length > 0) this.#settle();
+      },
       onFailed: (failure) => {
         for (const peer of this.#health.routeFailed(failure)) this.#lose(peer, 'failed', peer.problem!);
         this.#settle();
@@ -143,6 +149,7 @@ export class Ground {
       { peer: peer.id, worker: peer.name, adapter, gemvMacsPerSecond, memoryBudgetBytes, held: held.length },
       'worker joined',
     );
+    this.#health.joined(peer);
     this.#departures.returned(peer);
     if (this.holdings.reconcile(peer, held)) this.placing.adopted();
     this.links.update(this.#byWeight(), this.#layers);
@@ -154,6 +161,7 @@ export class Ground {
   leave(peer: Peer, reason: string): void {
     // A page that never joined, or says so twice on its way out, has nothing to give back.
     if (!this.registry.leave(peer)) return;
+    this.#health.left(peer);
     this.#log.info({ peer: peer.id, worker: peer.name }, `worker left: ${reason}`);
     this.#gone(peer, `${peer.name} left (${reason})`);
   }
@@ -217,13 +225,12 @@ export class Ground {
     this.#settle();
   }
 
-  /** Blames an end of it where nothing can serve, or come to serve, without it. */
-  #unlinked(a: Peer, b: Peer, error: ShoalError): void {
-    const { loading } = this.placing;
-    const isLoading = loading?.has(a) === true && loading.has(b);
-    if (!isLoading && this.routes.live !== null) return;
-    const suspect = this.#health.linkFailed(a, b, error, isLoading);
-    this.#lose(suspect, 'failed', suspect.problem!);
+  /** Neither end is gone, and one of them is to blame. */
+  #unlinked(reporter: Peer, other: Peer, error: ShoalError): void {
+    if (!reporter.isWorker || !other.isWorker) return;
+    for (const peer of this.#health.linkFailed(reporter, other, error)) {
+      this.#lose(peer, 'failed', peer.problem!);
+    }
   }
 
   #shardLost(holding: Holding, error: ShoalError | null): void {
@@ -303,6 +310,10 @@ export class Ground {
     const { loading } = this.placing;
     for (const peer of this.registry.workers()) {
       const holdings = this.holdings.of(peer);
+      this.#health.holds(
+        peer,
+        holdings.some(({ isHeld }) => isHeld),
+      );
       const serves = holdings.some(
         (holding) =>
           holding.isHeld && (holding.sequences > 0 || !(loading?.holdings.includes(holding) ?? false)),

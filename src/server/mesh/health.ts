@@ -1,114 +1,195 @@
-/** Whom work may be given to: failures leave a worker out for a while, what others may be to blame for makes it suspected. */
+/** Whom work may be given to: what happens in the mesh as `WorkerHealth` understands it, and what it says of it as the mesh does. */
 import type { Logger } from 'pino';
-import type { ShoalError } from '../../config/errors.ts';
-import { SUSPICION_MS } from '../../config/limits.ts';
+import { ShoalError } from '../../config/errors.ts';
 import type { Timers } from '../../mesh/timers.ts';
-import { TimerGroup } from '../timer-group.ts';
+import type { HealthEvent, Misbehaviour } from '../../schedule/health-events.ts';
+import { WorkerHealth } from '../../schedule/worker-health.ts';
+import { EarliestTimer } from '../earliest-timer.ts';
 import type { RouteFailure } from './mesh-route.ts';
-import type { Peer } from './registry.ts';
+import type { Peer } from './peer.ts';
+import type { Registry } from './registry.ts';
+
+export interface HealthOptions {
+  readonly registry: Registry;
+  readonly timers: Timers;
+  readonly log: Logger;
+  /** Somebody may be given work again, or should not be any more. */
+  readonly onChanged: () => void;
+}
+
+/** One token that came the whole way round. */
+export interface Round {
+  readonly stages: readonly { readonly peer: Peer; readonly seconds: number }[];
+  readonly elapsedMs: number;
+  /** Sequences that shared the busiest of its stages. */
+  readonly sharing: number;
+}
 
 export class Health {
-  readonly #timers: TimerGroup;
-  readonly #log: Logger;
-  readonly #onRelieved: () => void;
-  /** Until when what they hold is not used: failures of loads are none of it. */
-  readonly #unfitUntil = new WeakMap<Peer, number>();
+  readonly #options: HealthOptions;
+  readonly #workers = new WorkerHealth();
+  readonly #due: EarliestTimer;
+  /** Who was silent when it was last looked at. */
+  readonly #silent = new Set<Peer>();
+  #releaseAt: number | null = null;
 
-  /** @param onRelieved somebody may be given work again */
-  constructor(options: { readonly timers: Timers; readonly log: Logger }, onRelieved: () => void) {
-    this.#timers = new TimerGroup(options.timers);
-    this.#log = options.log;
-    this.#onRelieved = onRelieved;
+  constructor(options: HealthOptions) {
+    this.#options = options;
+    this.#due = new EarliestTimer(options.timers, () => this.#look());
+    options.registry.watch({
+      heard: (peer) => {
+        this.#note({ kind: 'heard', peer: peer.id });
+        if (this.#silent.delete(peer)) options.onChanged();
+      },
+      away: (peer) => this.#silent.delete(peer),
+      gone: (peer) => this.left(peer),
+      offended: (peer, code) => {
+        this.#blame({ kind: 'misbehaved', peer: peer.id, how: 'flood' }, new ShoalError(code, 'it offended'));
+      },
+    });
   }
 
   /** Gets no layers. */
   isLeftOut(peer: Peer): boolean {
-    return peer.excludedUntil > this.#timers.now();
+    return this.#workers.mayHold(peer.id, this.#now) === 'no';
   }
 
   /** Whether what it holds may be used. */
   isFit(peer: Peer): boolean {
-    return (this.#unfitUntil.get(peer) ?? 0) <= this.#timers.now();
+    return this.#workers.mayServe(peer.id, this.#now) !== 'no';
   }
 
+  /** To be used only where nobody else can. */
   isSuspected(peer: Peer): boolean {
-    return peer.suspectedUntil > this.#timers.now();
+    const now = this.#now;
+    return (
+      this.#workers.mayHold(peer.id, now) === 'if-needed' ||
+      this.#workers.mayServe(peer.id, now) === 'if-needed'
+    );
+  }
+
+  /** Whether both may be neighbours: their link has not failed lately. */
+  mayLink(a: Peer, b: Peer): boolean {
+    return this.#workers.mayLink(a.id, b.id, this.#now);
+  }
+
+  joined(peer: Peer): void {
+    this.#note({ kind: 'joined', peer: peer.id, address: peer.address });
+    this.#arm();
+  }
+
+  left(peer: Peer): void {
+    this.#silent.delete(peer);
+    this.#note({ kind: 'gone', peer: peer.id });
+  }
+
+  holds(peer: Peer, holds: boolean): void {
+    this.#note({ kind: 'holds', peer: peer.id, holds });
   }
 
   loadFailed(peer: Peer, error: ShoalError): void {
-    this.#leaveOut(peer, error, { isLoad: true, suspicionMs: 0 });
+    this.#blame({ kind: 'load-failed', peer: peer.id, isTooSlow: error.code === 'DEADLINE_EXCEEDED' }, error);
   }
 
   loaded(peer: Peer): void {
+    this.#note({ kind: 'loaded', peer: peer.id });
     // What it is left out for came after the load began.
-    if (!this.isLeftOut(peer)) peer.loaded();
+    if (!this.isLeftOut(peer)) this.#forgive(peer);
   }
 
-  /**
-   * A link that the mesh cannot do without is gone, or did not come.
-   * @param isLoad it was to be used, and never was
-   * @returns who is left out for it
-   */
-  linkFailed(reporter: Peer, other: Peer, error: ShoalError, isLoad: boolean): Peer {
-    const suspect = suspectOf(reporter, other);
-    this.#leaveOut(suspect, error, { isLoad, suspicionMs: SUSPICION_MS });
-    return suspect;
+  /** @returns who is left out for it; nobody where the report says nothing new */
+  linkFailed(reporter: Peer, other: Peer, error: ShoalError): readonly Peer[] {
+    return this.#blame({ kind: 'link-reported', by: reporter.id, about: other.id }, error);
   }
 
   /** @returns who is left out for it */
   routeFailed(failure: RouteFailure): readonly Peer[] {
     const { error } = failure;
     switch (failure.kind) {
-      case 'reported':
-        this.#leaveOut(failure.peer, error, { isLoad: false, suspicionMs: 0 });
-        return [failure.peer];
-      case 'unresponsive':
-        for (const peer of failure.peers) this.#leaveOut(peer, error, { isLoad: false, suspicionMs: 0 });
-        return failure.peers;
-      case 'stalled': {
-        // The one that was suspected most often is left out until the rest has shown whether it works; of equals the last,
-        // whose tokens they are.
-        const peers = failure.route.stops.map(({ peer }) => peer);
-        const suspect = peers.reduce((most, peer) => (peer.suspicions >= most.suspicions ? peer : most));
-        suspect.suspicions++;
-        this.#leaveOut(suspect, error, { isLoad: false, suspicionMs: SUSPICION_MS });
-        return [suspect];
+      case 'reported': {
+        const { id: peer } = failure.peer;
+        const how = misbehaviourOf(error);
+        return this.#blame(
+          how === null ? { kind: 'failed', peer } : { kind: 'misbehaved', peer, how },
+          error,
+        );
       }
+      case 'unresponsive':
+        return this.#blame({ kind: 'not-opened', peers: failure.peers.map(({ id }) => id) }, error);
+      case 'stalled':
+        return this.#blame({ kind: 'stalled', peers: failure.route.stops.map(({ peer }) => peer.id) }, error);
       default:
         return failure satisfies never;
     }
   }
 
-  /** A token came round through it. */
-  served(peer: Peer): void {
-    peer.served();
-    if (!this.isLeftOut(peer)) peer.problem = null;
+  /** @returns who is left out, because the like of it came too slowly too often */
+  served({ stages, elapsedMs, sharing }: Round): readonly Peer[] {
+    const told = stages.map(({ peer, seconds }) => ({ peer: peer.id, expectedMs: seconds * 1_000 }));
+    const left = this.#blame(
+      { kind: 'served', stages: told, elapsedMs, sharing },
+      new ShoalError('DEADLINE_EXCEEDED', 'its tokens come far more slowly than it says'),
+    );
+    for (const { peer } of stages) if (peer.problem !== null && !this.isLeftOut(peer)) this.#forgive(peer);
+    return left;
   }
 
   close(): void {
-    this.#timers.clear();
+    this.#due.stop();
   }
 
-  #leaveOut(
-    peer: Peer,
-    error: ShoalError,
-    { isLoad, suspicionMs }: { readonly isLoad: boolean; readonly suspicionMs: number },
-  ): void {
-    const problem = `${peer.name} failed: ${error}`;
-    const now = this.#timers.now();
-    const backoffMs = peer.exclude(now, problem, isLoad);
-    this.#log.warn({ worker: peer.name, backoffMs }, problem);
-    if (!isLoad) this.#unfitUntil.set(peer, now + backoffMs);
-    this.#timers.after(backoffMs, this.#onRelieved);
-    if (suspicionMs === 0) return;
-    peer.suspectedUntil = now + suspicionMs;
-    this.#timers.after(suspicionMs, this.#onRelieved);
+  get #now(): number {
+    return this.#options.timers.now();
+  }
+
+  #note(event: HealthEvent): void {
+    this.#workers.note(event, this.#now);
+  }
+
+  #blame(event: HealthEvent, error: ShoalError): readonly Peer[] {
+    const { registry, log } = this.#options;
+    const verdicts = this.#workers.note(event, this.#now);
+    const left = new Set<Peer>();
+    for (const { peer: id, untilMs, reason } of verdicts) {
+      const peer = registry.get(id);
+      if (peer === undefined) continue;
+      log.warn({ worker: peer.name, backoffMs: untilMs - this.#now }, `${peer.name} ${reason}: ${error}`);
+      peer.problem = `${peer.name} failed: ${error}`;
+      peer.excludedUntil = untilMs;
+      left.add(peer);
+    }
+    if (verdicts.length > 0) this.#arm();
+    return [...left];
+  }
+
+  #forgive(peer: Peer): void {
+    peer.problem = null;
+    peer.excludedUntil = 0;
+  }
+
+  /** Whether somebody is let in again, or has been silent for too long. */
+  #look(): void {
+    const now = this.#now;
+    let hasChanged = this.#releaseAt !== null && this.#releaseAt <= now;
+    for (const peer of this.#options.registry.workers()) {
+      if (this.#silent.has(peer) || !this.#workers.trustOf(peer.id, now)?.isSilent) continue;
+      this.#silent.add(peer);
+      hasChanged = true;
+    }
+    this.#arm();
+    if (hasChanged) this.#options.onChanged();
+  }
+
+  #arm(): void {
+    const now = this.#now;
+    this.#releaseAt = this.#workers.nextReleaseMs(now);
+    const next = this.#workers.nextChangeMs(now);
+    if (next !== null) this.#due.within(next - now);
   }
 }
 
-/** The end of a failed link that more failures speak against; of equals the one that did not report it. */
-function suspectOf(reporter: Peer, other: Peer): Peer {
-  reporter.suspicions++;
-  other.suspicions++;
-  return reporter.suspicions > other.suspicions ? reporter : other;
+/** What a worker that works does not send; null: it may happen to any. */
+function misbehaviourOf({ code }: ShoalError): Misbehaviour | null {
+  if (code === 'PROTOCOL_INVALID') return 'broken-protocol';
+  return code === 'NON_FINITE' ? 'non-finite' : null;
 }

@@ -1,6 +1,6 @@
 import type { LoadPhase } from '../../mesh/protocol/control.ts';
 import type { Shard } from '../../model/shard.ts';
-import type { Peer } from './registry.ts';
+import type { Peer } from './peer.ts';
 
 export interface LoadReport {
   readonly phase: LoadPhase;

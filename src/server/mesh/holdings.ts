@@ -14,7 +14,7 @@ import type { ModelCosts } from '../../schedule/costs.ts';
 import { manifestPath, modelPath } from '../files/model-paths.ts';
 import { TimerGroup } from '../timer-group.ts';
 import { Holding } from './holding.ts';
-import type { Peer } from './registry.ts';
+import type { Peer } from './peer.ts';
 import { shardCost } from './shard-cost.ts';
 
 type Message<T extends PeerMessage['type']> = Extract<PeerMessage, { type: T }>;

@@ -2,7 +2,7 @@
 import type { ShoalError } from '../../config/errors.ts';
 import type { Route } from '../../mesh/protocol/control.ts';
 import type { Loss } from '../../mesh/protocol/status.ts';
-import type { Peer } from './registry.ts';
+import type { Peer } from './peer.ts';
 
 /** A stage of a route: layers [start, end), computed with one of the peer's shards. */
 export interface RouteStop {

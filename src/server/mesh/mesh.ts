@@ -12,9 +12,10 @@ import { Coordinator } from './coordinator.ts';
 import { Ground } from './ground.ts';
 import { type LayerTable, layerTable } from './layer-table.ts';
 import type { ModelShare } from './model-share.ts';
+import type { Peer } from './peer.ts';
 import type { Shortage } from './placing.ts';
 import { recoveryOf } from './recovery.ts';
-import type { Peer, Registry } from './registry.ts';
+import type { Registry } from './registry.ts';
 import type { MeshRoutes } from './routes.ts';
 
 export interface MeshOptions {

@@ -1,5 +1,4 @@
 /** A peer as the server knows it; it outlives its sockets. */
-import { WORKER_BACKOFF_MAX_MS, WORKER_BACKOFF_MIN_MS } from '../../config/limits.ts';
 import type { Capability, PeerMessage, ServerMessage } from '../../mesh/protocol/control.ts';
 import { checkTransition, type WorkerState } from './worker-state.ts';
 
@@ -34,14 +33,8 @@ export class Peer {
   downloadedBytes = 0;
   /** Why the worker holds nothing, for people. */
   problem: string | null = null;
-  /** Gets no layers before this (the registry's clock). */
+  /** Gets no layers before this (the registry's clock), for people; `Health` judges. */
   excludedUntil = 0;
-  /** Until then it gets layers only where the others cannot serve without it. */
-  suspectedUntil = 0;
-  /** Failures that it may be to blame for, since it last served. */
-  suspicions = 0;
-  #loadFailures = 0;
-  #servingFailures = 0;
 
   constructor(id: string, name: string, connection: PeerConnection) {
     this.id = id;
@@ -67,29 +60,5 @@ export class Peer {
   /** A worker that may return: what it holds counts as held, and nothing new begins on it. */
   get isAway(): boolean {
     return this.#state === 'away';
-  }
-
-  /** Keeps layers away for a while that doubles with every failure. @returns the while, in ms */
-  exclude(now: number, problem: string, wasLoading: boolean): number {
-    const failures = this.#loadFailures + this.#servingFailures;
-    const backoffMs = Math.min(WORKER_BACKOFF_MIN_MS * 2 ** failures, WORKER_BACKOFF_MAX_MS);
-    if (wasLoading) this.#loadFailures++;
-    else this.#servingFailures++;
-    this.excludedUntil = now + backoffMs;
-    this.problem = problem;
-    return backoffMs;
-  }
-
-  /** Its load succeeded, which ends the doubling for loads that failed. */
-  loaded(): void {
-    this.#loadFailures = 0;
-    this.excludedUntil = 0;
-    this.problem = null;
-  }
-
-  /** A token came out of its pipeline: only this ends the doubling for failures while serving. */
-  served(): void {
-    this.#servingFailures = 0;
-    this.suspicions = 0;
   }
 }

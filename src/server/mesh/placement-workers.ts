@@ -1,5 +1,5 @@
 import type { PlacementWorker } from '../../schedule/placement.ts';
-import type { Peer } from './registry.ts';
+import type { Peer } from './peer.ts';
 
 /**
  * What placement needs to know of the workers.

@@ -1,6 +1,6 @@
 import { PREFILL_MS_PER_POSITION, TOKEN_DEADLINE_MS } from '../../config/limits.ts';
 import type { MeshRoute } from './mesh-route.ts';
-import type { Peer } from './registry.ts';
+import type { Peer } from './peer.ts';
 
 interface Queue {
   /** Positions of the peer's sequences that have no token yet: they share the stage with each other. */

@@ -9,8 +9,6 @@ import { TimerGroup } from '../timer-group.ts';
 import { NO_CONNECTION, Peer, type PeerConnection } from './peer.ts';
 import { identityOf } from './peer-id.ts';
 
-export { Peer, type PeerConnection } from './peer.ts';
-
 /** WebSocket close codes of this protocol (RFC 6455 §7.4.2: private use). */
 export const CLOSE_REPLACED = 4001;
 /** It was there for long enough to join, or others need its place who will. */
@@ -34,6 +32,8 @@ export interface PeerWatcher {
   returned?(peer: Peer): void;
   /** It did not return in time, or lent nothing when its socket closed. It will not be this object again. */
   gone?(peer: Peer, reason: string): void;
+  /** Its page's own code said something. */
+  heard?(peer: Peer): void;
   /** Its connection is closed for what it sent; `away` or `gone` follows. */
   offended?(peer: Peer, code: ErrorCode): void;
 }
@@ -108,6 +108,7 @@ export class Registry {
   /** Something came from its page's own code. */
   heard(peer: Peer): void {
     peer.heardAt = this.#timers.now();
+    for (const watcher of this.#watchers) watcher.heard?.(peer);
   }
 
   /**

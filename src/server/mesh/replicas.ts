@@ -2,7 +2,8 @@ import type { ModelCosts } from '../../schedule/costs.ts';
 import type { Holding } from './holding.ts';
 import type { Holdings } from './holdings.ts';
 import type { MeshRoute } from './mesh-route.ts';
-import type { Peer, Registry } from './registry.ts';
+import type { Peer } from './peer.ts';
+import type { Registry } from './registry.ts';
 import { shardCost } from './shard-cost.ts';
 
 export interface ReplicasOptions {

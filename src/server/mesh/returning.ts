@@ -3,7 +3,7 @@ import type { PeerMessage, RunningSequence } from '../../mesh/protocol/control.t
 import type { Timers } from '../../mesh/timers.ts';
 import type { Generation } from './generation.ts';
 import { type MeshRoute, stopOf } from './mesh-route.ts';
-import type { Peer } from './registry.ts';
+import type { Peer } from './peer.ts';
 
 type Running = Extract<PeerMessage, { type: 'running' }>;
 

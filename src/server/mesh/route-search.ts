@@ -1,5 +1,5 @@
 import type { Holding } from './holding.ts';
-import type { Peer } from './registry.ts';
+import type { Peer } from './peer.ts';
 
 export interface SearchView {
   /** Those that may be on the route. */

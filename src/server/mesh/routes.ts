@@ -2,10 +2,12 @@
 import { MAX_SEQUENCES_PER_STAGE } from '../../config/limits.ts';
 import type { Route } from '../../mesh/protocol/control.ts';
 import type { Loss } from '../../mesh/protocol/status.ts';
+import type { Round } from './health.ts';
 import type { Holding } from './holding.ts';
 import type { Holdings } from './holdings.ts';
 import type { MeshRoute, RouteFailure, RouteOutlook, Routes, RouteWish } from './mesh-route.ts';
-import type { Peer, Registry } from './registry.ts';
+import type { Peer } from './peer.ts';
+import type { Registry } from './registry.ts';
 import { searchRoute } from './route-search.ts';
 import type { LinkState, WantedLinks } from './wanted-links.ts';
 
@@ -35,7 +37,9 @@ export interface MeshRoutesOptions {
   readonly mayLoad: (peer: Peer) => boolean;
   readonly isSuspected: (peer: Peer) => boolean;
   readonly outlook: () => Omit<RouteOutlook, 'ready'>;
-  readonly onServed: (peer: Peer) => void;
+  /** A token came round, later than another on the same route by `elapsedMs`. */
+  readonly onServed: (round: Round) => void;
+  readonly now: () => number;
   readonly onFailed: (failure: RouteFailure) => void;
   /** A sequence has left a stage. */
   readonly onLeft: () => void;
@@ -45,6 +49,8 @@ export class MeshRoutes implements Routes {
   readonly #options: MeshRoutesOptions;
   /** What each sequence's route led over when it was entered. */
   readonly #entered = new Map<MeshRoute, readonly Holding[]>();
+  /** When the last token came round on it. */
+  readonly #servedAt = new WeakMap<MeshRoute, number>();
   readonly #possibleListeners: (() => void)[] = [];
   readonly #lostListeners: ((peer: Peer, loss: Loss, shard: number | null) => void)[] = [];
   readonly #linkListeners: ((a: Peer, b: Peer) => void)[] = [];
@@ -108,7 +114,21 @@ export class MeshRoutes implements Routes {
   }
 
   served(route: MeshRoute): void {
-    for (const { peer } of route.stops) this.#options.onServed(peer);
+    const now = this.#options.now();
+    const before = this.#servedAt.get(route);
+    this.#servedAt.set(route, now);
+    const holdings = this.#entered.get(route);
+    // The first token of a route comes after all that has to be computed for it.
+    if (holdings === undefined || before === undefined) return;
+    this.#options.onServed({
+      stages: holdings.map((holding, index) => {
+        const next = holdings[(index + 1) % holdings.length]!;
+        const hopSeconds = next === holding ? 0 : this.#rttSeconds(holding.peer, next.peer);
+        return { peer: holding.peer, seconds: saidSeconds(holding) + hopSeconds };
+      }),
+      elapsedMs: now - before,
+      sharing: Math.max(...holdings.map(({ sequences }) => sequences)),
+    });
   }
 
   failed(failure: RouteFailure): void {
@@ -246,6 +266,14 @@ export class MeshRoutes implements Routes {
     const told = (from: Peer, to: Peer) => from.stats?.links.find(({ peer }) => peer === to.id)?.rttMs;
     return (told(a, b) ?? told(b, a) ?? 0) / 2_000;
   }
+}
+
+/** What one token takes there by what its worker says: of its speed, or of its last steps where these were slower. */
+function saidSeconds({ peer, seconds }: Holding): number {
+  const hop = peer.stats?.hop;
+  if (hop == null) return seconds;
+  const { uploadMs, computeMs, readbackMs, packMs, unpackMs } = hop;
+  return Math.max(seconds, (uploadMs + computeMs + readbackMs + packMs + unpackMs) / 1_000);
 }
 
 function stopAt({ peer, shard, layers: { start, end } }: Holding): MeshRoute['stops'][number] {

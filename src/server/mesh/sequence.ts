@@ -13,8 +13,8 @@ import { hasPenalties, type TokenLogprobs } from '../../model/sampling.ts';
 import { positionsToCompute, resumePoints, type StageHolds } from '../../schedule/replay.ts';
 import { TimerGroup } from '../timer-group.ts';
 import { type MeshRoute, type RouteStop, routeOf, stopOf } from './mesh-route.ts';
+import type { Peer } from './peer.ts';
 import type { PrefillQueue } from './prefill-queue.ts';
-import type { Peer } from './registry.ts';
 
 type Message<T extends PeerMessage['type']> = Extract<PeerMessage, { type: T }>;
 

@@ -1,6 +1,6 @@
 import { MAX_STRIKES } from '../../config/limits.ts';
 import type { MeshRoute } from './mesh-route.ts';
-import type { Peer } from './registry.ts';
+import type { Peer } from './peer.ts';
 
 /** Failures in a row, of workers that reported them and of routes (by their last worker) that fell silent. A token ends the row. */
 export class Strikes {

@@ -1,7 +1,7 @@
 import { megabytesOf } from '../../config/bytes-text.ts';
 import type { StageInfo } from '../../mesh/protocol/control.ts';
 import type { Holding } from './holding.ts';
-import type { Peer } from './registry.ts';
+import type { Peer } from './peer.ts';
 
 /** What placement wants served: shards that follow each other over all layers, loaded or on their way. */
 export class Target {

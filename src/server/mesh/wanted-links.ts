@@ -1,7 +1,7 @@
 /** Which workers keep links to each other, and how these are, as their ends report. */
 import { MAX_LINKS } from '../../config/limits.ts';
 import type { Holding } from './holding.ts';
-import type { Peer } from './registry.ts';
+import type { Peer } from './peer.ts';
 
 /** `unknown`: wanted, and no end has told of it yet. */
 export type LinkState = 'unknown' | 'up' | 'silent' | 'down';

@@ -1,6 +1,6 @@
 import type { SpareReason as Reason } from '../../mesh/protocol/status.ts';
 import type { Placement, SpareReason } from '../../schedule/placement.ts';
-import type { Peer } from './registry.ts';
+import type { Peer } from './peer.ts';
 
 type Judgement = SpareReason | { readonly why: 'no-gain' | 'answers-first' };
 

@@ -1,5 +1,5 @@
 import { type ErrorCode, ShoalError } from '../../config/errors.ts';
-import type { Peer } from './registry.ts';
+import type { Peer } from './peer.ts';
 import type { Sequence } from './sequence.ts';
 
 /**

@@ -28,6 +28,8 @@ export class Harness {
   readonly signaling: Signaling;
   readonly #server: Server;
   workers: FakeWorker[] = [];
+  /** Names of those that say nothing, not even that they live. */
+  readonly frozen = new Set<string>();
   #marks = 0;
 
   private constructor(options: Partial<MeshOptions>) {
@@ -42,6 +44,11 @@ export class Harness {
     } as const;
     // Copies of layers only where a test is about them.
     this.mesh = new Mesh({ ...fixed, replicas: 1, ...options });
+    // Workers say all the while that they live.
+    this.timers.onAdvance = () => {
+      const { registry } = this.mesh;
+      for (const peer of registry.workers()) if (!this.frozen.has(peer.name)) registry.heard(peer);
+    };
     const guard = createHostGuard({ boundHost: '127.0.0.1', allowedOrigins: ['https://friend.example'] });
     const iceServers = [{ urls: 'stun:192.0.2.1:3478' }];
     this.signaling = new Signaling({ mesh: this.mesh, guard, iceServers, timers: this.signalTimers, log });

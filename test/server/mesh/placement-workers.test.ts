@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { capabilitySchema } from '../../../src/mesh/protocol/control.ts';
+import { Peer } from '../../../src/server/mesh/peer.ts';
 import { placementWorkers } from '../../../src/server/mesh/placement-workers.ts';
-import { Peer } from '../../../src/server/mesh/registry.ts';
 
 const announced = {
   adapter: { vendor: 'google', architecture: 'swiftshader', description: '', isFallback: true },
