@@ -1,7 +1,7 @@
 import { ShoalError } from '../../config/errors.ts';
 import { LOAD_STALL_MS } from '../../config/limits.ts';
 import type { Timers } from '../../mesh/timers.ts';
-import type { Peer } from './registry.ts';
+import type { Peer } from './peer.ts';
 import type { Target } from './target.ts';
 import type { WantedLinks } from './wanted-links.ts';
 

@@ -3,8 +3,9 @@ import { type PlacedStage, type Placement, place } from '../../schedule/placemen
 import { fillGaps } from './fill.ts';
 import type { Holding } from './holding.ts';
 import type { Holdings } from './holdings.ts';
+import type { Peer } from './peer.ts';
 import { placementWorkers } from './placement-workers.ts';
-import type { Peer, Registry } from './registry.ts';
+import type { Registry } from './registry.ts';
 import { Target } from './target.ts';
 
 export interface CutterOptions {

@@ -4,7 +4,8 @@ import type { Timers } from '../../mesh/timers.ts';
 import type { ModelCosts } from '../../schedule/costs.ts';
 import type { Health } from './health.ts';
 import type { Holdings } from './holdings.ts';
-import type { Peer, Registry } from './registry.ts';
+import type { Peer } from './peer.ts';
+import type { Registry } from './registry.ts';
 import type { MeshRoutes } from './routes.ts';
 import type { WantedLinks } from './wanted-links.ts';
 
