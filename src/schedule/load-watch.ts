@@ -24,13 +24,13 @@ export class LoadWatch {
 
   /**
    * The worker told of its progress.
-   * @param bytesDone of the phase; another phase begins at 0 again
+   * @param bytesDone of the phase
+   * @param isNewPhase another than the last time; it may begin with fewer, or as many
    */
-  progress(bytesDone: number, nowMs: number): void {
+  progress(bytesDone: number, isNewPhase: boolean, nowMs: number): void {
+    const moved = isNewPhase ? Number.POSITIVE_INFINITY : bytesDone - this.#bytesDone;
     // What moves slower than the least rate does not move.
-    const least = (LEAST_LOAD_BYTES_PER_SECOND * (nowMs - this.#movedMs)) / 1_000;
-    const moved = bytesDone < this.#bytesDone ? bytesDone : bytesDone - this.#bytesDone;
-    if (moved === 0 || moved < least) return;
+    if (moved <= 0 || moved < (LEAST_LOAD_BYTES_PER_SECOND * (nowMs - this.#movedMs)) / 1_000) return;
     this.#bytesDone = bytesDone;
     this.#movedMs = nowMs;
   }
@@ -38,6 +38,11 @@ export class LoadWatch {
   state(nowMs: number): LoadState {
     if (nowMs >= this.failsAtMs) return 'failed';
     return nowMs - this.#movedMs >= LOAD_LAG_MS ? 'lagging' : 'loading';
+  }
+
+  /** Its time is over, however it moves. */
+  isOverdue(nowMs: number): boolean {
+    return nowMs >= this.#deadlineMs;
   }
 
   /** If nothing more is heard. */
