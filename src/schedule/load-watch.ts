@@ -3,6 +3,9 @@
  */
 import { LEAST_LOAD_BYTES_PER_SECOND, LOAD_LAG_MS, LOAD_SETUP_MS, LOAD_STALL_MS } from '../config/limits.ts';
 
+/** A shard that is told of in more parts than this, each after a long pause, is held up. */
+const LEAST_LOAD_PARTS = 20;
+
 /** `lagging`: who can load the same now should. `failed`: it is not waited for any more. */
 export type LoadState = 'loading' | 'lagging' | 'failed';
 
@@ -12,12 +15,14 @@ export function loadDeadlineMs(bytes: number): number {
 }
 
 export class LoadWatch {
+  readonly #bytes: number;
   readonly #deadlineMs: number;
   #movedMs: number;
   #bytesDone = 0;
 
   /** @param bytes of the shard's tensors, as the server knows them: what the worker says of a total is not asked */
   constructor(bytes: number, nowMs: number) {
+    this.#bytes = bytes;
     this.#movedMs = nowMs;
     this.#deadlineMs = nowMs + loadDeadlineMs(bytes);
   }
@@ -29,8 +34,9 @@ export class LoadWatch {
    */
   progress(bytesDone: number, isNewPhase: boolean, nowMs: number): void {
     const moved = isNewPhase ? Number.POSITIVE_INFINITY : bytesDone - this.#bytesDone;
-    // What moves slower than the least rate does not move.
-    if (moved <= 0 || moved < (LEAST_LOAD_BYTES_PER_SECOND * (nowMs - this.#movedMs)) / 1_000) return;
+    // What moves slower than the least rate does not move; a small shard may come in few pieces.
+    const least = (LEAST_LOAD_BYTES_PER_SECOND * (nowMs - this.#movedMs)) / 1_000;
+    if (moved <= 0 || moved < Math.min(least, this.#bytes / LEAST_LOAD_PARTS)) return;
     this.#bytesDone = bytesDone;
     this.#movedMs = nowMs;
   }
