@@ -101,6 +101,7 @@ export function createApp({
       recovery: mesh?.recovery() ?? null,
       workers: mesh?.workers() ?? [],
       layers: mesh?.layers() ?? null,
+      routes: mesh?.routes.inUse() ?? null,
       nodes: nodes(),
       requestsInFlight: requests.count,
     };

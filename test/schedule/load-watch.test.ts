@@ -13,7 +13,7 @@ describe('a load', () => {
   it('that gives one more byte every 20 s lags at once and fails by the stall’s time', () => {
     const watch = new LoadWatch(GIB, 0);
     for (let ms = 20_000; ms < LOAD_STALL_MS; ms += 20_000) {
-      watch.progress(ms / 20_000, ms);
+      watch.progress(ms / 20_000, false, ms);
       expect(watch.state(ms)).toBe('lagging');
     }
     expect(watch.state(LOAD_STALL_MS)).toBe('failed');
@@ -25,18 +25,19 @@ describe('a load', () => {
     expect(deadline).toBe(LOAD_SETUP_MS + 400_000);
     // A little faster than the least rate, and says that it has far more to load than it has.
     for (let ms = 1_000; ms < deadline; ms += 1_000) {
-      watch.progress(ms * (LEAST_LOAD_BYTES_PER_SECOND / 900), ms);
+      watch.progress(ms * (LEAST_LOAD_BYTES_PER_SECOND / 900), false, ms);
       expect(watch.state(ms)).toBe('loading');
     }
     expect(watch.state(deadline)).toBe('failed');
+    expect([deadline - 1, deadline].map((ms) => watch.isOverdue(ms))).toEqual([false, true]);
   });
 
   it('begins at 0 again with another phase', () => {
     const watch = new LoadWatch(GIB, 0);
-    watch.progress(100 * MIB, 1_000);
-    watch.progress(10 * MIB, LOAD_LAG_MS);
+    watch.progress(100 * MIB, false, 1_000);
+    watch.progress(0, true, LOAD_LAG_MS);
     expect(watch.state(LOAD_LAG_MS + 1_000)).toBe('loading');
-    watch.progress(10 * MIB, LOAD_LAG_MS + 1_000);
+    watch.progress(0, false, LOAD_LAG_MS + 1_000);
     expect(watch.state(2 * LOAD_LAG_MS)).toBe('lagging');
   });
 

@@ -1,7 +1,7 @@
 /** `GET /api/status`: what the server tells everyone about the mesh. The page polls it once a second. */
 import { z } from 'zod';
 import { PROVIDERS } from '../../config/backend-config.ts';
-import { capabilitySchema, hopSchema, stageInfoSchema } from './control.ts';
+import { capabilitySchema, hopSchema, routeSchema, stageInfoSchema } from './control.ts';
 
 /** Why a worker holds no layers, where it is not out for a failure (`problem`); what would change it follows from it. */
 export const spareReasonSchema = z.discriminatedUnion('why', [
@@ -138,6 +138,8 @@ export const statusSchema = z.object({
       }),
     )
     .nullish(),
+  /** Routes that sequences run on, the busiest first. */
+  routes: z.array(z.object({ stages: routeSchema, sequences: z.number() })).nullish(),
   /** What requests are routed to: the mesh, the servers of the configuration, providers that joined. */
   nodes: z.array(nodeStatusSchema).readonly(),
   requestsInFlight: z.number(),

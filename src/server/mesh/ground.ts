@@ -82,7 +82,6 @@ export class Ground {
     const isUsable = (peer: Peer) => this.#isUsable(peer);
     const mayLoad = (peer: Peer) => this.#mayLoad(peer);
     this.routes = new MeshRoutes({
-      registry: this.registry,
       holdings: this.holdings,
       links: this.links,
       layers: this.#layers,

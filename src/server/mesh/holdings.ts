@@ -1,16 +1,12 @@
 /** Which worker holds or loads which layers: shards come with `hold` and go with `drop`, whatever becomes of routes. */
 import type { Logger } from 'pino';
 import { ShoalError } from '../../config/errors.ts';
-import {
-  LEAST_LOAD_BYTES_PER_SECOND,
-  LOAD_SETUP_MS,
-  LOAD_STALL_MS,
-  MAX_HELD_SHARDS,
-} from '../../config/limits.ts';
+import { KIB, LEAST_LOAD_BYTES_PER_SECOND, LOAD_STALL_MS, MAX_HELD_SHARDS } from '../../config/limits.ts';
 import type { HeldShard, PeerMessage } from '../../mesh/protocol/control.ts';
 import type { Timers } from '../../mesh/timers.ts';
 import type { Quantization, Shard } from '../../model/shard.ts';
 import type { ModelCosts } from '../../schedule/costs.ts';
+import { LoadWatch } from '../../schedule/load-watch.ts';
 import { manifestPath, modelPath } from '../files/model-paths.ts';
 import { TimerGroup } from '../timer-group.ts';
 import { Holding } from './holding.ts';
@@ -45,9 +41,9 @@ export class Holdings {
   readonly #timers: TimerGroup;
   readonly #workers = new Map<Peer, Worker>();
   readonly #watcher: HoldingsWatcher;
-  /** Ends both deadlines of one that loads. */
-  readonly #cancelDeadlines = new Map<Holding, () => void>();
-  readonly #cancelStall = new Map<Holding, () => void>();
+  /** Of those that load. */
+  readonly #watches = new Map<Holding, LoadWatch>();
+  readonly #cancelWatches = new Map<Holding, () => void>();
 
   constructor(options: HoldingsOptions, watcher: HoldingsWatcher) {
     this.#options = options;
@@ -90,14 +86,8 @@ export class Holdings {
     );
     worker.holdings.set(shard, holding);
     this.#send(holding);
-    const leastMs = LOAD_SETUP_MS + (holding.bytes / LEAST_LOAD_BYTES_PER_SECOND) * 1_000;
-    this.#cancelDeadlines.set(
-      holding,
-      this.#timers.after(leastMs, () =>
-        this.#late(holding, `not loaded after ${Math.round(leastMs / 1_000)} s`),
-      ),
-    );
-    this.#watchStall(holding);
+    this.#watches.set(holding, new LoadWatch(holding.bytes, this.#timers.now()));
+    this.#watchLoad(holding);
     return holding;
   }
 
@@ -110,9 +100,8 @@ export class Holdings {
     const holding = this.find(peer, shard);
     if (holding === undefined || holding.isHeld) return;
     const { phase, bytesDone, bytesTotal } = report;
-    const isNews = holding.load.phase !== phase || holding.load.bytesDone !== bytesDone;
+    this.#watches.get(holding)?.progress(bytesDone, holding.load.phase !== phase, this.#timers.now());
     holding.load = { phase, bytesDone, bytesTotal };
-    if (isNews) this.#watchStall(holding);
   }
 
   held(peer: Peer, { shard, downloadedBytes, gpuBytes, kvPositions, loadMs }: Message<'held'>): void {
@@ -219,13 +208,24 @@ export class Holdings {
     });
   }
 
-  #watchStall(holding: Holding): void {
-    this.#cancelStall.get(holding)?.();
-    this.#cancelStall.set(
+  /** Progress only puts off when it is looked at. */
+  #watchLoad(holding: Holding): void {
+    const watch = this.#watches.get(holding);
+    if (watch === undefined) return;
+    const now = this.#timers.now();
+    if (watch.state(now) === 'failed') {
+      const least = `${LEAST_LOAD_BYTES_PER_SECOND / KIB} KiB a second`;
+      this.#late(
+        holding,
+        watch.isOverdue(now)
+          ? `loading its layers takes longer than with ${least}`
+          : `no progress loading its layers for ${LOAD_STALL_MS / 1_000} s, or less than ${least}`,
+      );
+      return;
+    }
+    this.#cancelWatches.set(
       holding,
-      this.#timers.after(LOAD_STALL_MS, () =>
-        this.#late(holding, `no progress loading its layers for ${LOAD_STALL_MS / 1_000} s`),
-      ),
+      this.#timers.after(watch.failsAtMs - now, () => this.#watchLoad(holding)),
     );
   }
 
@@ -235,10 +235,9 @@ export class Holdings {
   }
 
   #endDeadlines(holding: Holding): void {
-    for (const cancels of [this.#cancelDeadlines, this.#cancelStall]) {
-      cancels.get(holding)?.();
-      cancels.delete(holding);
-    }
+    this.#cancelWatches.get(holding)?.();
+    this.#cancelWatches.delete(holding);
+    this.#watches.delete(holding);
   }
 
   #remove(holding: Holding): boolean {

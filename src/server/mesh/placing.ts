@@ -3,65 +3,30 @@
  * when it is whole (make before break). After a loss the others keep what they hold: a spare takes the lost layers, and only
  * where there is none everything is placed anew.
  */
-import type { Logger } from 'pino';
-import { ShoalError } from '../../config/errors.ts';
 import {
   DEPARTURE_DEBOUNCE_MS,
   EXPECT_WORKERS_MS,
-  LOAD_STALL_MS,
   PLACEMENT_DEBOUNCE_MS,
   RETURN_WAIT_MS,
 } from '../../config/limits.ts';
 import type { SpareReason } from '../../mesh/protocol/status.ts';
-import type { Timers } from '../../mesh/timers.ts';
-import type { ModelCosts } from '../../schedule/costs.ts';
 import {
   type DoesNotFit,
   isWorthMoving,
   type PlacedStage,
   type Placement,
-  place,
   slowestStage,
 } from '../../schedule/placement.ts';
 import { EarliestTimer } from '../earliest-timer.ts';
 import { TimerGroup } from '../timer-group.ts';
-import { fillGaps } from './fill.ts';
-import type { Health } from './health.ts';
+import { ConnectWatch } from './connect-watch.ts';
+import { Cutter } from './cutter.ts';
 import type { Holding } from './holding.ts';
-import type { Holdings } from './holdings.ts';
 import type { Peer } from './peer.ts';
-import { placementWorkers } from './placement-workers.ts';
-import type { Registry } from './registry.ts';
-import type { LiveRoute, MeshRoutes } from './routes.ts';
+import type { PlacingOptions } from './placing-options.ts';
+import type { LiveRoute } from './routes.ts';
 import { Target } from './target.ts';
-import type { WantedLinks } from './wanted-links.ts';
 import { Judgements, whySpare } from './why-spare.ts';
-
-export interface PlacingOptions {
-  readonly model: string;
-  readonly costs: ModelCosts;
-  readonly registry: Registry;
-  readonly holdings: Holdings;
-  readonly routes: MeshRoutes;
-  readonly links: WantedLinks;
-  readonly health: Health;
-  /** Whether what the peer holds may be used. */
-  readonly isUsable: (peer: Peer) => boolean;
-  /** Whether it may be given layers. */
-  readonly mayLoad: (peer: Peer) => boolean;
-  /** It is away, and what runs on it is not given up. */
-  readonly isExpected: (peer: Peer) => boolean;
-  /** Layers were handed out, or need not be. */
-  readonly onPlaced: () => void;
-  /** All layers are held, and this link does not come. */
-  readonly onUnlinked: (a: Peer, b: Peer, error: ShoalError) => void;
-  readonly timers: Timers;
-  readonly log: Logger;
-  /** Stages at most; all workers up to the layers without it. */
-  readonly pipelineSize?: number;
-  /** The first placement waits for so many workers, EXPECT_WORKERS_MS at most. */
-  readonly expectWorkers?: number;
-}
 
 export type Shortage = Pick<DoesNotFit, 'workers' | 'detail'>;
 
@@ -70,22 +35,24 @@ export class Placing {
   readonly #timers: TimerGroup;
   readonly #due: EarliestTimer;
   readonly #judged = new Judgements();
+  readonly #cutter: Cutter;
+  readonly #connecting: ConnectWatch;
   #target: Target | null = null;
   #expecting: boolean;
   /** When the first shard was adopted that nobody here had asked for. */
   #adoptedAt = Number.NEGATIVE_INFINITY;
-  #lastOrder: readonly string[] = [];
   /** Why nothing is served, when nothing is or loads. */
   #lack = 'no worker has joined; open the page and press Join';
   #shortage: DoesNotFit | null = null;
   /** A better placement has no memory beside what is in use. */
   #waitsForIdle = false;
   #wasLive = false;
-  #cancelConnecting: (() => void) | null = null;
 
   constructor(options: PlacingOptions) {
     this.#options = options;
     this.#timers = new TimerGroup(options.timers);
+    this.#cutter = new Cutter(options);
+    this.#connecting = new ConnectWatch({ ...options, timers: this.#timers });
     this.#due = new EarliestTimer(this.#timers, () => {
       this.#place();
       options.onPlaced();
@@ -174,7 +141,7 @@ export class Placing {
     this.#checkTarget(routes.live);
     const { loading } = this;
     if (loading !== null && routes.isUp(loading.holdings)) this.#takeOver(loading);
-    else if (loading?.holdings.every(({ isHeld }) => isHeld)) this.#watchConnecting(loading);
+    else if (loading?.holdings.every(({ isHeld }) => isHeld)) this.#connecting.watch(loading);
     this.#dropRetired();
     const isLive = routes.live !== null;
     if (this.#wasLive && !isLive) this.#due.within(DEPARTURE_DEBOUNCE_MS);
@@ -215,28 +182,8 @@ export class Placing {
     // What is left of it is what a spare may complete.
     target.isEstablished = true;
     target.isBroken = true;
-    this.#stopConnecting();
+    this.#connecting.stop();
     if (live !== null) this.#follow(live);
-  }
-
-  /** Nobody may ever say that a link does not come. */
-  #watchConnecting(target: Target): void {
-    this.#cancelConnecting ??= this.#timers.after(LOAD_STALL_MS, () => {
-      this.#cancelConnecting = null;
-      const { links } = this.#options;
-      for (const [index, { peer }] of target.holdings.entries()) {
-        const next = target.holdings[(index + 1) % target.holdings.length]!.peer;
-        if (links.state(peer, next) === 'up') continue;
-        const error = new ShoalError('LINK_FAILED', `no link to ${next.name} for ${LOAD_STALL_MS / 1_000} s`);
-        this.#options.onUnlinked(peer, next, error);
-        return;
-      }
-    });
-  }
-
-  #stopConnecting(): void {
-    this.#cancelConnecting?.();
-    this.#cancelConnecting = null;
   }
 
   #follow(live: LiveRoute): void {
@@ -247,9 +194,9 @@ export class Placing {
   }
 
   #takeOver(target: Target): void {
-    this.#stopConnecting();
+    this.#connecting.stop();
     target.isEstablished = true;
-    this.#lastOrder = target.holdings.map(({ peer }) => peer.id);
+    this.#cutter.lastOrder = target.holdings.map(({ peer }) => peer.id);
     this.#retireOthers(target.holdings);
     this.#options.log.info({}, `serves now: ${target}`);
     this.#due.within(PLACEMENT_DEBOUNCE_MS);
@@ -306,8 +253,8 @@ export class Placing {
 
   #placeAnew(workers: readonly Peer[], trusted: readonly Peer[]): void {
     const { registry, log } = this.#options;
-    const filled = this.#filled(trusted);
-    const alone = this.#placedAmong(workers, trusted, () => 0);
+    const filled = this.#target && this.#cutter.filled(this.#target, trusted);
+    const alone = this.#cutter.placedAmong(workers, trusted, () => 0);
     this.#shortage = null;
     this.#waitsForIdle = false;
     if (
@@ -321,7 +268,7 @@ export class Placing {
     if (alone.kind === 'placed') {
       // What answers run on, though nothing new may begin there.
       const beside = this.#isInUse
-        ? this.#placedAmong(workers, trusted, (peer) => this.#bytesInUse(peer))
+        ? this.#cutter.placedAmong(workers, trusted, (peer) => this.#cutter.bytesInUse(peer, null))
         : alone;
       this.#expecting = false;
       this.#judged.note(alone, beside.kind === 'placed' ? 'no-gain' : 'answers-first');
@@ -336,21 +283,6 @@ export class Placing {
     if (workers.length > 0) log.warn({ workers: workers.length }, this.detail);
   }
 
-  /** Without those who are suspected where the others can serve alone. */
-  #placedAmong(
-    workers: readonly Peer[],
-    trusted: readonly Peer[],
-    bytesKept: (peer: Peer) => number,
-  ): Placement {
-    const safe = this.#placed(trusted, bytesKept);
-    return safe.kind === 'placed' ? safe : this.#placed(workers, bytesKept);
-  }
-
-  #bytesInUse(peer: Peer): number {
-    const used = this.#options.holdings.of(peer).filter(({ sequences }) => sequences > 0);
-    return used.reduce((sum, { bytes }) => sum + bytes, 0);
-  }
-
   /**
    * Loads a better placement beside the one that serves. Where the workers' memory does not hold both, the old one has to end
    * first, and does when nobody uses it.
@@ -363,12 +295,8 @@ export class Placing {
       placement.kind === 'placed' && isWorthMoving(slowestStage(current.holdings), placement)
         ? placement
         : null;
-    const beside = better(
-      this.#placed(workers, (peer) =>
-        current.holdings.reduce((sum, holding) => sum + (holding.peer === peer ? holding.bytes : 0), 0),
-      ),
-    );
-    const alone = this.#placed(workers, () => 0);
+    const beside = better(this.#cutter.placed(workers, (peer) => this.#cutter.bytesInUse(peer, current)));
+    const alone = this.#cutter.placed(workers, () => 0);
     const instead = beside ?? better(alone);
     this.#judged.note(alone, 'no-gain');
     if (instead === null) return;
@@ -390,46 +318,9 @@ export class Placing {
     this.#load(instead.stages);
   }
 
-  #placed(among: readonly Peer[], bytesKept: (peer: Peer) => number): Placement {
-    const { costs } = this.#options;
-    return place(costs, placementWorkers(among, this.#lastOrder, bytesKept), this.#options);
-  }
-
-  #filled(trusted: readonly Peer[]): readonly PlacedStage[] | null {
-    const { holdings, mayLoad, costs } = this.#options;
-    const target = this.#target;
-    if (target === null) return null;
-    const workers = placementWorkers(trusted, [], (peer) => holdings.bytesOn(peer));
-    return fillGaps({
-      wanted: target.holdings,
-      holdings: holdings.all().filter(({ peer }) => mayLoad(peer)),
-      spares: trusted.flatMap((peer) => {
-        const worker = workers.find(({ id }) => id === peer.id);
-        return worker === undefined ? [] : { peer, worker };
-      }),
-      costs,
-    });
-  }
-
-  /** Keeps what is held of it, and loads the rest; what is in its way and no part of it goes first. */
   #load(stages: readonly PlacedStage[]): void {
-    const { registry, holdings, links, log } = this.#options;
-    const wanted = stages.map(({ worker, ...stage }) => ({ ...stage, peer: registry.get(worker)! }));
-    const isServing = (holding: Holding) => holding.sequences > 0 || this.#target?.holdings.includes(holding);
-    for (const { peer, shard, bytes } of wanted) {
-      const present = holdings.of(peer);
-      if (present.some((holding) => holding.isSameAs(peer, shard))) continue;
-      const budget = peer.capability?.memoryBudgetBytes ?? 0;
-      for (const holding of present.sort((a, b) => Number(isServing(a)) - Number(isServing(b)))) {
-        if (holdings.bytesOn(peer) + bytes <= budget && holdings.hasPlace(peer)) break;
-        holdings.drop(holding);
-      }
-    }
-    const target = new Target(
-      wanted.map(({ peer, shard }) => holdings.load(peer, shard)),
-      false,
-    );
-    for (const holding of target.holdings) holding.isRetiring = false;
+    const { links, log } = this.#options;
+    const target = this.#cutter.load(stages, this.#target);
     this.#setTarget(target);
     log.info({}, `loads: ${target}`);
     for (const [index, { peer }] of target.holdings.entries()) {
@@ -438,7 +329,7 @@ export class Placing {
   }
 
   #setTarget(target: Target): void {
-    this.#stopConnecting();
+    this.#connecting.stop();
     this.#target = target;
   }
 }

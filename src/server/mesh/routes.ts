@@ -1,13 +1,18 @@
 /** Routes over the shards that are held: which there are, which is best, and who learns that one breaks. */
 import { MAX_SEQUENCES_PER_STAGE } from '../../config/limits.ts';
-import type { Route } from '../../mesh/protocol/control.ts';
-import type { Loss } from '../../mesh/protocol/status.ts';
+import type { Loss, Status } from '../../mesh/protocol/status.ts';
 import type { Round } from './health.ts';
 import type { Holding } from './holding.ts';
 import type { Holdings } from './holdings.ts';
-import type { MeshRoute, RouteFailure, RouteOutlook, Routes, RouteWish } from './mesh-route.ts';
+import {
+  type MeshRoute,
+  type RouteFailure,
+  type RouteOutlook,
+  type Routes,
+  type RouteWish,
+  routeOf,
+} from './mesh-route.ts';
 import type { Peer } from './peer.ts';
-import type { Registry } from './registry.ts';
 import { searchRoute } from './route-search.ts';
 import type { LinkState, WantedLinks } from './wanted-links.ts';
 
@@ -26,7 +31,6 @@ export interface LiveRoute extends MeshRoute {
 }
 
 export interface MeshRoutesOptions {
-  readonly registry: Registry;
   readonly holdings: Holdings;
   readonly links: WantedLinks;
   /** Of the model. */
@@ -70,6 +74,17 @@ export class MeshRoutes implements Routes {
   /** Sequences on all routes. */
   get sequences(): number {
     return this.#entered.size;
+  }
+
+  /** Those that sequences run on, the busiest first. */
+  inUse(): NonNullable<Status['routes']> {
+    const routes = new Map<string, NonNullable<Status['routes']>[number]>();
+    for (const entered of this.#entered.keys()) {
+      const stages = routeOf(entered);
+      const key = stages.map(({ peer, start, end }) => `${peer} ${start} ${end}`).join();
+      routes.set(key, { stages, sequences: (routes.get(key)?.sequences ?? 0) + 1 });
+    }
+    return [...routes.values()].sort((a, b) => b.sequences - a.sequences);
   }
 
   get outlook(): RouteOutlook {
@@ -150,20 +165,6 @@ export class MeshRoutes implements Routes {
   /** Another route serves from now on. */
   onLive(listener: (route: LiveRoute) => void): void {
     this.#liveListeners.push(listener);
-  }
-
-  /** The route of a sequence that its stages tell of, if all its stages are held. */
-  resolve(route: Route): MeshRoute | null {
-    const { registry, holdings } = this.#options;
-    const stops = route.flatMap(({ peer: id, start, end }) => {
-      const peer = registry.get(id);
-      if (peer === undefined) return [];
-      const held = holdings
-        .of(peer)
-        .find((holding) => holding.isHeld && holding.isSameAs(peer, { start, end }));
-      return held === undefined ? [] : [stopAt(held)];
-    });
-    return stops.length === route.length ? { stops } : null;
   }
 
   /** All of it is held, by workers that may be given work, and its links are up. */

@@ -158,8 +158,16 @@ describe('replicas', () => {
     const answers = Array.from({ length: 4 }, () => generate({ maxTokens: 1 }));
     await until(() => held.length === 4);
     expect(harness.mesh.layers().map(({ sequences }) => sequences)).toEqual([2, 2, 2, 2, 2, 2]);
+    const inUse = harness.mesh.routes.inUse();
+    expect(inUse.reduce((sum, { sequences }) => sum + sequences, 0)).toBe(4);
+    expect(inUse[0]!.stages.map(({ start, end }) => [start, end])).toEqual([
+      [0, 3],
+      [3, 6],
+      [6, 8],
+    ]);
     for (const send of held) send();
     await Promise.all(answers);
+    expect(harness.mesh.routes.inUse()).toEqual([]);
   });
 
   it('take sequences over when a link falls silent between two that live', async () => {

@@ -1,0 +1,37 @@
+import type { Logger } from 'pino';
+import type { ShoalError } from '../../config/errors.ts';
+import type { Timers } from '../../mesh/timers.ts';
+import type { ModelCosts } from '../../schedule/costs.ts';
+import type { Health } from './health.ts';
+import type { Holdings } from './holdings.ts';
+import type { Peer } from './peer.ts';
+import type { Registry } from './registry.ts';
+import type { MeshRoutes } from './routes.ts';
+import type { WantedLinks } from './wanted-links.ts';
+
+/** What placing stands on, and whom it tells. */
+export interface PlacingOptions {
+  readonly model: string;
+  readonly costs: ModelCosts;
+  readonly registry: Registry;
+  readonly holdings: Holdings;
+  readonly routes: MeshRoutes;
+  readonly links: WantedLinks;
+  readonly health: Health;
+  /** Whether what the peer holds may be used. */
+  readonly isUsable: (peer: Peer) => boolean;
+  /** Whether it may be given layers. */
+  readonly mayLoad: (peer: Peer) => boolean;
+  /** It is away, and what runs on it is not given up. */
+  readonly isExpected: (peer: Peer) => boolean;
+  /** Layers were handed out, or need not be. */
+  readonly onPlaced: () => void;
+  /** All layers are held, and this link does not come. */
+  readonly onUnlinked: (a: Peer, b: Peer, error: ShoalError) => void;
+  readonly timers: Timers;
+  readonly log: Logger;
+  /** Stages at most; all workers up to the layers without it. */
+  readonly pipelineSize?: number;
+  /** The first placement waits for so many workers, EXPECT_WORKERS_MS at most. */
+  readonly expectWorkers?: number;
+}
