@@ -1,6 +1,7 @@
 /** `npm run sim`: see docs/SIMULATION.md. */
 import { parseArgs } from 'node:util';
 import { runChaos } from './chaos.ts';
+import { loadText, runLoad } from './load.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -8,17 +9,30 @@ const { values, positionals } = parseArgs({
     seeds: { type: 'string', default: '200' },
     from: { type: 'string', default: '1' },
     seed: { type: 'string' },
+    workers: { type: 'string', default: '100,1000,10000' },
   },
 });
 
-const [what = 'table'] = positionals;
+const [what = 'chaos'] = positionals;
 switch (what) {
   case 'chaos':
     process.exitCode = values.seed === undefined ? await chaos() : await replay(Number(values.seed));
     break;
+  case 'load': {
+    const rows = [];
+    for (const workers of sizes()) {
+      rows.push(await runLoad({ workers, seconds: 20, churnPerSecond: 2, seed: 1 }));
+    }
+    process.stdout.write(loadText(rows));
+    break;
+  }
   default:
-    process.stderr.write(`'${what}' is none of: chaos\n`);
+    process.stderr.write(`'${what}' is none of: chaos, load\n`);
     process.exitCode = 2;
+}
+
+function sizes(): number[] {
+  return values.workers.split(',').map(Number);
 }
 
 /** One seed, with everything that is said in it. */

@@ -1,0 +1,15 @@
+import { describe, expect, it } from 'vitest';
+import { loadText, runLoad } from '../../src/sim/load.ts';
+
+describe('one server', () => {
+  it('bears workers that join and speak, and gives up none that does', {
+    timeout: 60_000,
+  }, async () => {
+    const result = await runLoad({ workers: 60, seconds: 30, churnPerSecond: 0, seed: 3 });
+    expect(result).toMatchObject({ workers: 60, missed: 0, isReady: true });
+    expect(result.holding).toBeGreaterThan(1);
+    // A sign of life a second of each, and statistics of those who hold layers.
+    expect(result.messagesPerSecond).toBeGreaterThan(50);
+    expect(loadText([result])).toContain('| 60 |');
+  });
+});
