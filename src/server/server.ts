@@ -180,6 +180,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     }
     if (await within(timeoutMs, batch.ended)) return;
     log.warn({ requests: requests.count }, `not finished after ${timeoutMs / 1_000} s; ending it`);
+    answers.breakOff();
     batch.abort(
       new ShoalError(
         'SHUTTING_DOWN',

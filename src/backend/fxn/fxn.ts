@@ -134,7 +134,8 @@ export function createFxnBackend({
             ...(topLogprobs !== undefined && { topLogprobs: Math.min(topLogprobs, vocab) }),
             ...(client !== undefined && { client }),
             // All of its tokens are told again: text and events are made of them anew.
-            ...(sequence !== null && { resume: { sequence, ids: [] } }),
+            ...(keeping?.before && { resume: { sequence, ids: [] } }),
+            ...(keeping && { outlives: true }),
           },
           decoder,
           stop: new StopStrings(request.stop),

@@ -19,8 +19,10 @@ export interface GenerateRequest {
   readonly sampling: SamplingParams;
   /** With it, each token comes with its log probability and those of so many of the likeliest. */
   readonly topLogprobs?: number;
-  /** It began before the server was started again: under this number, with these ids generated and delivered. */
-  readonly resume?: { readonly sequence: number; readonly ids: readonly number[] };
+  /** It began before the server was started again: under this number, if it had one, with these ids generated and delivered. */
+  readonly resume?: { readonly sequence: number | null; readonly ids: readonly number[] };
+  /** The next run of the server takes it up: where this one ends (SHUTTING_DOWN), the stages keep it and go on. */
+  readonly outlives?: boolean;
   /** Whose turn it takes where others wait: `RequestContext.client`. */
   readonly client?: string;
 }

@@ -41,6 +41,11 @@ export class AnswerKeeper {
     };
   }
 
+  /** It runs, and another run of the server can take it up. */
+  isStored(answer: KeptAnswer): boolean {
+    return this.#running.has(answer);
+  }
+
   /** It was stored by an earlier run of the server. */
   found(answer: KeptAnswer): void {
     this.#stored.add(answer);

@@ -131,9 +131,10 @@ export class KeptAnswer {
     this.#moved();
   }
 
-  /** Ends it, for the reason given, unless it has ended. */
+  /** Ends it, for the reason given, unless it has ended. What it says of that is no event of it: the next run may go on. */
   abort(reason: ShoalError): void {
     if (this.#state !== 'running') return;
+    this.log.finish(reason);
     this.#hasFailed = true;
     this.#ending.abort(reason);
     // Woken where it waits for a reader.
@@ -178,6 +179,7 @@ export class KeptAnswer {
 
   /** Waits for readers that are behind, as a connection would, while there is no room for more. */
   async #append(event: Uint8Array): Promise<void> {
+    if (this.log.end !== null) return;
     this.log.append(event);
     while (!this.#ending.signal.aborted && !this.#around.hasRoom(this)) {
       const isRead = [...this.#readers].every(({ position }) => position > this.log.dropped);

@@ -13,6 +13,7 @@ import {
   MAX_KEPT_ANSWERS,
   MAX_KEPT_ANSWERS_PER_CLIENT,
   RETRY_AFTER_SECONDS,
+  SHUTDOWN_RETRY_AFTER_SECONDS,
 } from '../../config/limits.ts';
 import type { Timers } from '../../mesh/timers.ts';
 import { EarliestTimer } from '../earliest-timer.ts';
@@ -150,7 +151,15 @@ export class KeptAnswers {
     for (const answer of [...this.#bySlot.values()]) if (answer.readers === 0) answer.abort(reason);
   }
 
+  /** The server does not wait for them: those that are stored end here, to be taken up by its next run. */
+  breakOff(): void {
+    const { keeper } = this.#options;
+    for (const answer of [...this.#bySlot.values()])
+      if (keeper?.isStored(answer)) answer.abort(interrupted());
+  }
+
   close(): void {
+    this.breakOff();
     this.#options.keeper?.stop();
     this.#expiry.stop();
     for (const answer of [...this.#bySlot.values()]) {
@@ -312,6 +321,14 @@ const eventOf = ({ lastEventId }: Pick<AskedAgain, 'lastEventId'>): NamedEvent =
 const slotOf = (owner: string, key: string) => digestOf(owner, key);
 
 const isAddress = (owner: string) => owner.startsWith('address ');
+
+function interrupted(): ShoalError {
+  return new ShoalError(
+    'SHUTTING_DOWN',
+    'the server is shutting down; ask again when it is back, with Last-Event-ID where you have one, and the answer goes on',
+    { retryAfterSeconds: SHUTDOWN_RETRY_AFTER_SECONDS },
+  );
+}
 
 /** The same whether there never was one, it is another's, or it is over. */
 function lost(): ShoalError {

@@ -1,8 +1,9 @@
 /** An answer as one of its readers gets it: from the event after the one that it has, and then as they come. */
 import { systemClock } from '../../backend/clock.ts';
-import { KEEPALIVE_WITH_IDS, sseBody } from '../../backend/openai/sse.ts';
+import { openAiErrorBody } from '../../backend/openai/error.ts';
+import { KEEPALIVE_WITH_IDS, sseBody, sseData } from '../../backend/openai/sse.ts';
 import { ShoalError } from '../../config/errors.ts';
-import { withEventId } from './answer-form.ts';
+import { type AnswerForm, withEventId } from './answer-form.ts';
 import { writeEventId } from './event-id.ts';
 import type { AnswerReader, KeptAnswer } from './kept-answer.ts';
 
@@ -37,7 +38,7 @@ export async function readAnswer(answer: KeptAnswer, options: ReadOptions): Prom
     const { id } = answer.identity;
     const frame = (event: Uint8Array, number: number) =>
       form === 'events' ? withEventId(event, writeEventId({ answer: id, event: number })) : event;
-    const events = eventsOf(answer, reader, frame, hungUp.signal, hangUp);
+    const events = withFailure(eventsOf(answer, reader, frame, hungUp.signal, hangUp), form);
     const body =
       form === 'events' ? sseBody(events, systemClock, hangUp, KEEPALIVE_WITH_IDS) : pulled(events, hangUp);
     const response = new Response(body, { status, headers });
@@ -89,6 +90,21 @@ async function* eventsOf(
     done();
   }
 }
+
+/** Says how it failed, as streams do. That has no id: the next run of a server that ends goes on with the events. */
+async function* withFailure(
+  events: AsyncGenerator<Uint8Array>,
+  form: AnswerForm,
+): AsyncGenerator<Uint8Array> {
+  try {
+    yield* events;
+  } catch (thrown) {
+    if (!(thrown instanceof ShoalError) || form === 'whole') throw thrown;
+    yield form === 'events' ? sseData(openAiErrorBody(thrown)) : ndjsonLine({ error: thrown.message });
+  }
+}
+
+const ndjsonLine = (value: unknown) => new TextEncoder().encode(`${JSON.stringify(value)}\n`);
 
 /** It was made again otherwise than before, which another kind of GPU may do. */
 function shorter(): ShoalError {

@@ -112,7 +112,8 @@ export class Coordinator implements TokenGenerator {
       yield* generation.events(ended.signal);
     } finally {
       this.#generations.delete(generation.sequence.id);
-      generation.close();
+      const isLeft = request.outlives === true && isShutdown(ended.signal);
+      generation.close({ leavesStages: isLeft });
       ended.unlink();
       this.#count(client, -1);
     }
@@ -237,6 +238,9 @@ export class Coordinator implements TokenGenerator {
 function isOn({ route }: Generation['sequence'], peer: Peer): boolean {
   return route !== null && stopOf(route, peer) !== undefined;
 }
+
+const isShutdown = ({ aborted, reason }: AbortSignal): boolean =>
+  aborted && reason instanceof ShoalError && reason.code === 'SHUTTING_DOWN';
 
 function full(): ShoalError {
   return new ShoalError(

@@ -176,12 +176,16 @@ export class Generation {
     this.#waitingSince = null;
   }
 
-  /** Idempotent: frees the sequence on its stages and its place. */
-  close(): void {
+  /**
+   * Idempotent: frees the sequence on its stages and its place.
+   * @param leavesStages not on its stages, which go on: the next run of the server takes it up
+   */
+  close({ leavesStages = false } = {}): void {
     this.#ending.abort(new ShoalError('ABORTED', 'the answer has ended'));
     this.#timers.clear();
     for (const run of this.#whenClosed.splice(0)) run();
-    this.sequence.close();
+    if (leavesStages) this.sequence.leave();
+    else this.sequence.close();
     this.#leave();
   }
 

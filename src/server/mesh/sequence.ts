@@ -290,10 +290,16 @@ export class Sequence {
   /** Idempotent. Frees the sequence on every stage. */
   close(): void {
     if (this.#state === 'closed') return;
+    this.leave();
+    for (const peer of this.#openOn) this.#closeOn(peer);
+  }
+
+  /** Ends it here alone: its stages go on. */
+  leave(): void {
+    if (this.#state === 'closed') return;
     this.#state = 'closed';
     this.#timers.clear();
     this.#leaveQueue(null);
-    for (const peer of this.#openOn) this.#closeOn(peer);
   }
 
   #open({ peer, shard }: RouteStop, index: number, request: GenerateRequest): void {

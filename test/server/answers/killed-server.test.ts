@@ -125,6 +125,9 @@ describe('a server that is killed in mid-answer and started again', () => {
     const client = new SseClient(await ask('storm'));
     const read = await client.take(10);
     const holds = held();
+    const stages = workers.flatMap(({ sequences }) => [...sequences.values()]);
+    expect(stages).toHaveLength(2);
+    const positions = stages[0]!.open.promptTokens + TOKENS - 1;
     await kill();
     await client.rest().catch(() => {});
     // The workers go on.
@@ -141,8 +144,40 @@ describe('a server that is killed in mid-answer and started again', () => {
     const heads = untouched(all).map(({ data }) => JSON.parse(data));
     expect(new Set(heads.map(({ id, created }) => `${id} ${created}`)).size).toBe(1);
     expect(held()).toEqual(holds);
+    expect(stages.map(({ computed }) => computed)).toEqual([positions, positions]);
     const last = JSON.parse(all.at(-2)!.data);
     expect(last.shoal.restarts).toBe(0);
+  });
+
+  it('goes on too where it is stopped in good order, and its client is told', async () => {
+    await joinWorkers('a', 'b');
+    const undisturbed = await new SseClient(await ask('calm')).rest();
+    const client = new SseClient(await ask('storm'));
+    const read = await client.take(10);
+    const stages = workers.flatMap(({ sequences }) => [...sequences.values()]);
+    run.child.kill('SIGTERM');
+    const told = await client.rest();
+    expect(told.at(-1)).toMatchObject({ id: null, data: expect.stringContaining('shutting_down') });
+    read.push(...told.slice(0, -1));
+    expect(await run.ended).toBe(0);
+    await startServer();
+    const rest = await new SseClient(await ask('storm', BODY, read.at(-1)!.id)).rest();
+    expect(completionOf([...read, ...rest])).toBe(completionOf(undisturbed));
+    const positions = stages[0]!.open.promptTokens + TOKENS - 1;
+    expect(stages.map(({ computed }) => computed)).toEqual([positions, positions]);
+  });
+
+  it('begins anew what had no token yet, when its workers are back', async () => {
+    await joinWorkers('a', 'b');
+    const undisturbed = await new SseClient(await ask('calm')).rest();
+    for (const worker of workers) worker.misbehaviour.open = 'silent';
+    void ask('storm');
+    await until(() => workers.every((worker) => worker.messages('open').length === 2));
+    await kill();
+    for (const worker of workers) delete worker.misbehaviour.open;
+    await startServer();
+    const events = await new SseClient(await ask('storm')).rest();
+    expect(completionOf(events)).toBe(completionOf(undisturbed));
   });
 
   it('twice, while the answer comes to its end unseen, is asked without a stream, and keeps what ended', async () => {
