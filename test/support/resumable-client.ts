@@ -41,7 +41,7 @@ export async function resumableChat(
           ...(lastEventId !== '' && { 'last-event-id': lastEventId }),
         },
         body: JSON.stringify({ stream: true, ...body }),
-        signal: AbortSignal.timeout(Math.max(1, endsAt - performance.now())),
+        signal: AbortSignal.timeout(Math.max(1, Math.ceil(endsAt - performance.now()))),
       });
       if (response.status === 503 || response.status === 429) {
         await response.body?.cancel();
