@@ -9,12 +9,12 @@ import { ANSWER_KEPT_MS, ANSWER_LINGER_MS } from '../../../src/config/limits.ts'
 import { AnswerKeeper } from '../../../src/server/answers/answer-keeper.ts';
 import { DirectoryStore } from '../../../src/server/answers/directory-store.ts';
 import { restoreAnswers } from '../../../src/server/answers/restore.ts';
+import { until } from '../../support/until.ts';
 import { type HeldApp, heldApp, SseClient, textOf } from './support.ts';
 
 const CHAT = { model: 'fake', messages: [{ role: 'user', content: 'Hi' }], stream: true };
 const KEY = 'f3b0c442-98fc';
 const log = pino({ level: 'silent' });
-const turn = (ms = 20) => new Promise((resolve) => setTimeout(resolve, ms));
 const errorOf = async (response: Response) => [response.status, (await response.json()).error.code];
 
 let directory: string;
@@ -31,9 +31,10 @@ async function start(variant = '', never = false): Promise<HeldApp & { store: Di
   const store = await DirectoryStore.open({ directory, key: null, now, log });
   const held = heldApp({ keeper: new AnswerKeeper(store, now), variant, never });
   await restoreAnswers({ store, answers: held.answers, fetch: held.app.fetch, now, log });
-  await turn();
   return { ...held, store };
 }
+/** The stored request was made again. */
+const begun = (held: HeldApp) => until(() => held.generator.requests.length > 0);
 const files = () => readdir(join(directory, 'answers'));
 const chat = (held: HeldApp, lastEventId?: string | null, body: object = CHAT) =>
   held.post('/v1/chat/completions', body, {
@@ -46,10 +47,11 @@ describe('after a restart', () => {
     const client = new SseClient(await chat(before));
     before.sequences[0]!.say('Hel');
     const read = await client.take(3);
-    await turn();
+    await before.store.settled();
     const first = before.generator.requests[0]!;
     // As killed: nothing of it is told that it ends.
     const after = await start();
+    await begun(after);
     const again = after.generator.requests[0]!;
     expect(again.resume).toEqual({ sequence: before.sequences[0]!.number, ids: [] });
     expect([again.prompt, again.sampling, again.maxTokens]).toEqual([
@@ -73,6 +75,7 @@ describe('after a restart', () => {
     await chat(before);
     const { seed } = before.generator.requests[0]!.sampling;
     const after = await start();
+    await begun(after);
     expect(after.generator.requests[0]!.sampling.seed).toBe(seed);
     // It waits for workers to be back, as one that has a number does.
     expect(after.generator.requests[0]!.resume).toEqual({ sequence: null, ids: [] });
@@ -90,8 +93,9 @@ describe('after a restart', () => {
     before.sequences[0]!.say('ab');
     const reader = response.body!.getReader();
     await reader.read();
-    await turn();
+    await before.store.settled();
     const after = await start();
+    await begun(after);
     const resumed = await ask(after, { 'last-event-id': `${response.headers.get('x-shoal-answer')}.1` });
     after.sequences[0]!.say('abc');
     after.sequences[0]!.finish();
@@ -131,12 +135,14 @@ describe('after a restart', () => {
 
     const running = await start();
     await (await chat(running)).body!.cancel();
-    await turn();
+    await running.store.settled();
     expect(await files()).toHaveLength(1);
     const after = await start();
+    await begun(after);
     await after.timers.advance(ANSWER_LINGER_MS);
-    await turn();
-    expect([after.generator.open, after.answers.count, await files()]).toEqual([0, 0, []]);
+    await expect
+      .poll(async () => [after.generator.open, after.answers.count, await files()])
+      .toEqual([0, 0, []]);
   });
 
   it('another model is no answer: what is lost is told', async () => {
@@ -144,11 +150,11 @@ describe('after a restart', () => {
     const client = new SseClient(await chat(before));
     before.sequences[0]!.say('Hi');
     const read = await client.take(2);
-    await turn();
+    await before.store.settled();
     const after = await start('q4');
     expect(await errorOf(await chat(after, read.at(-1)!.id))).toEqual([410, 'answer_lost']);
     expect(after.generator.requests).toHaveLength(0);
-    expect(await files()).toEqual([]);
+    await expect.poll(files).toEqual([]);
   });
 
   it('an answer that became shorter says so to who has more of it', async () => {
@@ -156,8 +162,9 @@ describe('after a restart', () => {
     const client = new SseClient(await chat(before));
     before.sequences[0]!.say('Hello');
     const read = await client.take(6);
-    await turn();
+    await before.store.settled();
     const after = await start();
+    await begun(after);
     const resumed = await chat(after, read.at(-1)!.id);
     after.sequences[0]!.say('H');
     after.sequences[0]!.finish();
@@ -185,10 +192,10 @@ describe('after a restart', () => {
     const told = await client.rest();
     expect(told).toEqual([{ id: null, data: expect.stringContaining('shutting_down') }]);
     before.answers.close();
-    await turn();
-    expect(before.generator.open).toBe(0);
+    await expect.poll(() => before.generator.open).toBe(0);
     await before.store.settled();
     const after = await start();
+    await begun(after);
     const resumed = new SseClient(await chat(after, read.at(-1)!.id));
     after.sequences[0]!.say('Hello');
     after.sequences[0]!.finish();
@@ -200,7 +207,7 @@ describe('after a restart', () => {
     const client = new SseClient(await chat(before));
     before.sequences[0]!.say('Hi');
     const read = await client.take(2);
-    await turn();
+    await before.store.settled();
     const after = await start();
     const other = await after.app.fetch(
       new Request('http://localhost:1/v1/chat/completions', {

@@ -4,6 +4,7 @@ import { ShoalError } from '../../../src/config/errors.ts';
 import { ANSWER_KEPT_MS, ANSWER_LINGER_MS, MAX_ANSWER_READERS } from '../../../src/config/limits.ts';
 import { ANSWER_HEADER, REPLAYED_HEADER } from '../../../src/server/answers/read-answer.ts';
 import { settle } from '../../support/fake-timers.ts';
+import { until } from '../../support/until.ts';
 import { type HeldApp, heldApp, SseClient, textOf } from './support.ts';
 
 const CHAT = { model: 'fake', messages: [{ role: 'user', content: 'Hi' }], stream: true };
@@ -19,6 +20,8 @@ const chat = (body: object = CHAT, headers: Record<string, string> = {}) =>
   held.post('/v1/chat/completions', body, { headers: { 'idempotency-key': KEY, ...headers } });
 const behind = (id: string | null) => ({ 'last-event-id': id! });
 const errorOf = async (response: Response) => [response.status, (await response.json()).error.code];
+/** So many sequences were begun. */
+const begun = (count: number) => until(() => held.sequences.length >= count);
 const turn = () => new Promise((resolve) => setTimeout(resolve, 5));
 
 describe('a stream with an Idempotency-Key', () => {
@@ -77,8 +80,7 @@ describe('a stream with an Idempotency-Key', () => {
     await client.take(2);
     expect(client.raw).not.toContain('id:');
     await client.hangUp();
-    await turn();
-    expect(held.generator.open).toBe(0);
+    await expect.poll(() => held.generator.open).toBe(0);
     expect(held.answers.count).toBe(0);
   });
 
@@ -90,8 +92,7 @@ describe('a stream with an Idempotency-Key', () => {
     await held.timers.advance(ANSWER_LINGER_MS - 1);
     expect(held.generator.open).toBe(1);
     await held.timers.advance(1);
-    await turn();
-    expect(held.generator.open).toBe(0);
+    await expect.poll(() => held.generator.open).toBe(0);
     expect(held.requests.count).toBe(0);
     expect(await errorOf(await chat(CHAT, behind(event!.id)))).toEqual([410, 'answer_lost']);
     expect(held.counts).toEqual(['unread']);
@@ -149,8 +150,9 @@ describe('a stream with an Idempotency-Key', () => {
     expect(await errorOf(await end('other'))).toEqual([410, 'answer_lost']);
     expect((await held.send('/v1/chat/completions', { method: 'DELETE' })).status).toBe(400);
     expect(await (await end(KEY)).json()).toEqual({ ended: true });
-    await turn();
-    expect([held.generator.open, held.requests.count, held.answers.count]).toEqual([0, 0, 0]);
+    await expect
+      .poll(() => [held.generator.open, held.requests.count, held.answers.count])
+      .toEqual([0, 0, 0]);
     expect(held.answers.bytes).toBe(0);
     expect(await errorOf(await end(KEY))).toEqual([410, 'answer_lost']);
   });
@@ -162,8 +164,7 @@ describe('a stream with an Idempotency-Key', () => {
     await unread.hangUp();
     const read = new SseClient(await chat(CHAT, { 'idempotency-key': 'other' }));
     held.answers.endUnread(new ShoalError('SHUTTING_DOWN', 'bye'));
-    await turn();
-    expect([held.generator.open, held.requests.count]).toEqual([1, 1]);
+    await expect.poll(() => [held.generator.open, held.requests.count]).toEqual([1, 1]);
     held.sequences[1]!.say('Ho');
     held.sequences[1]!.finish();
     expect(textOf(await read.rest())).toBe('Ho');
@@ -173,8 +174,7 @@ describe('a stream with an Idempotency-Key', () => {
     const client = new SseClient(await chat());
     held.sequences[0]!.finish();
     const [first] = await client.rest();
-    await turn();
-    expect(held.answers.count).toBe(1);
+    await expect.poll(() => held.answers.count).toBe(1);
     await held.timers.advance(ANSWER_KEPT_MS);
     expect([held.answers.count, held.answers.bytes, held.timers.pending]).toEqual([0, 0, 0]);
     expect(await errorOf(await chat(CHAT, behind(first!.id)))).toEqual([410, 'answer_lost']);
@@ -190,7 +190,7 @@ describe('a whole answer with an Idempotency-Key', () => {
     gone.abort();
     expect((await lost).status).toBe(499);
     const twice = [chat(WHOLE), chat(WHOLE)];
-    await turn();
+    await begun(1);
     held.sequences[0]!.say('Hello');
     held.sequences[0]!.finish();
     const texts = await Promise.all(twice.map(async (response) => (await response).text()));
@@ -204,12 +204,12 @@ describe('a whole answer with an Idempotency-Key', () => {
 
   it('that failed is not kept', async () => {
     const failing = chat(WHOLE);
-    await turn();
+    await begun(1);
     held.sequences[0]!.fail(new ShoalError('NO_PIPELINE', 'nobody there'));
     expect(await errorOf(await failing)).toEqual([503, 'no_pipeline']);
     expect(held.answers.count).toBe(0);
     const again = chat(WHOLE);
-    await turn();
+    await begun(2);
     held.sequences[1]!.finish();
     expect((await again).status).toBe(200);
   });
@@ -227,7 +227,7 @@ describe('a whole answer with an Idempotency-Key', () => {
 
   it('goes by the key in quotes, as the draft writes it, as without', async () => {
     const first = chat(WHOLE, { 'idempotency-key': `"${KEY}"` });
-    await turn();
+    await begun(1);
     held.sequences[0]!.finish();
     const text = await (await first).text();
     expect(await (await chat(WHOLE)).text()).toBe(text);
