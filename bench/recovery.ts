@@ -38,6 +38,8 @@ interface Round {
   readonly nextTokenMs: number;
   readonly computed: readonly number[];
   readonly loadedBytes: number;
+  /** Replay by the replacement over prefill by the lost one, rows a second as the workers measure them; null where one has not told. */
+  readonly rateRatio: number | null;
 }
 
 const STAGES = 2;
@@ -108,16 +110,16 @@ async function round(how: HowLost, positions: number): Promise<Round> {
     body: JSON.stringify({
       model: 'bench',
       prompt,
-      max_tokens: 40,
+      max_tokens: 90,
       ignore_eos: true,
       temperature: 0,
       stream: true,
     }),
   });
-  const status = await server.status();
-  const victim = status.pipeline!.stages[STAGES - 1]!.name;
-  const pid = tabs.get(victim)!.pid;
   lines.length = 0;
+  let [victim, pid, rateBefore] = ['', 0, null as number | null];
+  const rateOf = async (name: string) =>
+    (await server.status()).workers.find((worker) => worker.name === name)?.prefillRowsPerSecond ?? null;
   let [pieces, lostAt, nextAt] = [0, 0, 0];
   const decoder = new TextDecoder();
   for await (const bytes of response.body!) {
@@ -128,6 +130,11 @@ async function round(how: HowLost, positions: number): Promise<Round> {
     }
     pieces += text.split('data: {').length - 1;
     if (pieces >= 4 && lostAt === 0) {
+      // Once a second a worker tells its rates.
+      await delay(1_200);
+      victim = (await server.status()).routes![0]!.stages[STAGES - 1]!.name;
+      pid = tabs.get(victim)!.pid;
+      rateBefore = await rateOf(victim);
       lostAt = performance.now();
       await lose(how, victim);
     }
@@ -135,6 +142,9 @@ async function round(how: HowLost, positions: number): Promise<Round> {
   if (how === 'frozen') process.kill(pid, 'SIGKILL');
   const onward = lines.find(({ msg }) => msg.startsWith('sequence goes on'));
   if (onward === undefined) throw new Error(`${victim} was lost and the answer did not move`);
+  await delay(1_200);
+  const replacement = onward.msg.split(' by ')[1]!.split(', ')[STAGES - 1]!.split(':')[0]!;
+  const rateAfter = await rateOf(replacement);
   const loaded = lines.filter(({ atMs, downloadedBytes }) => downloadedBytes !== undefined && atMs < nextAt);
   return {
     how,
@@ -142,6 +152,7 @@ async function round(how: HowLost, positions: number): Promise<Round> {
     replayMs: onward.atMs - lostAt,
     nextTokenMs: nextAt - lostAt,
     computed: onward.positions ?? [],
+    rateRatio: rateBefore === null || rateAfter === null ? null : rateAfter / rateBefore,
     loadedBytes: loaded.reduce((sum, { downloadedBytes = 0 }) => sum + downloadedBytes, 0),
   };
 }
@@ -165,8 +176,8 @@ try {
   const quantile = (values: readonly number[], q: number) =>
     [...values].sort((a, b) => a - b)[Math.ceil(q * values.length) - 1] ?? 0;
   const table = [
-    '| loss | positions | rounds | to the replay p50 / p95 ms | to the next token p50 / p95 ms | positions computed by stage (lost: last) | bytes loaded meanwhile |',
-    '|---|--:|--:|--:|--:|---|--:|',
+    '| loss | positions | rounds | to the replay p50 / p95 ms | to the next token p50 / p95 ms | positions computed by stage (lost: last) | bytes loaded meanwhile | replay rate over prefill rate |',
+    '|---|--:|--:|--:|--:|---|--:|--:|',
   ];
   for (const key of new Set(rounds.map(({ how, positions }) => `${how}|${positions}`))) {
     const those = rounds.filter(({ how, positions }) => `${how}|${positions}` === key);
@@ -178,7 +189,10 @@ try {
     table.push(
       `| ${how} | ${positions} | ${those.length} | ${quantile(replays, 0.5).toFixed(0)} / ${quantile(replays, 0.95).toFixed(0)} | ` +
         `${quantile(tokens, 0.5).toFixed(0)} / ${quantile(tokens, 0.95).toFixed(0)} | ${those[0]!.computed.join(' · ')} | ` +
-        `${Math.max(...those.map(({ loadedBytes }) => loadedBytes))} |`,
+        `${Math.max(...those.map(({ loadedBytes }) => loadedBytes))} | ${quantile(
+          those.flatMap(({ rateRatio }) => rateRatio ?? []),
+          0.5,
+        ).toFixed(2)} |`,
     );
   }
   process.stdout.write(`${table.join('\n')}\n\nload ${loadavg()[0]!.toFixed(1)}, replicas ${REPLICAS}\n`);

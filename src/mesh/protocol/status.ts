@@ -47,6 +47,8 @@ export const workerStatusSchema = z.object({
   downloadedBytes: z.number(),
   /** Null before the first decode step. */
   hop: hopSchema.nullable(),
+  /** Rows a second while it prefilled; null before the first. */
+  prefillRowsPerSecond: z.number().nullish(),
   /** Why the worker holds nothing, for people. */
   problem: z.string().nullable(),
   /** Null for who holds layers, or loads some. */

@@ -142,6 +142,7 @@ export class Mesh {
         tokensPerSecond: peer.stats?.tokensPerSecond ?? 0,
         downloadedBytes: peer.downloadedBytes,
         hop: peer.stats?.hop ?? null,
+        prefillRowsPerSecond: peer.stats?.prefillRowsPerSecond ?? null,
         problem: peer.problem,
         spare: placing.spareReason(peer),
       };
