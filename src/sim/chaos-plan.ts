@@ -56,6 +56,10 @@ export interface ChaosPlan {
   /** Of one row in one layer, on the quickest worker. */
   readonly layerMs: number;
   readonly f16RangeOneIn: number;
+  /** Of rows that a worker keeps after it sent them; null: as many as usual. With few, more is computed again. */
+  readonly keptBytes: number | null;
+  /** Share of loads that fail. */
+  readonly failedLoads: number;
   readonly answers: readonly PlannedAnswer[];
   readonly faults: readonly PlannedFault[];
   /** From here on nothing goes wrong any more. */
@@ -72,6 +76,9 @@ export function planChaos(seed: number): ChaosPlan {
   const stages = 1 + random.below(6);
   const hasReplicas = random.chance(0.6);
   const spares = random.below(3);
+  // Of streams of their own: what is drawn later moves nothing that was drawn before.
+  const kept = root.fork('kept');
+  const loads = root.fork('loads');
   const answers = planAnswers(root.fork('answers'));
   const faults = planFaults(root.fork('faults'));
   return {
@@ -83,6 +90,8 @@ export function planChaos(seed: number): ChaosPlan {
     places: 1 + random.below(4),
     layerMs: random.between(0.3, 6),
     f16RangeOneIn: random.chance(0.1) ? 400 : 0,
+    keptBytes: kept.chance(0.3) ? kept.below(1_500) : null,
+    failedLoads: loads.chance(0.15) ? 0.2 : 0,
     answers,
     faults,
     calmAtMs: Math.max(0, ...faults.map(({ atMs, forMs }) => atMs + forMs)) + 1_000,

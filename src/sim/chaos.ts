@@ -1,4 +1,5 @@
 /** One schedule of faults against the whole mesh, and what must be true of it in the end. */
+import { ShoalError } from '../config/errors.ts';
 import { kvBytes } from '../model/gpu-bytes.ts';
 import { type ChaosScene, inflict } from './chaos-faults.ts';
 import { ANSWER_DEADLINE_MS, type ChaosPlan, CONTEXT, planChaos } from './chaos-plan.ts';
@@ -134,6 +135,7 @@ function openTab(world: World, plan: ChaosPlan, before?: SimTab): SimTab {
   const most = Math.ceil(plan.layers / plan.stages);
   const layer = LAYER_BYTES + kvBytes(world.model.spec, 1, CONTEXT) * plan.places;
   const scratch = world.model.costs.scratchBytes;
+  const loads = random.fork('loads');
   const options: TabOptions = {
     name: `t${world.tabs.length}`,
     site: random.below(6),
@@ -145,6 +147,9 @@ function openTab(world: World, plan: ChaosPlan, before?: SimTab): SimTab {
       launchMs: random.between(0.2, 2),
       rowShare: random.between(0.02, 0.2),
     },
+    ...(plan.keptBytes !== null && { maxKeptBytes: plan.keptBytes }),
+    loadFault: () =>
+      loads.chance(plan.failedLoads) ? new ShoalError('OUT_OF_MEMORY', 'the adapter has no room') : null,
   };
   return world.open(options, before?.cache);
 }

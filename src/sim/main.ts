@@ -1,6 +1,7 @@
 /** `npm run sim`: see docs/SIMULATION.md. */
 import { parseArgs } from 'node:util';
 import { runChaos } from './chaos.ts';
+import { placementTable, tableText } from './churn/table.ts';
 import { loadText, runLoad } from './load.ts';
 
 const { values, positionals } = parseArgs({
@@ -9,30 +10,39 @@ const { values, positionals } = parseArgs({
     seeds: { type: 'string', default: '200' },
     from: { type: 'string', default: '1' },
     seed: { type: 'string' },
-    workers: { type: 'string', default: '100,1000,10000' },
+    workers: { type: 'string' },
   },
 });
 
-const [what = 'chaos'] = positionals;
+const [what = 'table'] = positionals;
 switch (what) {
+  case 'table': {
+    const rows = [];
+    for (const row of placementTable(sizes([10, 30, 100, 1_000, 10_000]), Number(values.from))) {
+      rows.push(row);
+      process.stderr.write(`${row.workers} ${row.policy}\n`);
+    }
+    process.stdout.write(tableText(rows));
+    break;
+  }
   case 'chaos':
     process.exitCode = values.seed === undefined ? await chaos() : await replay(Number(values.seed));
     break;
   case 'load': {
     const rows = [];
-    for (const workers of sizes()) {
+    for (const workers of sizes([100, 1_000, 10_000])) {
       rows.push(await runLoad({ workers, seconds: 20, churnPerSecond: 2, seed: 1 }));
     }
     process.stdout.write(loadText(rows));
     break;
   }
   default:
-    process.stderr.write(`'${what}' is none of: chaos, load\n`);
+    process.stderr.write(`'${what}' is none of: table, chaos, load\n`);
     process.exitCode = 2;
 }
 
-function sizes(): number[] {
-  return values.workers.split(',').map(Number);
+function sizes(usual: readonly number[]): readonly number[] {
+  return values.workers?.split(',').map(Number) ?? usual;
 }
 
 /** One seed, with everything that is said in it. */

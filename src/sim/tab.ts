@@ -24,6 +24,8 @@ export interface TabOptions {
   readonly isFallback?: boolean;
   readonly bits?: number;
   readonly bitsClass?: string;
+  /** Default: as every worker. */
+  readonly maxKeptBytes?: number;
   readonly loadFault?: () => ShoalError | null;
   readonly stepFault?: (input: StepInput) => ShoalError | null;
 }
@@ -75,6 +77,7 @@ export class SimTab {
       },
       timers: this.process,
       userAgent: 'sim',
+      ...(options.maxKeptBytes !== undefined && { maxKeptBytes: options.maxKeptBytes }),
     });
     this.tab = new MeshTab({
       serverUrl: 'http://sim',
