@@ -148,7 +148,7 @@ export function createApp({
       status: await status(c.req.raw.signal),
       nodes: nodes(),
       isDraining: !requests.isTaking,
-      mesh: mesh && served && { model: served.model, waiting: mesh.waiting },
+      mesh: mesh && served && { model: served.model, waiting: mesh.waiting, figures: mesh.figures() },
     });
     return c.text(text, 200, { 'content-type': metrics.contentType, 'cache-control': 'no-store' });
   });

@@ -33,10 +33,20 @@ export interface HoldingsWatcher {
 interface Worker {
   /** In the order of their coming. */
   readonly holdings: Map<number, Holding>;
+  /** Layers that it holds, or has held. */
+  readonly hasHeld: Set<number>;
   lastShard: number;
 }
 
+/** What has come onto GPUs since the start, for metrics. */
+export interface LoadedBytes {
+  loaded: number;
+  /** Of them, those of layers that the worker had held before. */
+  loadedAgain: number;
+}
+
 export class Holdings {
+  readonly bytes: LoadedBytes = { loaded: 0, loadedAgain: 0 };
   readonly #options: HoldingsOptions;
   readonly #timers: TimerGroup;
   readonly #workers = new Map<Peer, Worker>();
@@ -110,6 +120,7 @@ export class Holdings {
     this.#endDeadlines(holding);
     holding.held(gpuBytes, kvPositions);
     peer.downloadedBytes += downloadedBytes;
+    this.#count(holding, gpuBytes);
     this.#options.log.info({ worker: peer.name, shard, downloadedBytes, gpuBytes, loadMs }, 'shard held');
     this.#watcher.held(holding);
   }
@@ -176,11 +187,21 @@ export class Holdings {
       shardCost(this.#options.costs, peer.capability!, layers),
     );
     holding.held(gpuBytes, null);
+    for (const layer of layersOf(holding)) worker.hasHeld.add(layer);
     worker.holdings.set(shard, holding);
     worker.lastShard = Math.max(worker.lastShard, shard);
     this.#options.log.info({ worker: peer.name, shard, layers }, 'shard held since before');
     this.#watcher.held(holding);
     return true;
+  }
+
+  #count(holding: Holding, gpuBytes: number): void {
+    const { hasHeld } = this.#workerOf(holding.peer);
+    const layers = layersOf(holding);
+    const known = layers.filter((layer) => hasHeld.has(layer)).length;
+    this.bytes.loaded += gpuBytes;
+    this.bytes.loadedAgain += (gpuBytes * known) / layers.length;
+    for (const layer of layers) hasHeld.add(layer);
   }
 
   #isUsable({ model, quantization, layers }: HeldShard): boolean {
@@ -246,8 +267,16 @@ export class Holdings {
   }
 
   #workerOf(peer: Peer): Worker {
-    const worker = this.#workers.get(peer) ?? { holdings: new Map<number, Holding>(), lastShard: 0 };
+    const worker = this.#workers.get(peer) ?? {
+      holdings: new Map<number, Holding>(),
+      hasHeld: new Set<number>(),
+      lastShard: 0,
+    };
     this.#workers.set(peer, worker);
     return worker;
   }
+}
+
+function layersOf({ layers: { start, end } }: Holding): number[] {
+  return Array.from({ length: end - start }, (_, i) => start + i);
 }

@@ -9,6 +9,7 @@ import type { Quantization } from '../../model/shard.ts';
 import type { ModelCosts } from '../../schedule/costs.ts';
 import type { MeshMessage } from './control-connection.ts';
 import { Coordinator } from './coordinator.ts';
+import { type MeshFigures, replicasOf, stageMs } from './figures.ts';
 import { Ground } from './ground.ts';
 import { type LayerTable, layerTable } from './layer-table.ts';
 import type { ModelShare } from './model-share.ts';
@@ -43,11 +44,13 @@ export class Mesh {
   readonly coordinator: Coordinator;
   readonly share: ModelShare | null;
   readonly #ground: Ground;
+  readonly #layers: number;
   readonly #log: Logger;
 
   constructor(options: MeshOptions) {
     this.share = options.share ?? null;
     this.#log = options.log;
+    this.#layers = options.costs.layers.length;
     this.#ground = new Ground(options);
     this.coordinator = new Coordinator({ ...options, routes: this.#ground.routes });
   }
@@ -168,6 +171,23 @@ export class Mesh {
 
   layers(): LayerTable {
     return layerTable(this.#ground.holdings.all());
+  }
+
+  figures(): MeshFigures {
+    const { holdings, links } = this.#ground;
+    const peers = this.registry.all();
+    const stats = peers.flatMap((peer) => (peer.isWorker ? (peer.stats ?? []) : []));
+    return {
+      replicas: replicasOf(holdings.all(), this.#layers),
+      links: links.counts(),
+      spectators: peers.filter(({ state }) => state === 'connected').length,
+      away: peers.filter(({ isAway }) => isAway).length,
+      stageSeconds: stats.flatMap(({ hop }) => (hop === null ? [] : stageMs(hop) / 1_000)),
+      roundTripSeconds: stats.flatMap(({ links: ends }) => ends.map(({ rttMs }) => rttMs / 1_000)),
+      ...this.coordinator.counts,
+      loadedBytes: holdings.bytes.loaded,
+      loadedAgainBytes: holdings.bytes.loadedAgain,
+    };
   }
 
   close(): void {

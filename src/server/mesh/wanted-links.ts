@@ -109,6 +109,15 @@ export class WantedLinks {
     );
   }
 
+  /** How many there are in each state. */
+  counts(): Record<LinkState, number> {
+    const counts = { unknown: 0, up: 0, silent: 0, down: 0 };
+    for (const [peer, ends] of this.#ends) {
+      for (const other of ends.keys()) if (peer.id < other.id) counts[this.state(peer, other)]++;
+    }
+    return counts;
+  }
+
   forget(peer: Peer): void {
     this.#ends.delete(peer);
   }

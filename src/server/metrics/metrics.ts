@@ -7,7 +7,9 @@ import type { AnswerReport } from '../../backend/backend.ts';
 import type { RefusalReason } from '../access/access.ts';
 import type { Exchange } from '../access/exchange.ts';
 import { ANSWER_COUNTS, type AnswerCount } from '../answers/kept-answers.ts';
+import type { MeshFigures } from '../mesh/figures.ts';
 import { AnswerMetrics } from './answer-metrics.ts';
+import { MeshMetrics } from './mesh-metrics.ts';
 import { ModelLabels } from './model-labels.ts';
 import { processMetrics } from './process-metrics.ts';
 import { ServerGauges, type Snapshot } from './server-gauges.ts';
@@ -23,8 +25,12 @@ export interface MetricsOptions {
 }
 
 export interface CurrentState extends Omit<Snapshot, 'running' | 'waiting'> {
-  /** Generations of the mesh that wait for room, and its model. */
-  readonly mesh: { readonly model: string; readonly waiting: number } | null;
+  /** Its model, generations that wait for room, and how it stands; null while none is served. */
+  readonly mesh: {
+    readonly model: string;
+    readonly waiting: number;
+    readonly figures: MeshFigures;
+  } | null;
 }
 
 /** Paths of the API, so that nobody makes series by asking for others. */
@@ -46,6 +52,7 @@ export class Metrics {
   readonly #registry = new Registry();
   readonly #answers = new AnswerMetrics(this.#registry);
   readonly #gauges = new ServerGauges(this.#registry);
+  readonly #mesh = new MeshMetrics(this.#registry);
   readonly #labels: ModelLabels;
   readonly #open = new Set<Exchange>();
   readonly #process = processMetrics();
@@ -143,6 +150,7 @@ export class Metrics {
       running.set(mesh.model, Math.max(0, (running.get(mesh.model) ?? 0) - mesh.waiting));
     }
     this.#gauges.set({ ...state, running, waiting });
+    this.#mesh.set(mesh?.figures ?? null);
     const texts = await Promise.all([this.#registry.metrics(), this.#process.metrics()]);
     return texts.join('\n');
   }

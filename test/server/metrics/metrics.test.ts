@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
@@ -9,6 +9,7 @@ import { MAX_MODEL_LABELS, MODEL_LABELS_REFRESH_MS } from '../../../src/config/l
 import type { WorkerStatus } from '../../../src/mesh/protocol/status.ts';
 import { hashApiKey, newApiKey } from '../../../src/server/access/api-key.ts';
 import { KeyRing } from '../../../src/server/access/key-ring.ts';
+import type { MeshFigures } from '../../../src/server/mesh/figures.ts';
 import { type CurrentState, Metrics } from '../../../src/server/metrics/metrics.ts';
 import { ModelLabels } from '../../../src/server/metrics/model-labels.ts';
 import { openApp } from '../access/support.ts';
@@ -142,6 +143,18 @@ const HOP = {
   wireRttMs: 6,
   bytesPerToken: 7,
 };
+const FIGURES: MeshFigures = {
+  replicas: [1, 2, 3],
+  links: { up: 4, silent: 1, down: 0, unknown: 2 },
+  spectators: 5,
+  away: 1,
+  stageSeconds: [0.01, 0.03],
+  roundTripSeconds: [],
+  failovers: 6,
+  replayedPositions: 70,
+  loadedBytes: 800,
+  loadedAgainBytes: 90,
+};
 const worker = (peer: string, state: string, hop: WorkerStatus['hop']): WorkerStatus => ({
   peer,
   name: `name of ${peer}`,
@@ -175,7 +188,7 @@ describe('the gauges', () => {
         { provider: 'vllm', state: 'failing', inFlight: 0 },
       ],
       isDraining: true,
-      mesh: { model: 'm', waiting: 3 },
+      mesh: { model: 'm', waiting: 3, figures: FIGURES },
     };
     let samples = readExposition(await metrics.render(state));
     const value = (name: string, labels?: Record<string, string>) => sampleValue(samples, name, labels);
@@ -190,6 +203,22 @@ describe('the gauges', () => {
     expect(value('shoal_ready')).toBe(1);
     expect(value('shoal_draining')).toBe(1);
     expect(value('vllm:num_requests_waiting', { model_name: 'm' })).toBe(3);
+    expect(value('shoal_layer_replicas', { stat: 'min' })).toBe(1);
+    expect(value('shoal_layer_replicas', { stat: 'mean' })).toBe(2);
+    expect(value('shoal_links', { state: 'up' })).toBe(4);
+    expect(value('shoal_links', { state: 'down' })).toBe(0);
+    expect(value('shoal_spectators')).toBe(5);
+    expect(value('shoal_away_workers')).toBe(1);
+    expect(value('shoal_stage_seconds', { stat: 'mean' })).toBeCloseTo(0.02);
+    expect(value('shoal_stage_seconds', { stat: 'max' })).toBe(0.03);
+    expect(value('shoal_link_round_trip_seconds')).toBeUndefined();
+    expect(value('shoal_failovers_total')).toBe(6);
+    expect(value('shoal_replayed_positions_total')).toBe(70);
+    expect(value('shoal_loaded_bytes_total')).toBe(800);
+    expect(value('shoal_loaded_again_bytes_total')).toBe(90);
+    // Totals are the mesh's own: another scrape does not add them again.
+    samples = readExposition(await metrics.render(state));
+    expect(value('shoal_failovers_total')).toBe(6);
 
     const idle = {
       ...state,
@@ -201,9 +230,50 @@ describe('the gauges', () => {
     expect(value('shoal_workers', { state: 'serving' })).toBeUndefined();
     expect(value('shoal_nodes')).toBeUndefined();
     expect(value('shoal_hop_seconds')).toBeUndefined();
+    expect(value('shoal_layer_replicas')).toBeUndefined();
+    expect(value('shoal_links')).toBeUndefined();
     expect([value('shoal_ready'), value('shoal_draining'), value('shoal_pipeline_stages')]).toEqual([
       0, 0, 0,
     ]);
+  });
+});
+
+describe('docs/METRICS.md', () => {
+  it('names each of ours, and none that is not there', async () => {
+    const metrics = new Metrics({ models: async () => [], provider: () => 'fxn', now });
+    const text = await metrics.render({
+      status: { ready: false, pipeline: null, workers: [] },
+      nodes: [],
+      isDraining: false,
+      mesh: null,
+    });
+    const declared = [...text.matchAll(/^# TYPE (shoal_\w+)/gm)].map(([, name]) => name!);
+    const page = readFileSync(new URL('../../../docs/METRICS.md', import.meta.url), 'utf8');
+    const told = [...page.matchAll(/^\| `(shoal_\w+)`/gm)].map(([, name]) => name!);
+    expect(told.toSorted()).toEqual(declared.toSorted());
+  });
+
+  it('is right that the mesh makes no more series when it grows', async () => {
+    const series = async (size: number) => {
+      const metrics = new Metrics({ models: async () => ['m'], provider: () => 'fxn', now });
+      const many = Array.from({ length: size }, (_, index) => index + 1);
+      const text = await metrics.render({
+        status: {
+          ready: false,
+          pipeline: null,
+          workers: many.map((index) => worker(`p-${index}`, 'serving', HOP)),
+        },
+        nodes: [],
+        isDraining: false,
+        mesh: {
+          model: 'm',
+          waiting: 0,
+          figures: { ...FIGURES, replicas: many, stageSeconds: many, roundTripSeconds: many },
+        },
+      });
+      return readExposition(text).filter(({ name }) => name.startsWith('shoal_')).length;
+    };
+    expect(await series(10_000)).toBe(await series(1));
   });
 });
 
