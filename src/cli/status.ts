@@ -19,7 +19,10 @@ export async function status(
   write = (text: string) => void process.stdout.write(text),
 ): Promise<void> {
   const found = await statusInTime(client, signal);
-  write(json ? `${JSON.stringify(found, null, 2)}\n` : statusText(server, found));
+  const { isTTY, columns } = process.stdout;
+  write(
+    json ? `${JSON.stringify(found, null, 2)}\n` : statusText(server, found, isTTY ? columns : undefined),
+  );
 }
 
 /** @throws BACKEND_FAILED also where the server says nothing */
@@ -40,22 +43,34 @@ export async function statusInTime(
   }
 }
 
-export function statusText(server: string, found: Status): string {
+/** @param columns of the terminal; without it lines are as long as they are */
+export function statusText(server: string, found: Status, columns = Number.POSITIVE_INFINITY): string {
   const { provider, ready, model, pipeline, requestsInFlight, workers, nodes } = found;
   const lost = recoveryText(found);
   const head = textTable([
     ...(model === null
       ? []
-      : [['model', `${model.id}: ${model.layers} layers, context ${model.contextLength}`]]),
+      : [
+          [
+            'model',
+            `${model.id}: ${model.layers} layer${model.layers === 1 ? '' : 's'}, context ${model.contextLength}`,
+          ],
+        ]),
     ...(pipeline === null
       ? []
-      : [['pipeline', pipeline.stages.map(({ name, shard }) => `${name} ${range(shard)}`).join(' → ')]]),
+      : wrapped(
+          'pipeline',
+          pipeline.stages.map(({ name, shard }) => `${name} ${range(shard)}`),
+          columns - HEAD_INDENT,
+        )),
     ['requests', `${requestsInFlight} in flight`],
   ]);
+  const section = sectionOf(columns);
   return [
     `${ready && !lacksMesh(found) ? '✓' : '!'} ${server} (${provider}): ${printable(readinessText(found))}`,
     ...(lost === null ? [] : [`! ${printable(lost)}`]),
     ...section([], head),
+    ...section(ROUTE_TITLES, routeRows(found.routes ?? [], columns - ROUTE_INDENT)),
     ...section(LAYER_TITLES, model === null ? [] : layerRows(found, model.layers)),
     ...section(WORKER_TITLES, workers.map(workerCells)),
     ...section(NODE_TITLES, nodes.map(nodeCells)),
@@ -69,14 +84,53 @@ export function statusText(server: string, found: Status): string {
   ].join('\n');
 }
 
-function section(
-  titles: readonly string[],
-  rows: readonly (readonly string[])[] | readonly string[],
-): string[] {
-  if (rows.length === 0) return [];
-  const lines =
-    titles.length === 0 ? (rows as readonly string[]) : textTable([titles, ...(rows as readonly string[][])]);
-  return ['', ...lines.map((line) => `  ${line}`)];
+const INDENT = '  ';
+
+/** A table below its titles, after an empty line; what does not fit the terminal's width is cut. */
+function sectionOf(columns: number) {
+  return (titles: readonly string[], rows: readonly (readonly string[])[] | readonly string[]): string[] => {
+    if (rows.length === 0) return [];
+    const lines =
+      titles.length === 0
+        ? (rows as readonly string[])
+        : textTable([titles, ...(rows as readonly string[][])]);
+    return ['', ...lines.map((line) => cut(`${INDENT}${line}`, columns))];
+  };
+}
+
+const cut = (line: string, columns: number) =>
+  line.length <= columns ? line : `${line.slice(0, columns - 1)}…`;
+
+/** Where what a table says begins, after the column before it. */
+const HEAD_INDENT = INDENT.length + 'requests'.length + 2;
+const ROUTE_INDENT = INDENT.length + 'answers'.length + 2;
+
+/** Stages of a route, as rows of two cells: a line ends before a stage that is beyond `width`. */
+function wrapped(title: string, stages: readonly string[], width: number): string[][] {
+  const lines: string[] = [];
+  for (const stage of stages) {
+    const line = lines.at(-1);
+    const longer = line === undefined ? stage : `${line} → ${stage}`;
+    if (line !== undefined && longer.length > width) lines.push(`→ ${stage}`);
+    else lines[Math.max(0, lines.length - 1)] = longer;
+  }
+  return lines.map((line, index) => [index === 0 ? title : '', line]);
+}
+
+const ROUTE_TITLES = ['answers', 'run on'];
+const SHOWN_ROUTES = 8;
+
+/** Routes that answers run on, the busiest first. */
+function routeRows(routes: NonNullable<Status['routes']>, width: number): string[][] {
+  const rows = routes.slice(0, SHOWN_ROUTES).flatMap(({ stages, sequences }) =>
+    wrapped(
+      String(sequences),
+      stages.map((stage) => `${stage.name} ${range(stage)}`),
+      width,
+    ),
+  );
+  const more = routes.length - SHOWN_ROUTES;
+  return more > 0 ? [...rows, ['', `and ${more} more routes`]] : rows;
 }
 
 const LAYER_TITLES = ['layers', 'held', 'by'];
@@ -104,7 +158,8 @@ function holderText({ name, state, sequences }: HeldLayers): string {
   return notes.length === 0 ? name : `${name} (${notes.join(', ')})`;
 }
 
-const WORKER_TITLES = ['worker', 'state', 'layers', 'adapter', 'tokens/s', 'downloaded', 'hop'];
+/** The longest text last: it is the one that a narrow terminal cuts. */
+const WORKER_TITLES = ['worker', 'state', 'layers', 'tokens/s', 'loaded', 'step', 'link', 'adapter'];
 
 /** Why a worker without layers has none, in the width of a column. */
 const WHY_SPARE: Record<SpareReason['why'], string> = {
@@ -135,12 +190,11 @@ function workerCells({
     name,
     spare ? WHY_SPARE[spare.why] : state,
     layers === null ? '–' : range({ start: layers[0], end: layers[1] }),
-    adapter === null ? '–' : adapterName(adapter),
     tokensPerSecond.toFixed(1),
     megabytes(downloadedBytes),
-    hop === null
-      ? '–'
-      : `${(hop.uploadMs + hop.computeMs + hop.readbackMs).toFixed(1)} ms, link ${hop.wireRttMs.toFixed(1)} ms`,
+    hop === null ? '–' : `${(hop.uploadMs + hop.computeMs + hop.readbackMs).toFixed(1)} ms`,
+    hop === null ? '–' : `${hop.wireRttMs.toFixed(1)} ms`,
+    adapter === null ? '–' : adapterName(adapter),
   ];
 }
 

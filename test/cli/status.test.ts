@@ -75,9 +75,9 @@ it('shows the pipeline, the workers and the nodes', () => {
     '  0–4     1×    tab-1',
     '  5–7     0×    nobody',
     '',
-    '  worker  state    layers  adapter                        tokens/s  downloaded  hop',
-    '  tab-1   serving  0–4     google swiftshader (software)  12.3      7.9 MB      6.0 ms, link 1.3 ms',
-    '  phone   joined   –       –                              0.0       0.0 MB      –',
+    '  worker  state    layers  tokens/s  loaded  step    link    adapter',
+    '  tab-1   serving  0–4     12.3      7.9 MB  6.0 ms  1.3 ms  google swiftshader (software)',
+    '  phone   joined   –       0.0       0.0 MB  –       –       –',
     '',
     '  node              provider  state    in flight  first token  tokens/s  models',
     '  gpu.example:8000  vllm      failing  2 of 16    82 ms        –         a, b, c and 1 more',
@@ -112,6 +112,65 @@ it('shows layers × workers, replicas and those that load too', () => {
       '  5–7     1×    tab-3, tab-2 (away, 1 running), tab-4 (loads)',
     ].join('\n'),
   );
+});
+
+/** A mesh of `size` stages, each with a replica; answers run on both routes. */
+function meshOf(size: number): Status {
+  const name = (copy: string, index: number) => `laptop-${copy}${index + 1}`;
+  const each = <T>(make: (index: number) => T) => Array.from({ length: size }, (_, index) => make(index));
+  const stages = (copy: string) =>
+    each((index) => ({ peer: `p-${copy}${index}`, name: name(copy, index), start: index, end: index + 1 }));
+  const workers = ['a', 'b'].flatMap((copy) =>
+    each((index) => ({
+      ...worker,
+      peer: `p-${copy}${index}`,
+      name: name(copy, index),
+      layers: [index, index + 1] as [number, number],
+    })),
+  );
+  return {
+    ...found,
+    model: { id: 'minnow', layers: size, contextLength: 512 },
+    pipeline: {
+      epoch: 3,
+      stages: stages('a').map(({ start, end, ...stage }) => ({
+        ...stage,
+        shard: { start, end, embedding: start === 0, head: end === size },
+      })),
+    },
+    workers: [
+      ...workers,
+      { ...spare, problem: null, spare: { why: 'small-memory', neededBytes: 2, lentBytes: 1 } },
+    ],
+    layers: workers.map(({ peer, name, layers }) => ({ peer, name, layers, state: 'held', sequences: 3 })),
+    routes: [
+      { stages: stages('a'), sequences: 3 },
+      { stages: stages('b'), sequences: 1 },
+    ],
+    nodes: [],
+  };
+}
+
+it.each([1, 3, 12])('tells the routes of %i stages in 80 columns', (size) => {
+  const text = statusText('http://127.0.0.1:8787', meshOf(size), 80);
+  for (const line of text.split('\n')) expect(line.length, line).toBeLessThanOrEqual(80);
+  const routes = text.split('\n\n').find((part) => part.trimStart().startsWith('answers'))!;
+  // Nothing of a route is cut.
+  for (let stage = 1; stage <= size; stage++) {
+    expect(routes).toMatch(new RegExp(`laptop-a${stage} ${stage - 1}( |$)`, 'm'));
+    expect(routes).toMatch(new RegExp(`laptop-b${stage} ${stage - 1}( |$)`, 'm'));
+  }
+  expect(routes).toMatch(/^ {2}3 +laptop-a1 0/m);
+  expect(routes).not.toContain('…');
+});
+
+it('cuts nothing where nobody says how wide the terminal is, and names how many routes it leaves out', () => {
+  const mesh = meshOf(12);
+  const many = { ...mesh, routes: Array.from({ length: 11 }, () => mesh.routes![0]!) };
+  const text = statusText('http://h', many);
+  expect(text).toContain('laptop-a11 10 → laptop-a12 11');
+  expect(text).toContain('and 3 more routes');
+  expect(text).not.toContain('…');
 });
 
 it('shows a server that serves nothing yet', () => {
