@@ -3,6 +3,7 @@ import { join as joinPath } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Browser, Page } from 'puppeteer-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Status } from '../../src/mesh/protocol/status.ts';
 import { meshStatus, OWN_NAME, type Scene } from '../fixtures/mesh-status.ts';
 import { axeFaults } from '../support/axe.ts';
 import { launchChromium } from '../support/chromium.ts';
@@ -19,7 +20,7 @@ const SHOTS = process.env.SHOAL_SHOTS;
 const SCREENS = {
   desktop: { width: 1280, height: 800 },
   // Not `isMobile`: switching that on loads the page anew.
-  phone: { width: 390, height: 844, deviceScaleFactor: 2 },
+  phone: { width: 360, height: 780, deviceScaleFactor: 2 },
 } as const;
 
 const NINE = Array.from({ length: 8 }, (_, i) => `tab-${i + 1}`);
@@ -192,20 +193,63 @@ describe('after Join', () => {
     await looksRight('loading');
   });
 
+  const row = (
+    name: string,
+    layers: [number, number],
+    rest: Partial<NonNullable<Status['layers']>[number]> = {},
+  ) => ({
+    ...{ peer: name === 'you' ? OWN_PEER : `p-${name}`, name: name === 'you' ? OWN_NAME : name },
+    ...{ layers, state: 'held' as const, sequences: 0, ...rest },
+  });
+
   it('replicas are drawn beside the pipeline', async () => {
     await open({ stages: ['tab-1', 'tab-2'] });
     await join();
-    const row = (name: string, layers: [number, number], sequences = 0) => ({
-      ...{ peer: name === 'you' ? OWN_PEER : `p-${name}`, name: name === 'you' ? OWN_NAME : name },
-      ...{ layers, state: 'held' as const, sequences },
-    });
     const scene = meshStatus({ stages: ['tab-1', 'tab-2'], loading: [] });
-    const layers = [row('tab-1', [0, 8], 2), row('tab-2', [8, 16], 2), row('you', [8, 16])];
+    const layers = [
+      row('tab-1', [0, 8], { sequences: 2 }),
+      row('tab-2', [8, 16], { sequences: 2 }),
+      row('you', [8, 16]),
+    ];
     mesh.status = { ...scene, layers };
     await shows('Every layer is held once at least, some twice.');
     await shows('layers 0–7 · 2 answers');
     expect(await page.$$eval('.layers-held li:has(.you)', (rows) => rows.length)).toBe(1);
     await looksRight('replicas');
+  });
+
+  it('two stages with a replica each: one is away, one leaves, one loads, and a spare is told why', async () => {
+    await open({ stages: ['tab-1', 'tab-2'] });
+    await join();
+    const scene = meshStatus({
+      stages: ['tab-1', 'tab-2'],
+      spares: { you: { why: 'no-gain' } },
+    });
+    const whole = [
+      row('tab-1', [0, 8], { sequences: 3 }),
+      row('tab-3', [0, 8], { sequences: 1 }),
+      row('tab-2', [8, 16], { sequences: 1 }),
+      row('tab-4', [8, 16], { sequences: 3 }),
+    ];
+    mesh.status = { ...scene, layers: whole };
+    await shows('Every layer is held twice.');
+    await shows('You are a spare.');
+    await looksRight('two-by-two');
+    mesh.status = {
+      ...scene,
+      layers: [
+        whole[0]!,
+        row('tab-3', [0, 8], { state: 'away', sequences: 1 }),
+        whole[2]!,
+        row('tab-4', [8, 16], { state: 'retiring', sequences: 3 }),
+        row('a visitor with quite a long name', [4, 16], { state: 'loading' }),
+      ],
+    };
+    await shows('Every layer is held once.');
+    await shows('layers 0–7 · away · 1 answer');
+    await shows('layers 8–15 · going · 3 answers');
+    await shows('layers 4–15 · loads');
+    await looksRight('away-and-going');
   });
 
   it('Leave lets answers finish, and a server that asks for a key is given one', async () => {
