@@ -246,7 +246,7 @@ export const THREAD_START_MS = 120_000;
 /** Stop strings of one request, and the length of each: what may be the start of one is held back from the stream. */
 export const MAX_STOP_STRINGS = 16;
 export const MAX_STOP_CHARS = 256;
-/** No token for this long: the sequence is moved to another pipeline, or restarted on the same. Software adapters are slow. */
+/** No token for this long, or for less where its workers were quick before: the sequence is moved to another route, or restarted on the same. Software adapters are slow. */
 export const TOKEN_DEADLINE_MS = 60_000;
 /** A sequence is restarted at most this often without a new token before the client gets an error. */
 export const MAX_RESTARTS = 8;
@@ -498,8 +498,13 @@ export const SLOW_ROUND_MS = 1_000;
 export const SLOW_EXCESS_MS = 10_000;
 /** Rounds that a worker's speed is read from: the best of them counts, as the others were held up by somebody else. */
 export const SPEED_ROUNDS = 16;
-/** A round of a route that is SLOW_FACTOR slower than expected is waited for at least so long before it counts as a stall; never longer than TOKEN_DEADLINE_MS. */
+/** The next token of a route is waited for so many times the 99th percentile of its workers' last PATIENCE_ROUNDS rounds, or SLOW_FACTOR times what they say, ... */
+export const ROUND_PATIENCE = 4;
+export const PATIENCE_ROUNDS = 128;
+/** ... at least so long, as a busy machine pauses for seconds, and never longer than TOKEN_DEADLINE_MS. */
 export const MIN_PATIENCE_MS = 5_000;
+/** The same on a route with a worker of which too few rounds were seen: it may compile shaders yet. */
+export const UNMEASURED_PATIENCE_MS = 15_000;
 /** Workers that are gone, and addresses, whose failures are remembered; the one that was seen longest ago is forgotten first. ~200 B each. */
 export const MAX_REMEMBERED_WORKERS = 4_096;
 /** No failure outlives this: the longest back-off, and the suspicion after it. */

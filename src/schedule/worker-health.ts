@@ -6,11 +6,9 @@
  */
 import {
   MAX_REMEMBERED_WORKERS,
-  MIN_PATIENCE_MS,
   MISBEHAVED_BACKOFF_MS,
   SLOW_EXCESS_MS,
   SLOW_FACTOR,
-  TOKEN_DEADLINE_MS,
 } from '../config/limits.ts';
 import { excessOf } from './believed-speed.ts';
 import { FailedAddresses } from './failed-addresses.ts';
@@ -115,6 +113,13 @@ export class WorkerHealth {
   /** Whether both may be neighbours of a route: their link has not failed lately. */
   mayLink(a: string, b: string, nowMs: number): boolean {
     return this.#links.mayLink(a, b, nowMs);
+  }
+
+  /** Whether the word of `by` counts against `about`: not where a newcomer accuses one that has served more. */
+  isCredible(by: string, about: string, nowMs: number): boolean {
+    const [from, to] = [this.#records.get(by), this.#records.get(about)];
+    if (from === undefined || to === undefined) return false;
+    return !from.isNewcomer || to.served(nowMs) <= from.served(nowMs);
   }
 
   /** Of the speed that a worker says it has, the part to count on, in (0, 1]; null before it has served. */
@@ -272,9 +277,4 @@ export class WorkerHealth {
     const record = this.#records.get(peer);
     return record?.isPresent ? record : undefined;
   }
-}
-
-/** How long a token of a route may take before it counts as a stall, in ms. @param expectedMs as its stages say, times who shares them */
-export function patienceMs(expectedMs: number): number {
-  return Math.min(Math.max(MIN_PATIENCE_MS, SLOW_FACTOR * expectedMs), TOKEN_DEADLINE_MS);
 }

@@ -9,13 +9,12 @@ import {
   MISBEHAVED_BACKOFF_MS,
   SERVED_HALF_LIFE_MS,
   SUSPICION_MS,
-  TOKEN_DEADLINE_MS,
   TRUSTED_TOKENS,
   WORKER_BACKOFF_MAX_MS,
   WORKER_BACKOFF_MIN_MS,
 } from '../../src/config/limits.ts';
 import type { HealthEvent, Verdict } from '../../src/schedule/health-events.ts';
-import { patienceMs, WorkerHealth } from '../../src/schedule/worker-health.ts';
+import { WorkerHealth } from '../../src/schedule/worker-health.ts';
 
 /** Health with a clock, in which peers that are named live on and say so. */
 class Room {
@@ -420,8 +419,14 @@ describe('speed', () => {
     expect(room.state('a')).toBe('trusted');
   });
 
-  it('bounds how long a token is waited for', () => {
-    expect([0, 2_000, 1e9].map(patienceMs)).toEqual([5_000, 20_000, TOKEN_DEADLINE_MS]);
+  it('believes no newcomer against one that has served more', () => {
+    room.joinTrusted(['a', 'b']);
+    room.join('new');
+    const [old, fresh, now] = ['a', 'new', room.nowMs];
+    expect(room.health.isCredible(old, fresh, now)).toBe(true);
+    expect(room.health.isCredible(fresh, old, now)).toBe(false);
+    expect(room.health.isCredible('a', 'b', now)).toBe(true);
+    expect(room.health.isCredible('nobody', 'b', now)).toBe(false);
   });
 });
 

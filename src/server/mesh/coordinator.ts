@@ -12,6 +12,7 @@ import type { Loss } from '../../mesh/protocol/status.ts';
 import type { Timers } from '../../mesh/timers.ts';
 import { Generation } from './generation.ts';
 import { areNeighbours, type Routes, stopOf } from './mesh-route.ts';
+import { Patience } from './patience.ts';
 import type { Peer } from './peer.ts';
 import { PrefillQueue } from './prefill-queue.ts';
 import { Returning } from './returning.ts';
@@ -49,6 +50,7 @@ export class Coordinator implements TokenGenerator {
   readonly #returning: Returning;
   readonly #strikes = new Strikes();
   readonly #queue = new PrefillQueue();
+  readonly #patience: Patience;
   readonly #closing = new Ending();
   #lastSequence: number;
   #lastTicket = 0;
@@ -61,6 +63,7 @@ export class Coordinator implements TokenGenerator {
     this.#options = options;
     this.#lastSequence = options.firstSequence ?? randomInt(2 ** 32);
     this.#slots = new Slots(routes, timers);
+    this.#patience = new Patience(this.#queue, (route) => routes.expectedMs(route));
     this.#returning = new Returning(this.#generations);
     routes.onPossible(() => this.#slots.changed());
     routes.onPeerLost((peer, loss, shard) => this.#peerLost(peer, loss, shard));
@@ -126,6 +129,7 @@ export class Coordinator implements TokenGenerator {
 
   token(peer: Peer, message: Message<'token'>): void {
     const generation = this.#find(message);
+    const isRunning = generation?.sequence.state === 'running';
     const verdict = generation?.sequence.token(peer, message);
     if (generation === undefined || verdict !== 'taken') {
       this.#refuse(peer, message, verdict);
@@ -133,7 +137,8 @@ export class Coordinator implements TokenGenerator {
     }
     const { route } = generation.sequence;
     generation.tokenTaken();
-    this.#strikes.clear(route!);
+    // One that comes after its deadline is taken, but is no sign that all is well.
+    if (isRunning) this.#strikes.clear(route!);
     this.#options.routes.served(route!);
   }
 
@@ -145,16 +150,23 @@ export class Coordinator implements TokenGenerator {
       return;
     }
     const { code, message: text } = message.error;
-    const { error, isBlamed } = judgeWorkerFailure(code, sequence, peer);
+    const { error, isBlamed, accused } = judgeWorkerFailure(code, sequence, peer, message.peer);
+    const blamed = accused === null ? peer : this.#options.routes.blameFor(peer, accused);
     this.#options.log.warn(
-      { sequence: sequence.id, epoch: message.epoch, worker: peer.name, code },
+      { sequence: sequence.id, epoch: message.epoch, worker: peer.name, blamed: blamed.name, code },
       `a worker reports a failed sequence: ${text}`,
     );
-    if (!sequence.fail(error, peer) || !isBlamed || !this.#strikes.reported(peer)) return;
+    if (!sequence.fail(error, blamed) || !isBlamed || !this.#strikes.reported(blamed)) return;
     this.#options.routes.failed({
       kind: 'reported',
-      peer,
-      error: new ShoalError('PIPELINE_LOST', `it failed a sequence with ${code}`),
+      peer: blamed,
+      error: new ShoalError(
+        'PIPELINE_LOST',
+        blamed === peer
+          ? `it failed a sequence with ${code}`
+          : `${peer.name} refused what it sent with ${code}`,
+      ),
+      ...(code === 'NON_FINITE' && blamed !== peer && { how: 'non-finite' as const }),
     });
   }
 
@@ -179,6 +191,7 @@ export class Coordinator implements TokenGenerator {
       slots: this.#slots,
       strikes: this.#strikes,
       queue: this.#queue,
+      patience: this.#patience,
       nextTicket: () => ++this.#lastTicket,
       onMoved: (positions) => {
         this.counts.failovers++;

@@ -5,18 +5,21 @@
 import type { Logger } from 'pino';
 import type { GenerateEvent, GenerateRequest, ServingStage } from '../../backend/fxn/generator.ts';
 import { ShoalError } from '../../config/errors.ts';
-import { MAX_LOSSES_TOLD, MAX_RESTARTS, PIPELINE_WAIT_MS, RETRY_AFTER_SECONDS } from '../../config/limits.ts';
+import { MAX_LOSSES_TOLD, PIPELINE_WAIT_MS, RETRY_AFTER_SECONDS } from '../../config/limits.ts';
 import type { WireDtype } from '../../gpu/stage-engine.ts';
 import type { Loss } from '../../mesh/protocol/status.ts';
 import type { Timers } from '../../mesh/timers.ts';
 import { restartAfter } from '../../schedule/restart.ts';
 import { TimerGroup } from '../timer-group.ts';
+import { givenUp, lossOf } from './failure-words.ts';
 import type { MeshRoute, Routes } from './mesh-route.ts';
+import type { Patience } from './patience.ts';
 import type { Peer } from './peer.ts';
 import type { PrefillQueue } from './prefill-queue.ts';
 import { Sequence, type SequenceToken } from './sequence.ts';
 import type { Slots } from './slots.ts';
 import type { Strikes } from './strikes.ts';
+import type { Offence } from './token-offence.ts';
 
 export interface GenerationOptions {
   /** Of its sequence. */
@@ -30,6 +33,7 @@ export interface GenerationOptions {
   readonly slots: Slots;
   readonly strikes: Strikes;
   readonly queue: PrefillQueue;
+  readonly patience: Patience;
   readonly timers: Timers;
   readonly log: Logger;
   /** Rises with everything that waits for a place. */
@@ -68,7 +72,7 @@ export class Generation {
   #isSeeking = false;
 
   constructor(options: GenerationOptions) {
-    const { id, request, client, vocab, queue, timers } = options;
+    const { id, request, client, vocab, queue, patience, timers } = options;
     this.#options = options;
     this.#timers = new TimerGroup(timers);
     this.#ticket = options.nextTicket();
@@ -81,9 +85,10 @@ export class Generation {
       vocab,
       timers,
       queue,
+      patience,
       events: {
         opened: (positions) => this.#opened(positions),
-        failed: (error, by) => this.#failed(error, by),
+        failed: (error, by, offence) => this.#failed(error, by, offence),
         unresponsive: (peers) =>
           options.routes.failed({
             kind: 'unresponsive',
@@ -165,7 +170,7 @@ export class Generation {
         'PROTOCOL_INVALID',
         `the last stage finished with '${token.finish}' at token ${at} of ${request.maxTokens}, which is no end`,
       );
-      this.sequence.fail(error, last);
+      this.sequence.fail(error, last, { code: 'PROTOCOL_INVALID', what: error.message });
     }
   }
 
@@ -203,7 +208,7 @@ export class Generation {
     this.#options.slots.opened(this.#ticket);
   }
 
-  #failed(error: ShoalError, by: Peer | null): void {
+  #failed(error: ShoalError, by: Peer | null, offence: Offence | null): void {
     const { slots, log, routes, strikes, isShared } = this.#options;
     const loss = this.#loss;
     this.#loss = null;
@@ -239,8 +244,9 @@ export class Generation {
       return;
     }
     log.warn({ sequence: id, epoch, worker: by?.name }, `sequence failed: ${error}`);
-    if (by !== null && (error.code === 'PROTOCOL_INVALID' || error.code === 'POSITION_GAP')) {
-      if (strikes.reported(by)) routes.failed({ kind: 'reported', peer: by, error });
+    // Once may be chance, but for what no working worker does.
+    if (by !== null && offence !== null && (offence.how !== undefined || strikes.reported(by))) {
+      routes.failed({ kind: 'reported', peer: by, error, ...(offence.how && { how: offence.how }) });
     }
     this.#leave();
     this.#restarts++;
@@ -319,26 +325,6 @@ export class Generation {
         })
       : new ShoalError('NO_PIPELINE', `no pipeline for ${seconds} s: ${detail}`);
   }
-}
-
-/** Whom or what it was lost to, in the words that a client is told. */
-function lossOf({ code }: ShoalError, by: Peer | null): Loss {
-  if (code === 'F16_RANGE') return { worker: null, how: 'precision' };
-  if (code === 'DEADLINE_EXCEEDED') return { worker: null, how: 'stalled' };
-  return { worker: by?.name ?? null, how: 'failed' };
-}
-
-function givenUp(why: 'too-often' | 'non-finite', error: ShoalError): ShoalError {
-  return why === 'non-finite'
-    ? new ShoalError(
-        'NON_FINITE',
-        'the model gave values that are no numbers, on one worker after another; shorten or change the prompt',
-      )
-    : new ShoalError(
-        'PIPELINE_LOST',
-        `the answer was started again ${MAX_RESTARTS} times and failed each time, the last time with ${error}`,
-        { cause: error },
-      );
 }
 
 function finishReason(

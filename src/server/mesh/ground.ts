@@ -99,6 +99,7 @@ export class Ground {
         for (const peer of this.#health.routeFailed(failure)) this.#lose(peer, 'failed', peer.problem!);
         this.#settle();
       },
+      blameFor: (by, sender) => (this.#health.isCredible(by, sender) ? sender : by),
       onLeft: () => this.#soon.within(0),
     });
     this.routes.onLive((route) => {

@@ -73,6 +73,11 @@ export class Health {
     return this.#workers.mayLink(a.id, b.id, this.#now);
   }
 
+  /** Whether the word of `by` counts that `about` sent it what no working worker sends. */
+  isCredible(by: Peer, about: Peer): boolean {
+    return this.#workers.isCredible(by.id, about.id, this.#now);
+  }
+
   joined(peer: Peer): void {
     this.#note({ kind: 'joined', peer: peer.id, address: peer.address });
     this.#arm();
@@ -108,7 +113,7 @@ export class Health {
     switch (failure.kind) {
       case 'reported': {
         const { id: peer } = failure.peer;
-        const how = misbehaviourOf(error);
+        const how = failure.how ?? misbehaviourOf(error);
         return this.#blame(
           how === null ? { kind: 'failed', peer } : { kind: 'misbehaved', peer, how },
           error,

@@ -2,6 +2,7 @@
 import type { ShoalError } from '../../config/errors.ts';
 import type { Route } from '../../mesh/protocol/control.ts';
 import type { Loss } from '../../mesh/protocol/status.ts';
+import type { Misbehaviour } from '../../schedule/health-events.ts';
 import type { Peer } from './peer.ts';
 
 /** A stage of a route: layers [start, end), computed with one of the peer's shards. */
@@ -37,7 +38,13 @@ export interface RouteOutlook {
 /** Who is to blame for a failed sequence, as far as is known; worker health makes of it what it will. */
 export type RouteFailure =
   /** The peer itself reported it, or broke the protocol. */
-  | { readonly kind: 'reported'; readonly peer: Peer; readonly error: ShoalError }
+  | {
+      readonly kind: 'reported';
+      readonly peer: Peer;
+      readonly error: ShoalError;
+      /** What a worker that works does not do. */
+      readonly how?: Misbehaviour;
+    }
   /** It did not answer `open` in time. */
   | { readonly kind: 'unresponsive'; readonly peers: readonly Peer[]; readonly error: ShoalError }
   /** No token came and nobody says why. */
@@ -50,9 +57,13 @@ export interface Routes {
   /** A sequence runs on the route from here on, until `leave`. */
   enter(route: MeshRoute): void;
   leave(route: MeshRoute): void;
+  /** What one token should take on a route that was entered, in ms: as its stages say, times who shares them. */
+  expectedMs(route: MeshRoute): number;
   /** A token came the whole way round. */
   served(route: MeshRoute): void;
   failed(failure: RouteFailure): void;
+  /** Who is to blame where `by` refuses what `sender` sent it. */
+  blameFor(by: Peer, sender: Peer): Peer;
   /** There may be a route, or room, where there was none. */
   onPossible(listener: () => void): void;
   /** Nothing that runs through the peer goes on: it left, is silent, or has lost its shard. `shard`: only that one. */
@@ -68,6 +79,13 @@ export function routeOf(route: MeshRoute): Route {
 
 export function stopOf(route: MeshRoute, peer: Peer): RouteStop | undefined {
   return route.stops.find((stop) => stop.peer === peer);
+}
+
+/** Who sends it activations, or tokens where it is the first; null where that is itself, or it is no stage. */
+export function stageBefore({ stops }: MeshRoute, peer: Peer): Peer | null {
+  const index = stops.findIndex((stop) => stop.peer === peer);
+  const before = index < 0 ? undefined : stops.at(index - 1)?.peer;
+  return before === undefined || before === peer ? null : before;
 }
 
 /** Whether frames go between them: from stage to stage, and from the last to the first. */

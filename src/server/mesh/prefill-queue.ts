@@ -1,4 +1,4 @@
-import { PREFILL_MS_PER_POSITION, TOKEN_DEADLINE_MS } from '../../config/limits.ts';
+import { PREFILL_MS_PER_POSITION } from '../../config/limits.ts';
 import type { MeshRoute } from './mesh-route.ts';
 import type { Peer } from './peer.ts';
 
@@ -28,11 +28,16 @@ export class PrefillQueue {
     }
   }
 
-  /** When the first token of a sequence that started at `startedAt` is late. */
-  dueAt(route: MeshRoute, startedAt: number): number {
+  /** Positions that the busiest of its stages has to prefill. */
+  positionsOn(route: MeshRoute): number {
+    return Math.max(...this.#of(route).map(({ positions }) => positions));
+  }
+
+  /** When the first token of a sequence that started at `startedAt` is late. @param tokenMs that a token may take besides */
+  dueAt(route: MeshRoute, startedAt: number, tokenMs: number): number {
     const dues = this.#of(route).map(
       ({ positions, prefilledAt }) =>
-        Math.max(startedAt, prefilledAt) + TOKEN_DEADLINE_MS + positions * PREFILL_MS_PER_POSITION,
+        Math.max(startedAt, prefilledAt) + tokenMs + positions * PREFILL_MS_PER_POSITION,
     );
     return Math.max(...dues);
   }

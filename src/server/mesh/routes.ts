@@ -45,6 +45,7 @@ export interface MeshRoutesOptions {
   readonly onServed: (round: Round) => void;
   readonly now: () => number;
   readonly onFailed: (failure: RouteFailure) => void;
+  readonly blameFor: (by: Peer, sender: Peer) => Peer;
   /** A sequence has left a stage. */
   readonly onLeft: () => void;
 }
@@ -128,6 +129,11 @@ export class MeshRoutes implements Routes {
     this.#options.onLeft();
   }
 
+  expectedMs(route: MeshRoute): number {
+    const { stages, sharing } = this.#said(this.#entered.get(route) ?? []);
+    return stages.reduce((sum, { seconds }) => sum + seconds * 1_000, 0) * sharing;
+  }
+
   served(route: MeshRoute): void {
     const now = this.#options.now();
     const before = this.#servedAt.get(route);
@@ -135,19 +141,15 @@ export class MeshRoutes implements Routes {
     const holdings = this.#entered.get(route);
     // The first token of a route comes after all that has to be computed for it.
     if (holdings === undefined || before === undefined) return;
-    this.#options.onServed({
-      stages: holdings.map((holding, index) => {
-        const next = holdings[(index + 1) % holdings.length]!;
-        const hopSeconds = next === holding ? 0 : this.#rttSeconds(holding.peer, next.peer);
-        return { peer: holding.peer, seconds: saidSeconds(holding) + hopSeconds };
-      }),
-      elapsedMs: now - before,
-      sharing: Math.max(...holdings.map(({ sequences }) => sequences)),
-    });
+    this.#options.onServed({ ...this.#said(holdings), elapsedMs: now - before });
   }
 
   failed(failure: RouteFailure): void {
     this.#options.onFailed(failure);
+  }
+
+  blameFor(by: Peer, sender: Peer): Peer {
+    return this.#options.blameFor(by, sender);
   }
 
   onPossible(listener: () => void): void {
@@ -260,6 +262,15 @@ export class MeshRoutes implements Routes {
     return path.every(({ peer }, index) =>
       states.includes(this.#options.links.state(peer, path[(index + 1) % path.length]!.peer)),
     );
+  }
+
+  #said(holdings: readonly Holding[]): Pick<Round, 'stages' | 'sharing'> {
+    const stages = holdings.map((holding, index) => {
+      const next = holdings[(index + 1) % holdings.length]!;
+      const hopSeconds = next === holding ? 0 : this.#rttSeconds(holding.peer, next.peer);
+      return { peer: holding.peer, seconds: saidSeconds(holding) + hopSeconds };
+    });
+    return { stages, sharing: Math.max(1, ...holdings.map(({ sequences }) => sequences)) };
   }
 
   /** Half a round trip, as either end measured it. */

@@ -1,11 +1,6 @@
 import type { GenerateRequest } from '../../backend/fxn/generator.ts';
 import { ShoalError } from '../../config/errors.ts';
-import {
-  MAX_PROMPT_IDS_PER_MESSAGE,
-  MAX_SEQUENCES_PER_STAGE,
-  OPEN_DEADLINE_MS,
-  TOKEN_DEADLINE_MS,
-} from '../../config/limits.ts';
+import { MAX_PROMPT_IDS_PER_MESSAGE, OPEN_DEADLINE_MS } from '../../config/limits.ts';
 import type { WireDtype } from '../../gpu/stage-engine.ts';
 import type { PeerMessage, ServerMessage } from '../../mesh/protocol/control.ts';
 import type { Timers } from '../../mesh/timers.ts';
@@ -13,8 +8,12 @@ import { hasPenalties, type TokenLogprobs } from '../../model/sampling.ts';
 import { positionsToCompute, resumePoints, type StageHolds } from '../../schedule/replay.ts';
 import { TimerGroup } from '../timer-group.ts';
 import { type MeshRoute, type RouteStop, routeOf, stopOf } from './mesh-route.ts';
+import type { Patience } from './patience.ts';
 import type { Peer } from './peer.ts';
 import type { PrefillQueue } from './prefill-queue.ts';
+import { TokenInbox } from './token-inbox.ts';
+import { type Offence, offenceOfToken } from './token-offence.ts';
+import { TokenWatch } from './token-watch.ts';
 
 type Message<T extends PeerMessage['type']> = Extract<PeerMessage, { type: T }>;
 
@@ -43,8 +42,8 @@ export type Verdict =
 export interface SequenceEvents {
   /** Every stage has made room for it. @param positions that each of them computes until the next token comes */
   opened(positions: readonly number[]): void;
-  /** It goes on with nothing until it is given another route. @param by the peer that told, or is to blame */
-  failed(error: ShoalError, by: Peer | null): void;
+  /** It goes on with nothing until it is given another route. @param by the peer that told, or is to blame @param offence of it */
+  failed(error: ShoalError, by: Peer | null, offence: Offence | null): void;
   /** It has failed, as these stages did not answer `open` in time. */
   unresponsive(peers: readonly Peer[]): void;
   /** It has failed, as no token came in time, and no stage said why. */
@@ -62,6 +61,7 @@ export interface SequenceOptions {
   readonly vocab: number;
   readonly timers: Timers;
   readonly queue: PrefillQueue;
+  readonly patience: Patience;
   readonly events: SequenceEvents;
 }
 
@@ -73,8 +73,9 @@ export class Sequence {
   readonly id: number;
   readonly #options: SequenceOptions;
   readonly #timers: TimerGroup;
+  readonly #watch: TokenWatch;
   readonly #ids: number[];
-  readonly #tokens: SequenceToken[] = [];
+  readonly #inbox = new TokenInbox<SequenceToken>();
   /** Peers that were told to open it and not to close it. */
   readonly #openOn = new Set<Peer>();
   #state: SequenceState = 'adrift';
@@ -84,18 +85,13 @@ export class Sequence {
   /** What the stages said that they hold; of those that have opened. */
   #holds = new Map<Peer, StageHolds>();
   #hasToken = false;
-  #startedAt = 0;
-  /** Positions that count in the queues of the route's stages. */
-  #queued = 0;
-  #final: ShoalError | null = null;
-  #wake: () => void = () => {};
-  #cancelDeadline: () => void = () => {};
 
   constructor(options: SequenceOptions) {
     this.id = options.id;
     this.#options = options;
     this.#timers = new TimerGroup(options.timers);
     this.#ids = [...options.ids];
+    this.#watch = new TokenWatch({ ...options, timers: this.#timers, missed: (ms) => this.#missed(ms) });
   }
 
   get state(): SequenceState {
@@ -127,8 +123,8 @@ export class Sequence {
   /** Gives it a route. Stages that have it keep what they hold; peers that are no stage of it any more forget it. */
   moveTo(route: MeshRoute, wire: WireDtype): void {
     if (this.#state === 'closed') return;
-    const { request, timers, events } = this.#options;
-    this.#leaveQueue(null);
+    const { request, events } = this.#options;
+    this.#watch.leaveQueue(null);
     this.#epoch++;
     this.#hasToken = false;
     this.#route = route;
@@ -137,7 +133,7 @@ export class Sequence {
     this.#holds = new Map();
     for (const peer of this.#openOn) if (stopOf(route, peer) === undefined) this.#closeOn(peer);
     for (const [index, stop] of route.stops.entries()) this.#open(stop, index, request);
-    this.#deadline(OPEN_DEADLINE_MS, () => {
+    this.#watch.within(OPEN_DEADLINE_MS, () => {
       const silent = route.stops.map(({ peer }) => peer).filter((peer) => !this.#holds.has(peer));
       const names = silent.map(({ name }) => name).join(', ');
       const error = new ShoalError(
@@ -146,7 +142,6 @@ export class Sequence {
       );
       if (this.fail(error)) events.unresponsive(silent);
     });
-    this.#startedAt = timers.now();
   }
 
   /**
@@ -162,7 +157,7 @@ export class Sequence {
     this.#hasToken = true;
     for (const { peer } of route.stops) this.#openOn.add(peer);
     this.retell();
-    this.#deadline(TOKEN_DEADLINE_MS, () => this.#missed(TOKEN_DEADLINE_MS));
+    this.#watch.expectNext(route, true);
   }
 
   /** The stages have counted so many routes: the next is one more. */
@@ -189,10 +184,10 @@ export class Sequence {
     }
     if (this.#state !== 'opening' || this.#holds.has(peer)) return 'seen before';
     if (position > Math.max(0, this.known - 1) || keptFrom > position) {
-      return this.#offence(
-        peer,
-        `it says that it holds ${position} positions and has kept rows from ${keptFrom}, of ${this.known} that are known`,
-      );
+      return this.#offence(peer, {
+        code: 'PROTOCOL_INVALID',
+        what: `it says that it holds ${position} positions and has kept rows from ${keptFrom}, of ${this.known} that are known`,
+      });
     }
     this.#holds.set(peer, { position, keptFrom });
     if (this.#holds.size === this.#route.stops.length) this.#start(this.#route);
@@ -208,28 +203,14 @@ export class Sequence {
     // A route that is given up computes until the next one opens, and what it says is as true as before.
     if (this.#state === 'opening') return 'not open';
     if (message.position < this.known) return 'seen before';
-    if (message.position > this.known) {
-      return this.#offence(
-        peer,
-        `it sent the token at position ${message.position}, expected was ${this.known}`,
-        'POSITION_GAP',
-      );
-    }
-    const { request, vocab } = this.#options;
-    if (message.token >= vocab) {
-      return this.#offence(peer, `it sent the token ${message.token} of a vocabulary of ${vocab}`);
-    }
-    const { topLogprobs } = request;
-    if (topLogprobs !== undefined && message.logprobs?.top.length !== topLogprobs) {
-      return this.#offence(
-        peer,
-        `it sent ${message.logprobs?.top.length ?? 'no'} log probabilities beside a token, ${topLogprobs} were asked for`,
-      );
-    }
-    this.#leaveQueue(this.#timers.now());
+    const { topLogprobs } = this.#options.request;
+    const expected = { position: this.known, vocab: this.#options.vocab, topLogprobs };
+    const offence = offenceOfToken(message, expected);
+    if (offence !== null) return this.#offence(peer, offence);
+    this.#watch.taken(route, !this.#hasToken || this.#state !== 'running');
     this.#hasToken = true;
     this.#ids.push(message.token);
-    this.#tokens.push({
+    this.#inbox.add({
       id: message.token,
       finish: message.finish,
       ...(topLogprobs !== undefined && message.logprobs && { logprobs: message.logprobs }),
@@ -237,10 +218,9 @@ export class Sequence {
       epoch: this.#epoch,
     });
     if (this.#state === 'running') {
-      if (message.finish === null) this.#deadline(TOKEN_DEADLINE_MS, () => this.#missed(TOKEN_DEADLINE_MS));
-      else this.#cancelDeadline();
+      if (message.finish === null) this.#watch.expectNext(route);
+      else this.#watch.stop();
     }
-    this.#wake();
     return 'taken';
   }
 
@@ -248,12 +228,12 @@ export class Sequence {
    * Its route is of no use any more. Tokens that came before stay to be read.
    * @returns false where it has no route anyway
    */
-  fail(error: ShoalError, by: Peer | null = null): boolean {
+  fail(error: ShoalError, by: Peer | null = null, offence: Offence | null = null): boolean {
     if (this.#state !== 'opening' && this.#state !== 'running') return false;
     this.#state = 'adrift';
-    this.#cancelDeadline();
-    this.#leaveQueue(null);
-    this.#options.events.failed(error, by);
+    this.#watch.stop();
+    this.#watch.leaveQueue(null);
+    this.#options.events.failed(error, by, offence);
     return true;
   }
 
@@ -264,27 +244,12 @@ export class Sequence {
 
   /** No route will come: `next` throws this once all tokens before it were read. */
   end(error: ShoalError): void {
-    this.#final ??= error;
-    this.#wake();
+    this.#inbox.end(error);
   }
 
   /** @throws what it was ended with; the signal's reason as ABORTED */
-  async next(signal: AbortSignal): Promise<SequenceToken> {
-    const wake = () => this.#wake();
-    signal.addEventListener('abort', wake);
-    try {
-      for (;;) {
-        if (signal.aborted) throw ShoalError.from(signal.reason, 'ABORTED');
-        const token = this.#tokens.shift();
-        if (token !== undefined) return token;
-        if (this.#final !== null) throw this.#final;
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve;
-        });
-      }
-    } finally {
-      signal.removeEventListener('abort', wake);
-    }
+  next(signal: AbortSignal): Promise<SequenceToken> {
+    return this.#inbox.next(signal);
   }
 
   /** Idempotent. Frees the sequence on every stage. */
@@ -299,7 +264,7 @@ export class Sequence {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
     this.#timers.clear();
-    this.#leaveQueue(null);
+    this.#watch.leaveQueue(null);
   }
 
   #open({ peer, shard }: RouteStop, index: number, request: GenerateRequest): void {
@@ -330,7 +295,7 @@ export class Sequence {
 
   /** Every stage is open: it is told from where it goes on, and the ends are told the ids. */
   #start(route: MeshRoute): void {
-    const { request, queue, events } = this.#options;
+    const { request, events } = this.#options;
     const peers = route.stops.map(({ peer }) => peer);
     const points = resumePoints(peers.map((peer) => this.#holds.get(peer)!));
     this.#state = 'running';
@@ -343,27 +308,10 @@ export class Sequence {
     // The last stage must know the prompt before the first token is sampled; stage 0 starts after it was told.
     if (hasPenalties(request.sampling) && last !== first) this.#sendIds(last, 0);
     this.#sendIds(first, points[0]!.position);
-    this.#startedAt = this.#timers.now();
     const positions = positionsToCompute(points, this.known);
-    this.#queued = Math.max(...positions);
-    queue.enter(route, this.#queued);
-    this.#expectFirstToken(MAX_SEQUENCES_PER_STAGE);
+    const isFresh = this.#epoch === 1 && this.known === request.prompt.length;
+    this.#watch.expectFirst(route, Math.max(...positions), isFresh);
     events.opened(positions);
-  }
-
-  #leaveQueue(prefilledAt: number | null): void {
-    if (this.#queued === 0 || this.#route === null) return;
-    this.#options.queue.leave(this.#route, this.#queued, prefilledAt);
-    this.#queued = 0;
-  }
-
-  /** @param overtakings how often others may be through before it; then it is stuck, though they are not */
-  #expectFirstToken(overtakings: number): void {
-    const leftMs = () => this.#options.queue.dueAt(this.#route!, this.#startedAt) - this.#timers.now();
-    this.#deadline(Math.max(0, leftMs()), () => {
-      if (overtakings > 0 && leftMs() > 0) this.#expectFirstToken(overtakings - 1);
-      else this.#missed(Math.round(this.#timers.now() - this.#startedAt));
-    });
   }
 
   #sendIds(peer: Peer, from: number): void {
@@ -380,18 +328,9 @@ export class Sequence {
     if (this.fail(error)) this.#options.events.stalled(route, error);
   }
 
-  #offence(
-    peer: Peer,
-    what: string,
-    code: 'PROTOCOL_INVALID' | 'POSITION_GAP' = 'PROTOCOL_INVALID',
-  ): Verdict {
-    this.fail(new ShoalError(code, `${peer.name}: ${what}`), peer);
+  #offence(peer: Peer, offence: Offence): Verdict {
+    this.fail(new ShoalError(offence.code, `${peer.name}: ${offence.what}`), peer, offence);
     return 'an offence';
-  }
-
-  #deadline(ms: number, missed: () => void): void {
-    this.#cancelDeadline();
-    this.#cancelDeadline = this.#timers.after(ms, missed);
   }
 
   #send(peer: Peer, message: ServerMessage): void {

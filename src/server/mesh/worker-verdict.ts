@@ -1,4 +1,5 @@
 import { type ErrorCode, ShoalError } from '../../config/errors.ts';
+import { stageBefore } from './mesh-route.ts';
 import type { Peer } from './peer.ts';
 import type { Sequence } from './sequence.ts';
 
@@ -8,8 +9,10 @@ import type { Sequence } from './sequence.ts';
  */
 export interface WorkerVerdict {
   readonly error: ShoalError;
-  /** The worker counts as failing. */
+  /** Somebody counts as failing: the worker, ... */
   readonly isBlamed: boolean;
+  /** ... or the stage that sent it what it refuses; null: nobody else. */
+  readonly accused: Peer | null;
 }
 
 const SENTENCES: Partial<Record<ErrorCode, string>> = {
@@ -19,18 +22,30 @@ const SENTENCES: Partial<Record<ErrorCode, string>> = {
   NON_FINITE: 'a stage computed values that are no numbers',
 };
 
-export function judgeWorkerFailure(code: ErrorCode, sequence: Sequence, by: Peer): WorkerVerdict {
+/** What is wrong with a frame, and so its sender's doing. */
+const OF_FRAMES: readonly ErrorCode[] = ['NON_FINITE', 'FRAME_INVALID', 'POSITION_GAP'];
+
+/** @param sender as the worker names it; who sends it nothing on this route is not accused */
+export function judgeWorkerFailure(
+  code: ErrorCode,
+  sequence: Sequence,
+  by: Peer,
+  sender?: string,
+): WorkerVerdict {
   const sentence = SENTENCES[code];
   const isExcused =
     code === 'F16_RANGE'
       ? sequence.wire === 'f16'
       : // Room is reserved when a sequence opens; who has opened it has room.
         (code === 'SEQUENCE_LIMIT' || code === 'KV_EXHAUSTED') && !sequence.hasOpened(by);
+  const before = sequence.route === null ? null : stageBefore(sequence.route, by);
+  const accused = OF_FRAMES.includes(code) && before?.id === sender ? before : null;
   if (sentence !== undefined && (isExcused || code === 'NON_FINITE')) {
-    return { error: new ShoalError(code, sentence), isBlamed: !isExcused };
+    return { error: new ShoalError(code, sentence), isBlamed: !isExcused, accused };
   }
   return {
     error: new ShoalError('PIPELINE_LOST', `a stage could not go on with the sequence (${code})`),
     isBlamed: true,
+    accused,
   };
 }

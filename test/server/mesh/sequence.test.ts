@@ -1,9 +1,15 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { GenerateRequest } from '../../../src/backend/fxn/generator.ts';
-import { OPEN_DEADLINE_MS, TOKEN_DEADLINE_MS } from '../../../src/config/limits.ts';
+import {
+  MIN_PATIENCE_MS,
+  OPEN_DEADLINE_MS,
+  PREFILL_MS_PER_POSITION,
+  TOKEN_DEADLINE_MS,
+} from '../../../src/config/limits.ts';
 import type { ServerMessage } from '../../../src/mesh/protocol/control.ts';
 import { GREEDY } from '../../../src/model/sampling.ts';
 import type { MeshRoute } from '../../../src/server/mesh/mesh-route.ts';
+import { Patience } from '../../../src/server/mesh/patience.ts';
 import { Peer } from '../../../src/server/mesh/peer.ts';
 import { PrefillQueue } from '../../../src/server/mesh/prefill-queue.ts';
 import { Sequence } from '../../../src/server/mesh/sequence.ts';
@@ -20,6 +26,8 @@ interface Listener {
 
 let timers: FakeTimers;
 let told: string[];
+let queue: PrefillQueue;
+let patience: Patience;
 
 function worker(name: string): Listener {
   const heard: ServerMessage[] = [];
@@ -39,7 +47,8 @@ function sequence(over: Partial<GenerateRequest> = {}, ids: readonly number[] = 
     ids,
     vocab: VOCAB,
     timers,
-    queue: new PrefillQueue(),
+    queue,
+    patience,
     events: {
       opened: (positions) => told.push(`opened: ${positions.join(' ')}`),
       failed: (error, by) => told.push(`failed ${error.code} by ${by?.name ?? 'nobody'}`),
@@ -62,6 +71,8 @@ const since = (...workers: readonly Listener[]) => {
 beforeEach(() => {
   timers = new FakeTimers();
   told = [];
+  queue = new PrefillQueue();
+  patience = new Patience(queue, () => 0);
 });
 
 describe('a sequence', () => {
@@ -205,6 +216,28 @@ describe('a sequence', () => {
     await timers.advance(TOKEN_DEADLINE_MS);
     expect(told.slice(2)).toEqual(['opened: 5', 'failed DEADLINE_EXCEEDED by nobody', 'stalled']);
     it.close();
+    expect(timers.pending).toBe(0);
+  });
+
+  it('waits no longer for a token than its workers’ rounds have shown to be enough', async () => {
+    const [a, b] = [worker('a'), worker('b')];
+    const one = sequence();
+    one.moveTo(routeOver(a, b), 'f32');
+    for (const { peer } of [a, b]) one.opened(peer, opened());
+    for (let position = 5; position < 15; position++) {
+      one.token(b.peer, token(1, position));
+      await timers.advance(100);
+    }
+    await timers.advance(MIN_PATIENCE_MS - 101);
+    expect(told).toEqual(['opened: 5 5']);
+    await timers.advance(1);
+    expect(told.slice(1)).toEqual(['failed DEADLINE_EXCEEDED by nobody', 'stalled']);
+    // The same for the first token of its next route, over workers that are known.
+    one.moveTo(routeOver(b, a), 'f32');
+    for (const { peer } of [a, b]) one.opened(peer, opened(0, 2));
+    await timers.advance(MIN_PATIENCE_MS + 15 * PREFILL_MS_PER_POSITION);
+    expect(told.slice(4)).toEqual(['failed DEADLINE_EXCEEDED by nobody', 'stalled']);
+    one.close();
     expect(timers.pending).toBe(0);
   });
 

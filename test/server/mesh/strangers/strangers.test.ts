@@ -90,7 +90,7 @@ describe('a stranger', () => {
       },
     };
     expect((await answer()).ids).toEqual(expectedIds(PROMPT, 20));
-    expect(peerOf(slow!)?.problem).toContain('far more slowly than it says');
+    expect(peerOf(slow!)?.problem).toContain('no token at position');
     expect(isOut(a!)).toBe(false);
   });
 
@@ -100,6 +100,8 @@ describe('a stranger', () => {
       onToken: (worker, token) => worker.send({ ...token, token: FAKE_VOCAB }),
     };
     expect((await answer()).ids).toEqual(expectedIds(PROMPT, 20));
+    // Once is no chance.
+    expect(liar!.messages('open')).toHaveLength(1);
     expect(isOut(a!)).toBe(false);
     expect(peerOf(liar!)!.excludedUntil - harness.timers.now()).toBeGreaterThan(MISBEHAVED_BACKOFF_MS / 2);
     liar!.send({ type: 'leave', reason: 'to come back' });
@@ -111,6 +113,37 @@ describe('a stranger', () => {
     expect(again.messages('hold')).toEqual([]);
     a!.kill();
     await until(() => harness.live.includes('again'), 'nobody else can');
+  });
+
+  it('that sends values that are no numbers is left out, not the stage that refuses them', async () => {
+    const [a, b] = await harness.joinAll(['a', 'b']);
+    b!.misbehaviour = {
+      onToken: ({ sequences }, { sequence, epoch, position }, send) => {
+        if (sequences.get(sequence)!.open.route.length === 1 || position < PROMPT.length + 3) return send();
+        const error = { code: 'NON_FINITE', message: 'rows with NaN' } as const;
+        b!.send({ type: 'sequence-failed', sequence, epoch, error, peer: a!.id });
+      },
+    };
+    const answered = await answer();
+    expect(answered.ids).toEqual(expectedIds(PROMPT, 20));
+    expect(answered.served.at(-1)).toEqual(['b']);
+    expect([isOut(a!), isOut(b!)]).toEqual([true, false]);
+    expect(peerOf(a!)?.problem).toContain('b refused what it sent');
+  });
+
+  it('that names a peer which sends it nothing is blamed itself', async () => {
+    const [a, b] = await harness.joinAll(['a', 'b']);
+    const c = await harness.join('c');
+    await harness.heard(c);
+    a!.misbehaviour = { onToken: (_worker, _token, send) => send() };
+    b!.misbehaviour = {
+      onToken: (_worker, { sequence, epoch }) => {
+        const error = { code: 'NON_FINITE', message: 'made up' } as const;
+        b!.send({ type: 'sequence-failed', sequence, epoch, error, peer: c.id });
+      },
+    };
+    expect((await answer()).ids).toEqual(expectedIds(PROMPT, 20));
+    expect([isOut(a!), isOut(b!), isOut(c)]).toEqual([false, true, false]);
   });
 
   it('that loads forever, a byte every 20 s, stops the room no longer than one that is silent', async () => {
