@@ -20,6 +20,11 @@ export function embed(id: number): number {
   return mix(id, 7);
 }
 
+/** Without the bits that make an exponent of all ones, in f16 or f32: stages refuse rows with Inf or NaN. */
+export function finite(hash: number): number {
+  return (hash & 0xbfff_bfff) >>> 0;
+}
+
 /** The KV cache of one sequence over layers [start, start + layers): one hash a layer and position. */
 export class HashCache {
   /** (positions, layers) u32, grown as needed. */
@@ -63,7 +68,7 @@ export class HashCache {
       const before = position === 0 ? 0 : values[at - layers + index]!;
       const cached = mix(before, mix(hash, position));
       values[at + index] = cached;
-      hash = mix(hash ^ bits, mix(cached, layer * 64 + rounding));
+      hash = finite(mix(hash ^ bits, mix(cached, layer * 64 + rounding)));
       if (oneIn > 0 && hash % oneIn === 0) this.leftF16 = true;
     }
     this.#length += 1;

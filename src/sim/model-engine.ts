@@ -13,7 +13,7 @@ import type { Timers } from '../mesh/timers.ts';
 import { kvBytes, pagesOf } from '../model/gpu-bytes.ts';
 import type { TokenLogprobs } from '../model/sampling.ts';
 import type { Shard } from '../model/shard.ts';
-import { embed, HashCache, mix, sampleHash } from './arithmetic.ts';
+import { embed, finite, HashCache, mix, sampleHash } from './arithmetic.ts';
 import { type SimModel, weightParts } from './model.ts';
 
 /** How fast a simulated adapter computes. It may change while it serves. */
@@ -249,7 +249,8 @@ export class ModelEngine implements StageEngine {
   #write(bytes: Uint8Array, row: number, hash: number, input: StepInput): void {
     const rowBytes = this.#rowBytes(input);
     const view = new DataView(bytes.buffer, bytes.byteOffset + row * rowBytes, rowBytes);
-    for (let at = 0; at < rowBytes; at += 4) view.setUint32(at, at === 0 ? hash : mix(hash, at), true);
+    for (let at = 0; at < rowBytes; at += 4)
+      view.setUint32(at, at === 0 ? hash : finite(mix(hash, at)), true);
   }
 
   #read(bytes: Uint8Array, row: number, input: StepInput): number {
@@ -257,7 +258,8 @@ export class ModelEngine implements StageEngine {
     const view = new DataView(bytes.buffer, bytes.byteOffset + row * rowBytes, rowBytes);
     const hash = view.getUint32(0, true);
     for (let at = 4; at < rowBytes; at += 4) {
-      if (view.getUint32(at, true) !== mix(hash, at)) throw new ShoalError('INTERNAL', `row ${row} was torn`);
+      if (view.getUint32(at, true) !== finite(mix(hash, at)))
+        throw new ShoalError('INTERNAL', `row ${row} was torn`);
     }
     return hash;
   }

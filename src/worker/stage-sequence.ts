@@ -1,5 +1,6 @@
 import { ShoalError } from '../config/errors.ts';
 import { hasPenalties } from '../model/sampling.ts';
+import { areFinite } from './finite-rows.ts';
 import type { Work } from './frame-work.ts';
 import { type KeepsRows, type KeptBudget, KeptRows } from './kept-rows.ts';
 import { Outgoing } from './outgoing.ts';
@@ -123,7 +124,7 @@ export class StageSequence implements KeepsRows {
 
   /**
    * What a frame's entry must be to this sequence; its position against the KV cache is checked when its turn comes.
-   * @throws FRAME_INVALID, POSITION_GAP
+   * @throws FRAME_INVALID, POSITION_GAP, NON_FINITE
    */
   checkWork(work: Work, vocab: number, rowBytes: number): void {
     if (work.wire !== this.#place.wire) {
@@ -137,6 +138,13 @@ export class StageSequence implements KeepsRows {
       throw new ShoalError(
         'FRAME_INVALID',
         `sequence ${this.sequence}: ${work.count} rows of ${rowBytes} B in ${work.wire} are ${work.count * rowBytes} B, ${bytes} B came; do both stages hold the same model?`,
+      );
+    }
+    // Here, not in the engine: there it would be this worker's own fault.
+    if (work.hidden !== undefined && !areFinite(work.hidden, work.wire)) {
+      throw new ShoalError(
+        'NON_FINITE',
+        `sequence ${this.sequence}: rows from position ${work.position} on came with a value that is Inf or NaN; the stage before is damaged`,
       );
     }
     const foreign = work.tokens?.find((id) => id >= vocab);

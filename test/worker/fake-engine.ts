@@ -174,7 +174,7 @@ export class FakeEngine implements StageEngine {
       if (this.shard.start + index < from || this.shard.start + index >= to) continue;
       const before = layer[position - 1] ?? 0;
       layer[position] = mix(before, mix(hash, position));
-      hash = mix(hash, mix(layer[position]!, this.shard.start + index));
+      hash = (mix(hash, mix(layer[position]!, this.shard.start + index)) & FINITE) >>> 0;
     }
     state.length = position + 1;
     return hash;
@@ -244,9 +244,12 @@ export class FakeEngine implements StageEngine {
   }
 }
 
+/** Bits of a hash that make no exponent all ones, in f16 or f32: stages refuse rows with Inf or NaN. */
+const FINITE = 0xbfff_bfff;
+
 function writeHash(bytes: Uint8Array, row: number, rowBytes: number, hash: number): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset + row * rowBytes, rowBytes);
-  for (let at = 0; at < rowBytes; at += 4) view.setUint32(at, (hash + at) >>> 0, true);
+  for (let at = 0; at < rowBytes; at += 4) view.setUint32(at, (hash ^ at) >>> 0, true);
 }
 
 /** Every word of the row must have survived the way. */
@@ -254,7 +257,7 @@ function readHash(bytes: Uint8Array, row: number, rowBytes: number): number {
   const view = new DataView(bytes.buffer, bytes.byteOffset + row * rowBytes, rowBytes);
   const hash = view.getUint32(0, true);
   for (let at = 0; at < rowBytes; at += 4) {
-    if (view.getUint32(at, true) !== (hash + at) >>> 0)
+    if (view.getUint32(at, true) !== (hash ^ at) >>> 0)
       throw new ShoalError('INTERNAL', `row ${row} was torn`);
   }
   return hash;

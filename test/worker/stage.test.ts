@@ -186,6 +186,7 @@ describe('refusals', () => {
       'FRAME_INVALID',
     ],
     ['another width', { ...activation, payload: new Uint8Array(16) }, 1, 'FRAME_INVALID'],
+    ['values that are no numbers', { ...activation, payload: new Uint8Array(8).fill(0x7f) }, 1, 'NON_FINITE'],
   ] as const)('fails the sequence of a frame with %s, uncomputed', async (_name, frame, sequence, code) => {
     const { pipeline, stage, engine } = lastStage();
     stage.receive('peer-0', frame);
