@@ -103,6 +103,9 @@ async function record(folder: string): Promise<string> {
   await second.see(/ends the chat\n>/);
   second.type('C-d');
   const chat = await second.see(/\n\$$/);
+  second.clear();
+  second.type('shoal status', 'Enter');
+  const status = await second.see(/tokens\/s[\s\S]*\n\$$/);
   first.type('C-c');
   await first.see(/shutting down[\s\S]*\$$/);
   first.clear();
@@ -145,6 +148,11 @@ ${block(started)}
 In another terminal. The first answer was stopped with Ctrl-C, and the conversation went on:
 
 ${block(chat)}
+## shoal status
+
+Which routes answers run on, who holds which layers, and who is there; \`--json\` for programs. Lines are as wide as the terminal:
+
+${block(status)}
 ## A server for other machines
 
 \`--tls-self-signed\` makes a certificate, and prints the commands that trust it:
