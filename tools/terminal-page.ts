@@ -15,6 +15,8 @@ const ROOT = fileURLToPath(new URL('../', import.meta.url));
 const SOCKET = `shoal-terminal-${process.pid}`;
 const DEADLINE_MS = 180_000;
 const POLL_MS = 100;
+/** A command has started and asked by then. */
+const STORY_BEGINS_MS = 1_500;
 
 const tmux = (...args: string[]): string =>
   execFileSync('tmux', ['-L', SOCKET, '-f', '/dev/null', ...args], { encoding: 'utf8' });
@@ -68,6 +70,8 @@ function withoutThisMachine(shown: string): string {
     shown
       .replaceAll(/\(after [\d.]+ s\)/g, '(after … s)')
       .replaceAll(/[\d.]+ tokens\/s/g, '… tokens/s')
+      // In columns, which stay straight.
+      .replaceAll(/[\d.]+(?= ms)|(?<= )\d+\.\d(?= {2})/g, (number) => '…'.padEnd(number.length))
       .replaceAll(/sha256:[\da-f]{64}/g, 'sha256:…')
       .replaceAll(/https:\/\/\d+\.\d+\.\d+\.\d+(?=:)/g, (url) =>
         /127\.0\.0\.1/.test(url) ? url : 'https://SERVER',
@@ -103,6 +107,9 @@ async function record(folder: string): Promise<string> {
   await second.see(/ends the chat\n>/);
   second.type('C-d');
   const chat = await second.see(/\n\$$/);
+  // Something to see: an answer that runs.
+  second.type('(shoal chat Tell me a story. > /dev/null &)', 'Enter');
+  await delay(STORY_BEGINS_MS);
   second.clear();
   second.type('shoal status', 'Enter');
   const status = await second.see(/tokens\/s[\s\S]*\n\$$/);

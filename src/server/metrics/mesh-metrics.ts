@@ -12,7 +12,7 @@ const COUNTERS = {
   },
   loadedBytes: {
     name: 'shoal_loaded_bytes_total',
-    help: 'Bytes of shards that came onto the GPUs of workers.',
+    help: 'Bytes of shards that came onto the GPUs of workers, KV caches included.',
   },
   loadedAgainBytes: {
     name: 'shoal_loaded_again_bytes_total',
