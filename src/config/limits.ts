@@ -488,6 +488,11 @@ export const SERVED_HALF_LIFE_MS = 600_000;
 export const LINK_REPORT_MS = 60_000;
 /** A report of a link that was judged less than this ago is the other end's, of the same failure. */
 export const LINK_ECHO_MS = 10_000;
+/** Beside a route that serves, probes of newcomers begin so far apart: each takes two tokens' time of the stages that they share with clients. */
+export const PROBE_GAP_MS = 200;
+/** A probe that gave nothing is tried again after: from, doubling, to. The first may have met a stage that compiles or was full. */
+export const PROBE_RETRY_MS = 1_000;
+export const PROBE_RETRY_MAX_MS = 30_000;
 /** Two peers whose link failed are not made neighbours again for so long, where others can be: long enough for a network to change, short enough to try once more. */
 export const LINK_AVOID_MS = 240_000;
 /** A worker is slow, not merely busy, at so many times what it says it takes. */

@@ -239,6 +239,8 @@ export async function runLoad({ workers, seconds, churnPerSecond, seed }: LoadOp
     vocab: MODEL.spec.vocab,
     wire: 'f16',
     firstSequence: 1,
+    // Nothing is behind these workers that could compute a token.
+    probes: false,
     timers: meter,
     log,
   });

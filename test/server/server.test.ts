@@ -64,7 +64,7 @@ describe('startServer', () => {
   it('frees the stages when the client of a stream hangs up', async () => {
     const running = await start();
     const [worker] = await joinAll(running, ['a']);
-    await until(() => worker!.shards.size === 1);
+    await until(() => worker!.messages('close').length === 1, 'it was probed');
     worker!.misbehaviour = { onToken: (_w, token, send) => token.position < 6 && send() };
     const client = new AbortController();
     const response = await complete(running, { stream: true }, { signal: client.signal });
@@ -78,7 +78,7 @@ describe('startServer', () => {
   it('ends with nothing left: sockets, requests, timers', async () => {
     const running = await start();
     const [worker] = await joinAll(running, ['a']);
-    await until(() => worker!.shards.size === 1);
+    await until(() => worker!.messages('close').length === 1, 'it was probed');
     worker!.misbehaviour = { onToken: () => {} };
     const pending = complete(running, {}).then(
       (response) => response.status,

@@ -185,7 +185,7 @@ export class Coordinator implements TokenGenerator {
     const { resume } = request;
     const generation = new Generation({
       ...this.#options,
-      id: resume?.sequence ?? this.#nextId(),
+      id: resume?.sequence ?? this.nextId(),
       request,
       client,
       slots: this.#slots,
@@ -223,7 +223,7 @@ export class Coordinator implements TokenGenerator {
   }
 
   /** Unsigned 32-bit, never one that is live. */
-  #nextId(): number {
+  nextId(): number {
     do {
       this.#lastSequence = (this.#lastSequence + 1) >>> 0;
     } while (this.#generations.has(this.#lastSequence));

@@ -17,9 +17,10 @@ import { Health } from './health.ts';
 import type { Holding } from './holding.ts';
 import { Holdings } from './holdings.ts';
 import { Losses } from './losses.ts';
-import type { MeshRoute, RouteStop } from './mesh-route.ts';
+import type { MeshRoute, RouteFailure, RouteStop } from './mesh-route.ts';
 import type { Peer } from './peer.ts';
 import { Placing } from './placing.ts';
+import { Probing } from './probing.ts';
 import { Registry } from './registry.ts';
 import { Replicas } from './replicas.ts';
 import { MeshRoutes } from './routes.ts';
@@ -34,6 +35,12 @@ export interface GroundOptions {
   readonly pipelineSize?: number;
   readonly expectWorkers?: number;
   readonly replicas?: number;
+  /** Ids of the model. */
+  readonly vocab: number;
+  /** Whether a route is live only after a token went round it. Default true. */
+  readonly probes?: boolean;
+  /** A number for a sequence, that no other has. */
+  readonly nextSequence: () => number;
   readonly timers: Timers;
   readonly log: Logger;
 }
@@ -44,10 +51,12 @@ export class Ground {
   readonly links = new WantedLinks();
   readonly routes: MeshRoutes;
   readonly placing: Placing;
+  readonly probing: Probing;
   readonly #health: Health;
   readonly #departures: Departures;
   readonly #replicas: Replicas;
   readonly #losses = new Losses();
+  readonly #probes: boolean;
   readonly #layers: number;
   readonly #timers: TimerGroup;
   readonly #soon: EarliestTimer;
@@ -62,6 +71,7 @@ export class Ground {
     const options = { ...given, quantization: given.quantization ?? 'native' };
     const { costs, log } = options;
     this.#log = log;
+    this.#probes = options.probes ?? true;
     this.#layers = costs.layers.length;
     this.#timers = new TimerGroup(options.timers);
     this.#soon = new EarliestTimer(this.#timers, () => this.#settle());
@@ -88,17 +98,18 @@ export class Ground {
       isUsable,
       mayLoad,
       isSuspected: (peer) => this.#health.isSuspected(peer),
-      outlook: () => ({ isComing: this.placing.isComing, detail: this.placing.detail }),
+      isProven: (holding) => !this.#probes || this.probing.isProven(holding),
+      outlook: () => ({
+        isComing: this.placing.isComing || this.probing.proving !== null,
+        detail: this.#detail,
+      }),
       now: () => options.timers.now(),
       onServed: (round) => {
         const left = this.#health.served(round);
         for (const peer of left) this.#lose(peer, 'failed', peer.problem!);
         if (left.length > 0) this.#settle();
       },
-      onFailed: (failure) => {
-        for (const peer of this.#health.routeFailed(failure)) this.#lose(peer, 'failed', peer.problem!);
-        this.#settle();
-      },
+      onFailed: (failure) => this.#routeFailed(failure),
       blameFor: (by, sender) => (this.#health.isCredible(by, sender) ? sender : by),
       onLeft: () => this.#soon.within(0),
     });
@@ -118,6 +129,20 @@ export class Ground {
       onPlaced: () => this.#settle(),
       onUnlinked: (a, b, error) => {
         this.#unlinked(a, b, error);
+        this.#settle();
+      },
+    });
+    this.probing = new Probing({
+      ...options,
+      holdings: this.holdings,
+      routes: this.routes,
+      health: this.#health,
+      isUsable,
+      wanted: () => this.placing.loading?.holdings ?? [],
+      onProved: () => this.#settle(),
+      onFailed: (failure) => this.#routeFailed(failure),
+      onWrong: (peers) => {
+        for (const peer of peers) this.#lose(peer, 'failed', peer.problem!);
         this.#settle();
       },
     });
@@ -196,11 +221,31 @@ export class Ground {
   close(): void {
     this.#isClosed = true;
     this.placing.close();
+    this.probing.close();
     this.#soon.stop();
     this.#timers.clear();
     this.#health.close();
     this.holdings.close();
     this.registry.close();
+  }
+
+  /** What is served; else what loads or why nothing does, and what of a route is missing. */
+  get #detail(): string {
+    const { detail } = this.placing;
+    const isLoading = this.placing.loading?.holdings.every(({ isHeld }) => isHeld) === false;
+    if (this.routes.live !== null || isLoading || this.holdings.all().length === 0) return detail;
+    const idle = this.registry
+      .workers()
+      .filter((peer) => this.holdings.of(peer).length === 0 && this.#mayLoad(peer));
+    return `${detail}; ${this.routes.lack(
+      idle.map(({ name }) => name),
+      this.probing.proving,
+    )}`;
+  }
+
+  #routeFailed(failure: RouteFailure): void {
+    for (const peer of this.#health.routeFailed(failure)) this.#lose(peer, 'failed', peer.problem!);
+    this.#settle();
   }
 
   #isUsable(peer: Peer): boolean {
@@ -246,6 +291,7 @@ export class Ground {
     const held = this.holdings.forget(peer);
     const wasLost = this.#departures.isLost(peer);
     if (held.length > 0 && !wasLost) this.#lose(peer, 'left', why);
+    this.probing.forget(peer);
     this.#departures.forget(peer);
     this.links.forget(peer);
     this.#settle();
@@ -275,6 +321,7 @@ export class Ground {
       this.routes.refresh();
       this.#giveUpLost();
       this.placing.settle();
+      if (this.#probes) this.probing.settle();
       if (this.routes.live !== null && this.placing.loading === null && !this.placing.isDue) {
         if (this.#replicas.settle(this.routes.live)) this.#isUnsettled = true;
       }

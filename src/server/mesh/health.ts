@@ -68,6 +68,16 @@ export class Health {
     );
   }
 
+  /** No client's sequence may run over it before a known token has. */
+  needsProbe(peer: Peer): boolean {
+    return this.#workers.mayServe(peer.id, this.#now) === 'after-probe';
+  }
+
+  /** Whether its word counts against another's. */
+  isTrusted(peer: string): boolean {
+    return this.#workers.trustOf(peer, this.#now)?.state === 'trusted';
+  }
+
   /** Whether both may be neighbours: their link has not failed lately. */
   mayLink(a: Peer, b: Peer): boolean {
     return this.#workers.mayLink(a.id, b.id, this.#now);
@@ -137,6 +147,22 @@ export class Health {
     );
     for (const { peer } of stages) if (peer.problem !== null && !this.isLeftOut(peer)) this.#forgive(peer);
     return left;
+  }
+
+  /** It computed a known token as others do, or where nobody can check it. */
+  proved(peer: Peer): void {
+    this.#note({ kind: 'proved', peer: peer.id });
+  }
+
+  /** One of them computed another token than others do: who it is is clear where there is one. @returns who is left out */
+  computedWrong(peers: readonly Peer[]): readonly Peer[] {
+    const error = new ShoalError('PROTOCOL_INVALID', 'its route computed another token than others do');
+    return peers.flatMap(({ id: peer }) =>
+      this.#blame(
+        peers.length === 1 ? { kind: 'misbehaved', peer, how: 'wrong-token' } : { kind: 'failed', peer },
+        error,
+      ),
+    );
   }
 
   close(): void {

@@ -25,6 +25,8 @@ export class Holding {
   sequences = 0;
   /** No part of what is wanted any more: goes when nobody uses it. */
   isRetiring = false;
+  /** A token has come the whole way round a route over it. */
+  hasServed = false;
 
   constructor(
     peer: Peer,

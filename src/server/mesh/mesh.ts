@@ -36,6 +36,8 @@ export interface MeshOptions {
   readonly replicas?: number;
   /** Default: at random, as workers may still hold sequences of a server that was here before. */
   readonly firstSequence?: number;
+  /** Whether a route is live only after a token went round it. Default true; tests of what comes after do without. */
+  readonly probes?: boolean;
   readonly timers: Timers;
   readonly log: Logger;
 }
@@ -51,7 +53,7 @@ export class Mesh {
     this.share = options.share ?? null;
     this.#log = options.log;
     this.#layers = options.costs.layers.length;
-    this.#ground = new Ground(options);
+    this.#ground = new Ground({ ...options, nextSequence: () => this.coordinator.nextId() });
     this.coordinator = new Coordinator({ ...options, routes: this.#ground.routes });
   }
 
@@ -98,13 +100,13 @@ export class Mesh {
         ground.link(peer, message);
         break;
       case 'opened':
-        this.coordinator.opened(peer, message);
+        if (!ground.probing.opened(peer, message)) this.coordinator.opened(peer, message);
         break;
       case 'token':
-        this.coordinator.token(peer, message);
+        if (!ground.probing.token(peer, message)) this.coordinator.token(peer, message);
         break;
       case 'sequence-failed':
-        this.coordinator.sequenceFailed(peer, message);
+        if (!ground.probing.sequenceFailed(peer, message)) this.coordinator.sequenceFailed(peer, message);
         break;
       default:
         message satisfies never;
@@ -121,8 +123,8 @@ export class Mesh {
   }
 
   readiness(): Readiness {
-    const { routes, placing } = this.#ground;
-    return { ready: routes.live !== null, detail: placing.detail };
+    const { ready, detail } = this.#ground.routes.outlook;
+    return { ready, detail };
   }
 
   pipeline(): Status['pipeline'] {

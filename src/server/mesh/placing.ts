@@ -140,7 +140,7 @@ export class Placing {
     const { routes } = this.#options;
     this.#checkTarget(routes.live);
     const { loading } = this;
-    if (loading !== null && routes.isUp(loading.holdings)) this.#takeOver(loading);
+    if (loading !== null && routes.isServing(loading.holdings)) this.#takeOver(loading);
     else if (loading?.holdings.every(({ isHeld }) => isHeld)) this.#connecting.watch(loading);
     this.#dropRetired();
     const isLive = routes.live !== null;

@@ -1,6 +1,7 @@
 /** Routes over the shards that are held: which there are, which is best, and who learns that one breaks. */
 import { MAX_SEQUENCES_PER_STAGE } from '../../config/limits.ts';
 import type { Loss, Status } from '../../mesh/protocol/status.ts';
+import { routeLack } from '../../schedule/route-lack.ts';
 import type { Round } from './health.ts';
 import type { Holding } from './holding.ts';
 import type { Holdings } from './holdings.ts';
@@ -20,6 +21,10 @@ import type { LinkState, WantedLinks } from './wanted-links.ts';
 const MOVE_SECONDS = 1e3;
 /** ... one that is to go, ... */
 const RETIRING_SECONDS = 1e6;
+/** ... one that no token has come round yet, where one has to be sent first, ... */
+const UNPROVEN_SECONDS = 1e3;
+/** Cheaper than anything else is dear: the route has to lead over it. */
+const WISHED_SECONDS = -1e12;
 /** ... one that is suspected, ... */
 const SUSPECT_SECONDS = 1e4;
 /** ... a link that nobody has heard of, or that is silent. */
@@ -40,6 +45,8 @@ export interface MeshRoutesOptions {
   /** Whether it may be given layers. */
   readonly mayLoad: (peer: Peer) => boolean;
   readonly isSuspected: (peer: Peer) => boolean;
+  /** Whether a client's sequence may run over it: a token has. */
+  readonly isProven: (holding: Holding) => boolean;
   readonly outlook: () => Omit<RouteOutlook, 'ready'>;
   /** A token came round, later than another on the same route by `elapsedMs`. */
   readonly onServed: (round: Round) => void;
@@ -100,7 +107,7 @@ export class MeshRoutes implements Routes {
           holding.peer === peer && holding.layers.start === start && holding.layers.end === end,
       ) === true;
     const path = this.#search(
-      ({ sequences }) => sequences < MAX_SEQUENCES_PER_STAGE,
+      (holding) => holding.sequences < MAX_SEQUENCES_PER_STAGE && this.#options.isProven(holding),
       (holding) => {
         const seconds = holding.seconds * (1 + holding.sequences);
         if (isKept(holding)) return seconds;
@@ -113,7 +120,7 @@ export class MeshRoutes implements Routes {
       },
       (state, seconds) => (state === 'up' ? seconds : null),
     );
-    return path && { stops: path.map(stopAt) };
+    return path && routeOver(path);
   }
 
   enter(route: MeshRoute): void {
@@ -139,6 +146,7 @@ export class MeshRoutes implements Routes {
     const before = this.#servedAt.get(route);
     this.#servedAt.set(route, now);
     const holdings = this.#entered.get(route);
+    for (const holding of holdings ?? []) holding.hasServed = true;
     // The first token of a route comes after all that has to be computed for it.
     if (holdings === undefined || before === undefined) return;
     this.#options.onServed({ ...this.#said(holdings), elapsedMs: now - before });
@@ -174,6 +182,22 @@ export class MeshRoutes implements Routes {
     return path.every((holding) => holding.isHeld && this.#isThere(holding)) && this.#areLinked(path, ['up']);
   }
 
+  /** As `isUp`, and a token has come round over all of it. */
+  isServing(path: readonly Holding[]): boolean {
+    return this.isUp(path) && path.every(this.#options.isProven);
+  }
+
+  /** What would be the best route, once a token has come round it; of what `isFree`. */
+  candidate(isFree: (holding: Holding) => boolean): readonly Holding[] | null {
+    return this.#searchToProve(isFree, () => false);
+  }
+
+  /** The way over `wished` that has the fewest others that no token has come round; null: there is none. */
+  through(wished: Holding, isFree: (holding: Holding) => boolean): readonly Holding[] | null {
+    const path = this.#searchToProve(isFree, (holding) => holding === wished);
+    return path?.includes(wished) ? path : null;
+  }
+
   /** The best chain of layers that loads, links and `also` would make a route; null: none. */
   potential(also: (peer: Peer) => boolean = () => false): readonly Holding[] | null {
     const { holdings, mayLoad, isSuspected, layers } = this.#options;
@@ -192,6 +216,21 @@ export class MeshRoutes implements Routes {
     });
   }
 
+  /** What is missing where nothing serves. @param idle names of those who may be given layers @param proving those that a probe goes round */
+  lack(idle: readonly string[], proving: readonly string[] | null): string {
+    const { holdings, isUsable, layers, links } = this.#options;
+    const chain = this.potential() ?? [];
+    const missingLinks = chain.flatMap(({ peer }, index) => {
+      const next = chain[(index + 1) % chain.length]!.peer;
+      return peer === next || links.state(peer, next) === 'up' ? [] : [[peer.name, next.name] as const];
+    });
+    const ranges = holdings
+      .all()
+      .filter(({ peer }) => isUsable(peer))
+      .map(({ peer, layers: { start, end }, isHeld }) => ({ worker: peer.name, start, end, isHeld }));
+    return routeLack({ layers, ranges, idle, missingLinks, proving });
+  }
+
   /** To be called when holdings, links or peers have changed. */
   refresh(): void {
     const path = this.#bestPath();
@@ -204,7 +243,7 @@ export class MeshRoutes implements Routes {
         return stop.peer === peer && stop.shard === shard;
       });
     if (isSame) return;
-    this.#live = path && { epoch: ++this.#epoch, stops: path.map(stopAt) };
+    this.#live = path && { epoch: ++this.#epoch, ...routeOver(path) };
     if (this.#live !== null) for (const listener of this.#liveListeners) listener(this.#live);
   }
 
@@ -222,8 +261,9 @@ export class MeshRoutes implements Routes {
 
   /** What serves goes on doing so while it is whole and wanted. */
   #bestPath(): readonly Holding[] | null {
+    const { isProven } = this.#options;
     const path = this.#search(
-      () => true,
+      isProven,
       (holding) =>
         holding.seconds +
         (holding.isRetiring ? RETIRING_SECONDS : 0) +
@@ -233,7 +273,24 @@ export class MeshRoutes implements Routes {
     const before = this.#live?.stops.map(({ peer, shard }) => this.#options.holdings.find(peer, shard));
     const isGood = (holding: Holding | undefined): holding is Holding =>
       holding !== undefined && !holding.isRetiring;
-    return before?.every(isGood) && this.isUp(before) ? before : path;
+    return before?.every(isGood) && this.isServing(before) ? before : path;
+  }
+
+  #searchToProve(
+    isFree: (holding: Holding) => boolean,
+    isWished: (holding: Holding) => boolean,
+  ): readonly Holding[] | null {
+    const { isProven, isSuspected } = this.#options;
+    return this.#search(
+      isFree,
+      (holding) =>
+        holding.seconds +
+        (isWished(holding) ? WISHED_SECONDS : 0) +
+        (isProven(holding) ? 0 : UNPROVEN_SECONDS) +
+        (holding.isRetiring ? RETIRING_SECONDS : 0) +
+        (isSuspected(holding.peer) ? SUSPECT_SECONDS : 0),
+      (state, seconds) => (state === 'up' ? seconds : null),
+    );
   }
 
   #search(
@@ -286,6 +343,10 @@ function saidSeconds({ peer, seconds }: Holding): number {
   if (hop == null) return seconds;
   const { uploadMs, computeMs, readbackMs, packMs, unpackMs } = hop;
   return Math.max(seconds, (uploadMs + computeMs + readbackMs + packMs + unpackMs) / 1_000);
+}
+
+export function routeOver(path: readonly Holding[]): MeshRoute {
+  return { stops: path.map(stopAt) };
 }
 
 function stopAt({ peer, shard, layers: { start, end } }: Holding): MeshRoute['stops'][number] {

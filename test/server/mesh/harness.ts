@@ -42,8 +42,8 @@ export class Harness {
       timers: this.timers,
       log,
     } as const;
-    // Copies of layers only where a test is about them.
-    this.mesh = new Mesh({ ...fixed, replicas: 1, ...options });
+    // Copies of layers, and probes, only where a test is about them.
+    this.mesh = new Mesh({ ...fixed, replicas: 1, probes: false, ...options });
     // Workers say all the while that they live.
     this.timers.onAdvance = () => {
       const { registry } = this.mesh;

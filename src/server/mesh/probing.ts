@@ -1,0 +1,341 @@
+/**
+ * Sends a short known sequence over what has not served yet: a route is live, and a client's sequence runs through a worker, only
+ * after a token went the whole way round. Probes are no clients': they take no place and count in no metric.
+ */
+import type { Logger } from 'pino';
+import { ShoalError } from '../../config/errors.ts';
+import {
+  MAX_SEQUENCES_PER_STAGE,
+  MIN_PATIENCE_MS,
+  PREFILL_MS_PER_POSITION,
+  PROBE_GAP_MS,
+  PROBE_RETRY_MAX_MS,
+  PROBE_RETRY_MS,
+  SLOW_FACTOR,
+  TOKEN_DEADLINE_MS,
+} from '../../config/limits.ts';
+import type { PeerMessage } from '../../mesh/protocol/control.ts';
+import type { Timers } from '../../mesh/timers.ts';
+import { GREEDY } from '../../model/sampling.ts';
+import { PROBE_TOKENS, ProbeAnswers, type ProbedStage, probeIds } from '../../schedule/probe.ts';
+import { EarliestTimer } from '../earliest-timer.ts';
+import type { Health } from './health.ts';
+import type { Holding } from './holding.ts';
+import type { Holdings } from './holdings.ts';
+import type { RouteFailure } from './mesh-route.ts';
+import { Patience } from './patience.ts';
+import type { Peer } from './peer.ts';
+import { PrefillQueue } from './prefill-queue.ts';
+import { type MeshRoutes, routeOver } from './routes.ts';
+import { Sequence, type Verdict } from './sequence.ts';
+import { Strikes } from './strikes.ts';
+import type { Offence } from './token-offence.ts';
+import { judgeWorkerFailure } from './worker-verdict.ts';
+
+type Message<T extends PeerMessage['type']> = Extract<PeerMessage, { type: T }>;
+
+export interface ProbingOptions {
+  readonly vocab: number;
+  readonly holdings: Holdings;
+  readonly routes: MeshRoutes;
+  readonly health: Health;
+  /** Whether what the peer holds may be used. */
+  readonly isUsable: (peer: Peer) => boolean;
+  /** What is to serve next: it is probed first. */
+  readonly wanted: () => readonly Holding[];
+  /** A number for a sequence, that no other has. */
+  readonly nextSequence: () => number;
+  readonly onProved: () => void;
+  readonly onFailed: (failure: RouteFailure) => void;
+  /** They were left out for what they computed. */
+  readonly onWrong: (peers: readonly Peer[]) => void;
+  readonly timers: Timers;
+  readonly log: Logger;
+}
+
+/** Ways looked for at one time: where many are new the rest has its turn with the next change. */
+const MAX_SEARCHES = 16;
+
+interface Probe {
+  readonly sequence: Sequence;
+  readonly path: readonly Holding[];
+  readonly tokens: number[];
+  readonly cancelDeadline: () => void;
+}
+
+export class Probing {
+  readonly #options: ProbingOptions;
+  /** By sequence number. */
+  readonly #running = new Map<number, Probe>();
+  readonly #answers = new ProbeAnswers();
+  readonly #strikes = new Strikes();
+  readonly #queue = new PrefillQueue();
+  readonly #patience: Patience;
+  /** Those whose last probe gave nothing: how often in a row, and until when they are let be. */
+  readonly #resting = new WeakMap<Holding, { readonly failures: number; readonly untilMs: number }>();
+  readonly #due: EarliestTimer;
+  readonly #prompt: readonly number[];
+  /** Not before this is there another beside a route that serves. */
+  #nextMs = 0;
+  #turn = 0;
+  #isClosed = false;
+
+  constructor(options: ProbingOptions) {
+    this.#options = options;
+    this.#patience = new Patience(this.#queue, (route) => options.routes.expectedMs(route));
+    this.#prompt = probeIds(options.vocab);
+    this.#due = new EarliestTimer(options.timers, () => this.settle());
+  }
+
+  /** Whether a token came round over it, and its worker is believed. */
+  isProven(holding: Holding): boolean {
+    return holding.hasServed && !this.#options.health.needsProbe(holding.peer);
+  }
+
+  /** Names of those that one is on its way round, while nothing serves. */
+  get proving(): readonly string[] | null {
+    const [probe] = this.#running.values();
+    return probe === undefined ? null : probe.path.map(({ peer }) => peer.name);
+  }
+
+  forget(peer: Peer): void {
+    this.#answers.forget(peer.id);
+  }
+
+  /** To be called when holdings, links, routes or peers have changed, after the routes' own. */
+  settle(): void {
+    if (this.#isClosed) return;
+    const { routes } = this.#options;
+    // What broke under it says nothing of those who are left.
+    for (const probe of [...this.#running.values()]) if (!routes.isUp(probe.path)) this.#end(probe);
+    if (routes.live === null) this.#prove(routes.candidate((holding) => this.#isFree(holding)));
+    else this.#proveNewcomer();
+    this.#arm();
+  }
+
+  /** @returns false where the sequence is no probe; so do the others */
+  opened(peer: Peer, message: Message<'opened'>): boolean {
+    const probe = this.#running.get(message.sequence);
+    return probe !== undefined && this.#note(peer, message, probe.sequence.opened(peer, message));
+  }
+
+  token(peer: Peer, message: Message<'token'>): boolean {
+    const probe = this.#running.get(message.sequence);
+    if (probe === undefined) return false;
+    const verdict = probe.sequence.token(peer, message);
+    if (verdict === 'taken') {
+      probe.tokens.push(message.token);
+      const isLast = probe.tokens.length === PROBE_TOKENS;
+      if (isLast) this.#came(probe);
+      else if (message.finish !== null) {
+        const what = `${peer.name}: it finished with '${message.finish}' at token 1 of ${PROBE_TOKENS}, which is no end`;
+        probe.sequence.fail(new ShoalError('PROTOCOL_INVALID', what), peer);
+      }
+    }
+    return this.#note(peer, message, verdict);
+  }
+
+  sequenceFailed(peer: Peer, message: Message<'sequence-failed'>): boolean {
+    const { sequence: id, epoch, error: told } = message;
+    const probe = this.#running.get(id);
+    if (probe === undefined) return false;
+    if (epoch !== probe.sequence.epoch || !probe.path.some((holding) => holding.peer === peer)) return true;
+    const { error, isBlamed, accused } = judgeWorkerFailure(told.code, probe.sequence, peer, message.peer);
+    const blamed = accused === null ? peer : this.#options.routes.blameFor(peer, accused);
+    this.#options.log.warn(
+      { worker: peer.name, code: told.code },
+      `a worker reports a failed probe: ${told.message}`,
+    );
+    probe.sequence.fail(error, isBlamed ? blamed : null);
+    return true;
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#due.stop();
+    for (const probe of [...this.#running.values()]) this.#end(probe);
+  }
+
+  /** Beside a route that serves, one at a time and not one after the other. */
+  #proveNewcomer(): void {
+    const { routes, holdings, wanted, timers } = this.#options;
+    if (timers.now() < this.#nextMs || this.#running.size > 0) return;
+    const next = [...new Set([...wanted(), ...holdings.all()])].filter(
+      (holding) => this.#isNew(holding) && this.#isFree(holding),
+    );
+    const tries = Math.min(next.length, MAX_SEARCHES);
+    for (let i = 0; i < tries; i++) {
+      // What is wanted first; then others' turns, where these are many.
+      const holding = next[i < MAX_SEARCHES / 2 ? i : (i + this.#turn++) % next.length]!;
+      const path = routes.through(holding, (other) => this.#isFree(other));
+      if (path === null) continue;
+      this.#prove(path);
+      return;
+    }
+  }
+
+  #prove(path: readonly Holding[] | null): void {
+    if (path === null) return;
+    const { vocab, timers, log, routes, nextSequence } = this.#options;
+    // Nobody is held up where nobody is served.
+    if (routes.sequences > 0) this.#nextMs = timers.now() + PROBE_GAP_MS;
+    const request = {
+      prompt: [...this.#prompt],
+      maxTokens: PROBE_TOKENS,
+      eosTokenIds: [],
+      sampling: GREEDY,
+    };
+    const sequence = new Sequence({
+      id: nextSequence(),
+      request,
+      ids: request.prompt,
+      vocab,
+      timers,
+      queue: this.#queue,
+      patience: this.#patience,
+      events: {
+        opened: () => {},
+        failed: (error, by, offence) => this.#failed(probe, error, by, offence),
+        unresponsive: (peers) => this.#silent(probe, peers),
+        stalled: () => this.#silent(probe, []),
+      },
+    });
+    const probe: Probe = {
+      sequence,
+      path,
+      tokens: [],
+      cancelDeadline: timers.after(this.#patienceMs(path), () => this.#late(probe)),
+    };
+    this.#running.set(sequence.id, probe);
+    log.debug({ sequence: sequence.id }, `probes ${path.map(({ peer }) => peer.name).join(', ')}`);
+    // As computed: rounding on the way would make the answer depend on where the layers are cut.
+    sequence.moveTo(routeOver(path), 'f32');
+  }
+
+  /** Busy stages prefill others' positions first; the sequence's own deadlines bound that wait. */
+  #patienceMs(path: readonly Holding[]): number {
+    const positions = this.#prompt.length + PROBE_TOKENS;
+    const expectedMs = path.reduce((sum, { seconds }) => sum + 1_000 * seconds, 0) * positions;
+    const sharing = 1 + Math.max(...path.map(({ sequences }) => sequences));
+    const patienceMs = Math.min(Math.max(MIN_PATIENCE_MS, SLOW_FACTOR * expectedMs), TOKEN_DEADLINE_MS);
+    return (patienceMs + positions * PREFILL_MS_PER_POSITION) * sharing;
+  }
+
+  #came(probe: Probe): void {
+    const { path, tokens } = probe;
+    const { health, log, onProved, onWrong } = this.#options;
+    const stages = path.map((holding) => this.#stageOf(holding));
+    this.#end(probe);
+    const verdict = this.#answers.judge(stages, tokens, (peer) => health.isTrusted(peer));
+    if (verdict.kind === 'wrong') {
+      this.#rest(path.filter((holding) => !this.isProven(holding)));
+      const peers = path.map(({ peer }) => peer).filter(({ id }) => verdict.peers.includes(id));
+      for (const peer of peers) this.#answers.forget(peer.id);
+      onWrong(health.computedWrong(peers));
+      return;
+    }
+    for (const holding of path) {
+      holding.hasServed = true;
+      health.proved(holding.peer);
+    }
+    this.#strikes.clear(routeOver(path));
+    const names = path.map(({ peer }) => peer.name).join(', ');
+    log.debug({ witnesses: verdict.witnesses }, `a token came round ${names}`);
+    onProved();
+  }
+
+  #stageOf(holding: Holding): ProbedStage {
+    const { peer, layers } = holding;
+    const { start, end } = layers;
+    return {
+      peer: peer.id,
+      class: peer.capability?.class ?? null,
+      start,
+      end,
+      isProven: this.isProven(holding),
+    };
+  }
+
+  #failed(probe: Probe, error: ShoalError, by: Peer | null, offence: Offence | null): void {
+    this.#rest(probe.path.filter((holding) => !this.isProven(holding)));
+    this.#end(probe);
+    this.#options.log.warn({ worker: by?.name }, `a probe failed: ${error}`);
+    // Once may be chance, but for what no working worker does.
+    if (by !== null && (offence?.how !== undefined || this.#strikes.reported(by))) {
+      const how = offence?.how;
+      this.#options.onFailed({ kind: 'reported', peer: by, error, ...(how && { how }) });
+    }
+    this.#arm();
+  }
+
+  #late(probe: Probe): void {
+    const silent = probe.path.map(({ peer }) => peer).filter((peer) => !probe.sequence.hasOpened(peer));
+    const error = new ShoalError('DEADLINE_EXCEEDED', 'no token of a probe came in time');
+    if (probe.sequence.fail(error)) this.#silent(probe, silent);
+  }
+
+  /** Once may be chance. @param unopened those who did not even open it */
+  #silent({ path }: Probe, unopened: readonly Peer[]): void {
+    const { onFailed } = this.#options;
+    const error = new ShoalError('DEADLINE_EXCEEDED', 'no token of a probe came in time');
+    if (unopened.length > 0) {
+      const peers = unopened.filter((peer) => this.#strikes.reported(peer));
+      if (peers.length > 0) onFailed({ kind: 'unresponsive', peers, error });
+      return;
+    }
+    const route = routeOver(path);
+    if (this.#strikes.silent(route)) onFailed({ kind: 'stalled', route, error });
+  }
+
+  #end(probe: Probe): void {
+    if (!this.#running.delete(probe.sequence.id)) return;
+    probe.cancelDeadline();
+    probe.sequence.close();
+  }
+
+  #isNew(holding: Holding): boolean {
+    return (
+      holding.isHeld && !holding.isRetiring && !this.isProven(holding) && this.#options.isUsable(holding.peer)
+    );
+  }
+
+  /** It computes no other probe, has room, and is not let be. */
+  #isFree(holding: Holding): boolean {
+    const { timers } = this.#options;
+    for (const { path } of this.#running.values())
+      if (path.some(({ peer }) => peer === holding.peer)) return false;
+    if (holding.sequences >= MAX_SEQUENCES_PER_STAGE - 1) return false;
+    return (this.#resting.get(holding)?.untilMs ?? 0) <= timers.now();
+  }
+
+  #rest(holdings: readonly Holding[]): void {
+    for (const holding of holdings) {
+      const failures = (this.#resting.get(holding)?.failures ?? 0) + 1;
+      const waitMs = Math.min(PROBE_RETRY_MS * 2 ** (failures - 1), PROBE_RETRY_MAX_MS);
+      this.#resting.set(holding, { failures, untilMs: this.#options.timers.now() + waitMs });
+    }
+  }
+
+  /** Looks again when somebody who is let be, or who waits for the next turn, may be probed. */
+  #arm(): void {
+    const { holdings, timers, routes } = this.#options;
+    if (this.#isClosed || this.#running.size > 0) return;
+    const now = timers.now();
+    const notBefore = routes.live === null ? now : Math.max(now, this.#nextMs);
+    let next = Number.POSITIVE_INFINITY;
+    for (const holding of holdings.all()) {
+      if (!this.#isNew(holding)) continue;
+      const untilMs = this.#resting.get(holding)?.untilMs ?? 0;
+      // With nothing to wait for it is another's change that makes a way through it.
+      if (untilMs > now || notBefore > now) next = Math.min(next, Math.max(notBefore, untilMs));
+    }
+    if (Number.isFinite(next)) this.#due.within(next - now);
+  }
+
+  #note(peer: Peer, { type, sequence, epoch }: Message<'opened' | 'token'>, verdict: Verdict): true {
+    if (verdict !== 'taken') {
+      this.#options.log.debug({ worker: peer.name, type, sequence, epoch }, `refused of a probe: ${verdict}`);
+    }
+    return true;
+  }
+}
