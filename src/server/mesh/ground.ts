@@ -86,6 +86,7 @@ export class Ground {
         this.#health.loaded(peer);
         this.#settle();
       },
+      lagging: () => this.#relieved(),
       lost: (holding, error) => this.#shardLost(holding, error),
     });
     this.#departures = new Departures(this.holdings, this.links);

@@ -26,6 +26,8 @@ export interface HoldingsOptions {
 /** Each is told after the holdings have changed. */
 export interface HoldingsWatcher {
   held(holding: Holding): void;
+  /** It loads so slowly that who can load the same should. */
+  lagging(): void;
   /** The worker does not hold, or will not hold it; `error`: it is to blame. */
   lost(holding: Holding, error: ShoalError | null): void;
 }
@@ -99,6 +101,10 @@ export class Holdings {
     this.#watches.set(holding, new LoadWatch(holding.bytes, this.#timers.now()));
     this.#watchLoad(holding);
     return holding;
+  }
+
+  isLagging(holding: Holding): boolean {
+    return this.#watches.get(holding)?.state(this.#timers.now()) === 'lagging';
   }
 
   drop(holding: Holding): void {
@@ -246,8 +252,9 @@ export class Holdings {
     }
     this.#cancelWatches.set(
       holding,
-      this.#timers.after(watch.failsAtMs - now, () => this.#watchLoad(holding)),
+      this.#timers.after(watch.nextChangeMs(now) - now, () => this.#watchLoad(holding)),
     );
+    if (watch.state(now) === 'lagging') this.#watcher.lagging();
   }
 
   #late(holding: Holding, what: string): void {

@@ -24,6 +24,7 @@ import { Cutter } from './cutter.ts';
 import type { Holding } from './holding.ts';
 import type { Peer } from './peer.ts';
 import type { PlacingOptions } from './placing-options.ts';
+import { Racing } from './racing.ts';
 import type { LiveRoute } from './routes.ts';
 import { Target } from './target.ts';
 import { Judgements, whySpare } from './why-spare.ts';
@@ -37,6 +38,7 @@ export class Placing {
   readonly #judged = new Judgements();
   readonly #cutter: Cutter;
   readonly #connecting: ConnectWatch;
+  readonly #racing: Racing;
   #target: Target | null = null;
   #expecting: boolean;
   /** When the first shard was adopted that nobody here had asked for. */
@@ -52,6 +54,7 @@ export class Placing {
     this.#options = options;
     this.#timers = new TimerGroup(options.timers);
     this.#cutter = new Cutter(options);
+    this.#racing = new Racing({ ...options, cutter: this.#cutter });
     this.#connecting = new ConnectWatch({ ...options, timers: this.#timers });
     this.#due = new EarliestTimer(this.#timers, () => {
       this.#place();
@@ -139,6 +142,8 @@ export class Placing {
   settle(): void {
     const { routes } = this.#options;
     this.#checkTarget(routes.live);
+    const won = this.loading && this.#racing.won(this.loading);
+    if (won !== null) this.#setTarget(won);
     const { loading } = this;
     if (loading !== null && routes.isServing(loading.holdings)) this.#takeOver(loading);
     else if (loading?.holdings.every(({ isHeld }) => isHeld)) this.#connecting.watch(loading);
@@ -220,11 +225,16 @@ export class Placing {
   }
 
   #place(): void {
-    // What loads is let finish: abandoning it for every newcomer might never serve at all.
-    if (this.loading !== null) return;
     const { registry, routes, health, mayLoad, holdings } = this.#options;
     const workers = registry.workers().filter(mayLoad);
     const trusted = workers.filter((peer) => !health.isSuspected(peer));
+    // What loads is let finish: abandoning it for every newcomer might never serve at all.
+    if (this.loading !== null) {
+      const mayReplace = routes.live === null && !this.#isInUse;
+      const first = this.#racing.enter(this.loading, workers, trusted, mayReplace);
+      if (first !== null) this.#load(first);
+      return;
+    }
     if (routes.live !== null) {
       if (this.#target === null) this.#follow(routes.live);
       // At most one that is being replaced: while it is in use nothing new is loaded.
