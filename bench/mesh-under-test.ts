@@ -43,6 +43,7 @@ export class MeshUnderTest {
         kind: 'mesh',
         model: await openModelDirectory(settings.modelDirectory, { model: 'bench' }),
         expectWorkers: settings.workers,
+        minStages: settings.workers,
         wire: settings.wire,
         quantization: settings.quantization,
       },

@@ -64,6 +64,7 @@ const server = await startServer({
     kind: 'mesh',
     model: await openModelDirectory(flags.model, { model: 'bench' }),
     expectWorkers: STAGES,
+    minStages: STAGES,
     pipelineSize: STAGES,
     replicas: REPLICAS,
   },

@@ -19,7 +19,12 @@ const browserOptions = { gpu: 'auto', headful: false, insecure: false, sandbox: 
 
 const { directory, id } = resolveModel('minnow');
 const server = await startServer({
-  node: { kind: 'mesh', model: await openModelDirectory(directory, { model: id }), expectWorkers: TABS },
+  node: {
+    kind: 'mesh',
+    model: await openModelDirectory(directory, { model: id }),
+    expectWorkers: TABS,
+    minStages: TABS,
+  },
   port: 0,
   pageDirectory: `${root}dist`,
   log: pino({ level: 'silent' }),

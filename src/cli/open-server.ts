@@ -8,7 +8,7 @@ import { PAGE_FOLDER } from '../config/installation.ts';
 import { stateFolder } from '../config/state-folder.ts';
 import type { AccessSettings } from '../server/access/open-access.ts';
 import type { TlsOptions } from '../server/http/tls.ts';
-import type { ServedNode } from '../server/node.ts';
+import type { MeshNode, ServedNode } from '../server/node.ts';
 import { type RunningServer, type ServerOptions, startServer } from '../server/server.ts';
 import type { Replaced } from '../server/serving.ts';
 import { admissionOf } from './admission.ts';
@@ -105,7 +105,22 @@ async function nodeOf(
     ...(flags.wire !== 'auto' && { wire: flags.wire }),
     iceServers: [...(flags.iceServer ?? [])],
     ...admissionOf(flags, process.env),
+    ...splitOf(flags, expectWorkers),
     ...(expectWorkers !== undefined && { expectWorkers }),
+  };
+}
+
+/** Tabs that one command starts show a split, unless it says otherwise. */
+function splitOf(
+  { minStages, maxStages, solo, replicas }: ServerFlags,
+  expectWorkers: number | undefined,
+): Pick<MeshNode, 'minStages' | 'pipelineSize' | 'solo' | 'replicas'> {
+  const stages = minStages ?? (solo === true ? undefined : expectWorkers);
+  return {
+    ...(stages !== undefined && { minStages: stages }),
+    ...(maxStages !== undefined && { pipelineSize: maxStages }),
+    ...(solo !== undefined && { solo }),
+    ...(replicas !== undefined && { replicas }),
   };
 }
 

@@ -1,11 +1,14 @@
 import { Command, CommanderError, Option } from 'commander';
 import {
   DEFAULT_CONCURRENT_PER_CLIENT,
+  DEFAULT_REPLICAS,
   DEFAULT_REQUESTS_PER_MINUTE,
   DRAIN_TIMEOUT_SECONDS,
   MAX_CONCURRENT_PER_CLIENT,
   MAX_CONTEXT_POSITIONS,
   MAX_DRAIN_TIMEOUT_SECONDS,
+  MAX_LAYERS,
+  MAX_REPLICAS,
   MAX_REQUESTS_PER_MINUTE,
   MAX_TABS,
   MAX_TRUSTED_PROXIES,
@@ -41,6 +44,12 @@ export interface ServerFlags {
   readonly iceServer?: readonly IceServer[];
   readonly turnUrl?: readonly string[];
   readonly turnSecret?: string;
+  /** Stages of a route, at least and at most. */
+  readonly minStages?: number;
+  readonly maxStages?: number;
+  readonly solo?: boolean;
+  /** Workers that shall hold each layer. */
+  readonly replicas?: number;
   /** What workers are asked for. */
   readonly joinKey?: string;
   readonly allowHost?: readonly string[];
@@ -312,6 +321,21 @@ function withServer(command: Command): Command {
       '--trust-proxy <hops>',
       'reverse proxies before this server, whose X-Forwarded-For tells the client’s address',
       wholeNumber(1, MAX_TRUSTED_PROXIES),
+    )
+    .addOption(
+      new Option(
+        '--min-stages <n>',
+        'split the model over so many workers at least, though one would do (up: over all its tabs)',
+      )
+        .argParser(wholeNumber(1, MAX_LAYERS))
+        .conflicts('solo'),
+    )
+    .option('--max-stages <n>', 'split it over so many at most', wholeNumber(1, MAX_LAYERS))
+    .option('--solo', 'each worker holds the whole model, or nothing')
+    .option(
+      '--replicas <n>',
+      `workers that shall hold each layer, where memory allows (default: ${DEFAULT_REPLICAS})`,
+      wholeNumber(1, MAX_REPLICAS),
     )
     .addOption(
       new Option(

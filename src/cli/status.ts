@@ -9,6 +9,7 @@ import { lacksMesh } from './mesh-is-up.ts';
 import { printable } from './printable.ts';
 import type { StatusFlags } from './program.ts';
 import { fetchWith } from './server-trust.ts';
+import { speedText } from './speed-text.ts';
 import { textTable } from './text-table.ts';
 
 /** `shoal status`: what a server serves and with whom. @throws BACKEND_FAILED where there is none */
@@ -63,6 +64,7 @@ export function statusText(server: string, found: Status, columns = Number.POSIT
           pipeline.stages.map(({ name, shard }) => `${name} ${range(shard)}`),
           columns - HEAD_INDENT,
         )),
+    ...speedRow(found),
     ['requests', `${requestsInFlight} in flight`],
   ]);
   const section = sectionOf(columns);
@@ -133,6 +135,13 @@ function routeRows(routes: NonNullable<Status['routes']>, width: number): string
   return more > 0 ? [...rows, ['', `and ${more} more routes`]] : rows;
 }
 
+/** What the route that serves should give a request alone, and what it has given. */
+function speedRow({ predicted, measured }: Status): string[][] {
+  if (predicted == null) return [];
+  const had = measured == null ? '' : `; measured ${speedText(measured)}`;
+  return [['speed', `expected ${speedText(predicted)}${had}`]];
+}
+
 const LAYER_TITLES = ['layers', 'held', 'by'];
 
 const HELD_STATE: Record<HeldLayers['state'], string> = {
@@ -171,6 +180,7 @@ const WHY_SPARE: Record<SpareReason['why'], string> = {
   full: 'spare',
   'no-gain': 'spare',
   slow: 'spare: too slow',
+  replicated: 'spare: enough hold it',
   'small-memory': 'spare: lends too little',
   'small-buffers': 'spare: small buffers',
   'left-out': 'left out for a while',

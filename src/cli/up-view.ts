@@ -33,6 +33,8 @@ export interface UpView {
   tabChanged(tab: string, state: TabState): void;
   /** A tab said something, maybe only how far it is. */
   tabSaid(tab: string, state: TabState): void;
+  /** Before the first token: how fast a request alone should be answered. */
+  expects(speed: string): void;
   started(what: Started): void;
   /** Nothing is kept up to date any more. */
   end(): void;
@@ -47,6 +49,7 @@ function logView(log: Logger): UpView {
     step: () => {},
     tabChanged: (tab, state) => reportTab(log, tab, state),
     tabSaid: () => {},
+    expects: (speed) => log.info(`expects ${speed}`),
     started({ server, model, question, sample }) {
       log.info(`page ${server.url}`);
       for (const line of trustLines(server)) log.info(line);
@@ -76,6 +79,7 @@ function liveView(lines: LiveLines): UpView {
       const { text, mark } = tabLine(state);
       lines.set(tab, text, mark);
     },
+    expects: (speed) => lines.set('speed', `expects ${speed}`, 'done'),
     started(what) {
       lines.end();
       isStarted = true;

@@ -14,6 +14,7 @@ import { DEFAULT_SERVER, type UpFlags } from './program.ts';
 import type { Scope } from './scope.ts';
 import { drainLast } from './serve.ts';
 import { publicKeyHash } from './server-trust.ts';
+import { speedText } from './speed-text.ts';
 import { untilStopped } from './stay-up.ts';
 import { createUpView, type Started } from './up-view.ts';
 
@@ -93,6 +94,8 @@ export async function up(flags: UpFlags, scope: Scope, lines: LiveLines | null =
     view.end();
     return answerOnce(client, await servedModel(client, scope.signal), flags, scope.signal);
   }
+  const { predicted } = await fetchStatus(client, scope.signal);
+  if (predicted != null) view.expects(speedText(predicted));
   view.step('answer', SAMPLE_QUESTION);
   const sample = await askSample(client, flags, scope.signal);
   const status = await fetchStatus(client, scope.signal);

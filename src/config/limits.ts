@@ -258,6 +258,8 @@ export const LINK_GRACE_MS = 1_000;
 export const RETURN_WAIT_MS = 10_000;
 /** Workers that hold each layer, where memory allows: one may vanish and its neighbours go on at once. More cost every joining worker a load. */
 export const DEFAULT_REPLICAS = 2;
+/** More copies of each layer than an operator may wish for: each is a download, and a link to every neighbour's copies. */
+export const MAX_REPLICAS = 64;
 /** Workers come in bursts: placement waits this long for the next before it acts. */
 export const PLACEMENT_DEBOUNCE_MS = 300;
 /** A worker that was given layers must be ready, or report progress, within this. */

@@ -51,6 +51,11 @@ export function spareText(spare: SpareReason, detail: string): SpareText {
         'The pipeline is complete, and your device is so much slower that it would hold the others up.',
         'You get layers when they cannot hold the model without you.',
       );
+    case 'replicated':
+      return isSpare(
+        `Every layer is held by ${spare.replicas} or more others, as many as the requests here can use.`,
+        'You get layers when one of them leaves, or more people ask at once.',
+      );
     case 'small-memory':
       return isSpare(
         `You lend ${formatBytes(spare.lentBytes)}, and the smallest share of this model takes ${formatBytes(spare.neededBytes)}.`,

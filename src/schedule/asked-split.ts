@@ -10,6 +10,8 @@ import type { CostedWorker, StageCosts } from './stage-costs.ts';
 export interface SplitWorker extends CostedWorker {
   readonly id: string;
   readonly macsPerSecond: number;
+  /** A software adapter. */
+  readonly isFallback: boolean;
   readonly current: LayerRange | null;
 }
 
@@ -20,7 +22,14 @@ export interface SplitOptions {
 }
 
 const WORTH_CHANGING = 0.9;
-/** A worker so much slower than the one in whose place it might come is asked only where there are too few others. */
+/** While a segment is held by nobody: one who fills it may be slower, for only its layers have to be loaded. */
+const WORTH_CHANGING_IN_A_GAP = 0.5;
+/**
+ * Rates measured while several tabs start on one machine differ by two or three, those of software adapters, which share its
+ * cores with everything else, by ten (measured: eight tabs on two cores). A software adapter beside real GPUs must earn its place.
+ */
+const SLOW_TOLERANCE = { gpus: 4, software: 32, mixed: 1 + 1e-9 } as const;
+/** Times that differ by less are the same: sums in another order. */
 const SAME_SECONDS = 1 + 1e-9;
 
 /** @returns ranges by worker, or null where the memories do not hold the model */
@@ -33,7 +42,11 @@ export function askedSplit(
   const kept = present === null ? null : assigned(costs, workers, present, options.replicaGoal);
   const fresh = freshSplit(costs, workers, options);
   if (kept !== null && kept.missing === 0) {
-    const isWorth = fresh !== null && fresh.slowest < kept.slowest * WORTH_CHANGING;
+    const hasGap = present!.some(
+      ({ start, end }) => !workers.some(({ current }) => current?.start === start && current.end === end),
+    );
+    const worth = hasGap ? WORTH_CHANGING_IN_A_GAP : WORTH_CHANGING;
+    const isWorth = fresh !== null && fresh.slowest < kept.slowest * worth;
     if (!isWorth) return kept.ranges;
   }
   if (fresh === null) return null;
@@ -46,29 +59,48 @@ interface Fresh {
   readonly slowest: number;
 }
 
-/** The least number of stages, from those asked for on, that the memories allow. */
+/**
+ * As many stages as asked for, or as the memories need; fewer where a worker would make the slowest stage this much slower
+ * than it is without it.
+ */
 function freshSplit(costs: StageCosts, workers: readonly SplitWorker[], options: SplitOptions): Fresh | null {
-  const byRate = [...workers].sort((a, b) => b.macsPerSecond - a.macsPerSecond);
-  const byMemory = [...workers].sort((a, b) => b.memoryBytes - a.memoryBytes);
   const most = Math.min(options.maxStages, workers.length, costs.layers);
-  for (let count = Math.min(options.stages, most); count <= most; count++) {
-    let best: Fresh | null = null;
-    for (const order of [byRate, byMemory]) {
-      const chosen = new Set(order.slice(0, count));
-      for (const members of orders(workers.filter((worker) => chosen.has(worker)))) {
-        const segments = evenCuts(costs, members);
-        if (segments === null) continue;
-        const slowest = Math.max(
-          ...members.map((worker, index) =>
-            stageSeconds(costs, worker, segments[index]!.start, segments[index]!.end),
-          ),
-        );
-        if (best === null || slowest * SAME_SECONDS < best.slowest) best = { segments, members, slowest };
-      }
-    }
-    if (best !== null) return best;
+  const asked = Math.min(options.stages, most);
+  const found: Fresh[] = [];
+  for (let count = 1; count <= most; count++) {
+    const split = splitOver(costs, workers, count);
+    if (split !== null) found.push(split);
+    if (count >= asked && found.length > 0) break;
   }
-  return null;
+  const best = Math.min(...found.map(({ slowest }) => slowest));
+  return found.findLast(({ slowest, members }) => slowest <= best * SLOW_TOLERANCE[kindOf(members)]) ?? null;
+}
+
+function splitOver(costs: StageCosts, workers: readonly SplitWorker[], count: number): Fresh | null {
+  const byRate = [...workers].sort(
+    (a, b) => Number(a.isFallback) - Number(b.isFallback) || b.macsPerSecond - a.macsPerSecond,
+  );
+  const byMemory = [...workers].sort((a, b) => b.memoryBytes - a.memoryBytes);
+  let best: Fresh | null = null;
+  for (const order of [byRate, byMemory]) {
+    const chosen = new Set(order.slice(0, count));
+    for (const members of orders(workers.filter((worker) => chosen.has(worker)))) {
+      const segments = evenCuts(costs, members);
+      if (segments === null) continue;
+      const slowest = Math.max(
+        ...members.map((worker, index) =>
+          stageSeconds(costs, worker, segments[index]!.start, segments[index]!.end),
+        ),
+      );
+      if (best === null || slowest * SAME_SECONDS < best.slowest) best = { segments, members, slowest };
+    }
+  }
+  return best;
+}
+
+function kindOf(members: readonly SplitWorker[]): keyof typeof SLOW_TOLERANCE {
+  if (members.every(({ isFallback }) => isFallback)) return 'software';
+  return members.some(({ isFallback }) => isFallback) ? 'mixed' : 'gpus';
 }
 
 /** As they hold layers now, or came; then with another first (it bears the embedding) and another last (the LM head). */

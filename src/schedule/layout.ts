@@ -157,8 +157,14 @@ class Planner {
 
   #asked(stages: number): { ranges: Map<string, LayerRange>; steps: number } | null {
     const { maxStages } = this.#options;
-    const replicaGoal = this.#mostReplicas;
-    const ranges = askedSplit(this.#costs, this.#able, { stages, maxStages, replicaGoal });
+    const replicaGoal = Math.max(this.#options.replicaGoal, Math.ceil(this.#options.concurrency));
+    // Here a stranger is believed: what is asked for is a split, and slow strangers are left out as others are.
+    const workers = this.#able.map((worker) => ({
+      ...worker,
+      macsPerSecond: this.#rates.get(worker.id)!,
+      isFallback: worker.view.isFallback,
+    }));
+    const ranges = askedSplit(this.#costs, workers, { stages, maxStages, replicaGoal });
     return ranges === null ? null : { ranges, steps: 0 };
   }
 
@@ -322,14 +328,12 @@ class Planner {
     const unable = whyUnable(this.#costs, worker, maxStages);
     if (unable !== null) return unable;
     const rates = [...ranges.keys()].map((id) => this.#rates.get(id)!);
-    return whySpared(
-      this.#costs,
-      worker,
-      this.#rates.get(worker.id)!,
-      [...ranges.values()],
+    return whySpared(this.#costs, worker, this.#rates.get(worker.id)!, {
+      ranges: [...ranges.values()],
       rates,
       maxStages,
-    );
+      replicaGoal: this.#options.replicaGoal,
+    });
   }
 }
 

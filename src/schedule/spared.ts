@@ -10,6 +10,8 @@ export type LayoutSpareReason =
   | { readonly why: 'full'; readonly stages: number }
   /** It would hold the others up. */
   | { readonly why: 'slow' }
+  /** It would not make the whole a tenth faster. */
+  | { readonly why: 'no-gain' }
   /** Each layer is held by so many already, and they are enough for the requests that there are. */
   | { readonly why: 'replicated'; readonly replicas: number };
 
@@ -28,18 +30,27 @@ export function whyUnable(
   return worker.maxBufferBytes < buffer ? { why: 'small-buffers', neededBytes: buffer } : null;
 }
 
+export interface SparedBeside {
+  /** What the others hold, and how fast they are. */
+  readonly ranges: readonly LayerRange[];
+  readonly rates: readonly number[];
+  readonly maxStages: number;
+  readonly replicaGoal: number;
+}
+
 export function whySpared(
   costs: StageCosts,
   worker: WorkerView,
   macsPerSecond: number,
-  ranges: readonly LayerRange[],
-  rates: readonly number[],
-  maxStages: number,
+  { ranges, rates, maxStages, replicaGoal }: SparedBeside,
 ): LayoutSpareReason {
   const fastest = rates.reduce((most, rate) => Math.max(most, rate), 0);
   if (macsPerSecond * SLOW < fastest) return { why: 'slow' };
+  const slowest = rates.reduce((least, rate) => Math.min(least, rate), Number.POSITIVE_INFINITY);
   const fits = ranges.some(({ start, end }) => costs.fits(worker, start, end));
-  if (!fits && maxStages < costs.layers) return { why: 'full', stages: maxStages };
+  const isFull = maxStages < costs.layers && (replicaGoal === 1 || !fits);
+  // Fast enough to be taken in another's place, not by so much that loading anew pays.
+  if (isFull) return macsPerSecond > slowest ? { why: 'no-gain' } : { why: 'full', stages: maxStages };
   const holders = new Array<number>(costs.layers).fill(0);
   for (const { start, end } of ranges) for (let layer = start; layer < end; layer++) holders[layer]!++;
   return { why: 'replicated', replicas: Math.min(...holders) };

@@ -29,6 +29,10 @@ export interface MeshNode {
   readonly wire?: WireDtype;
   /** Stages at most; without it all workers up to the model's layers. */
   readonly pipelineSize?: number;
+  /** Stages at least, though fewer would be quicker: to show a split. */
+  readonly minStages?: number;
+  /** Whoever holds layers holds all of them. */
+  readonly solo?: boolean;
   /** The first placement waits for so many workers, EXPECT_WORKERS_MS at most. */
   readonly expectWorkers?: number;
   /** Workers that hold each layer, where memory allows. Default DEFAULT_REPLICAS. */
@@ -79,7 +83,7 @@ export async function openNode(node: ServedNode, context: NodeContext): Promise<
     return { provider: node.provider, nodes: node.open(), native: null, close: async () => {} };
   }
   const { model, quantization = 'native', wire = defaultWire(node.model.spec.hidden) } = node;
-  const { pipelineSize, expectWorkers, replicas, iceServers = [], turn, joinKey } = node;
+  const { pipelineSize, minStages, solo, expectWorkers, replicas, iceServers = [], turn, joinKey } = node;
   const { timers, log } = context;
   const served = await loadServedModel(model);
   const costs = modelCosts(model.spec, model.dtype, quantization);
@@ -91,6 +95,8 @@ export async function openNode(node: ServedNode, context: NodeContext): Promise<
     quantization,
     wire,
     ...(pipelineSize !== undefined && { pipelineSize }),
+    ...(minStages !== undefined && { minStages }),
+    ...(solo !== undefined && { solo }),
     ...(expectWorkers !== undefined && { expectWorkers }),
     ...(replicas !== undefined && { replicas }),
     timers,

@@ -69,6 +69,8 @@ export class ModelEngine implements StageEngine {
     };
   }
 
+  readonly canComputePart = true;
+
   get openSequences(): number {
     return this.#sequences.size;
   }
@@ -168,24 +170,34 @@ export class ModelEngine implements StageEngine {
       const state = this.#checked(entry);
       for (let i = 0; i < entry.count; i++, at++) rows[at] = this.#forward(state, rows[at]!, input);
       const last = rows[at - 1]!;
-      if (!this.shard.head || !entry.sample) continue;
+      if (!this.#isLast(input) || !entry.sample) continue;
       const token = this.#sample(state, entry, last);
       sampled.push(token);
       const { topLogprobs } = state.options;
       logprobs.push(topLogprobs === undefined ? undefined : hashLogprobs(last, token, topLogprobs));
     }
-    if (this.shard.head) return { sampled: Uint32Array.from(sampled), logprobs, timings };
+    if (this.#isLast(input)) return { sampled: Uint32Array.from(sampled), logprobs, timings };
     for (const [index, hash] of rows.entries()) this.#write(out, index, hash, input);
     return { hidden: out, timings };
   }
 
+  #layersOf({ layers }: StepInput): readonly [number, number] {
+    return layers ?? [this.shard.start, this.shard.end];
+  }
+
+  /** Its rows go to the LM head. */
+  #isLast(input: StepInput): boolean {
+    return this.#layersOf(input)[1] === this.spec.layers;
+  }
+
   #stepMs(input: StepInput): number {
-    const { model, rate, shard } = this.#options;
+    const { model, rate } = this.#options;
+    const [start, end] = this.#layersOf(input);
     const rows = input.entries.reduce((sum, { count }) => sum + count, 0);
-    const samples = shard.head ? input.entries.filter(({ sample }) => sample).length : 0;
+    const samples = this.#isLast(input) ? input.entries.filter(({ sample }) => sample).length : 0;
     const more = (count: number) => (count === 0 ? 0 : 1 + (count - 1) * rate.rowShare);
     let macs = 0;
-    for (let layer = shard.start; layer < shard.end; layer++) macs += model.costs.layers[layer]!.macs;
+    for (let layer = start; layer < end; layer++) macs += model.costs.layers[layer]!.macs;
     const work = macs * more(rows) + model.costs.head.macs * more(samples);
     return rate.launchMs + (work / rate.macsPerSecond) * 1_000;
   }
@@ -193,7 +205,7 @@ export class ModelEngine implements StageEngine {
   #rowsOf(input: StepInput): number[] {
     const count = input.entries.reduce((sum, entry) => sum + entry.count, 0);
     if (count < 1 || count > MAX_BATCH_ROWS) throw new ShoalError('INTERNAL', `${count} rows in a step`);
-    if (this.shard.embedding) {
+    if (this.#layersOf(input)[0] === 0) {
       if (input.tokens?.length !== count) throw new ShoalError('INTERNAL', 'not as many ids as rows');
       return Array.from(input.tokens, embed);
     }
@@ -203,11 +215,11 @@ export class ModelEngine implements StageEngine {
     return Array.from({ length: count }, (_, row) => this.#read(hidden, row, input));
   }
 
-  #forward({ cache, options }: Sequence, row: number, { wire }: StepInput): number {
+  #forward({ cache, options }: Sequence, row: number, input: StepInput): number {
     if (cache.length >= options.maxPositions)
       throw new ShoalError('INTERNAL', `a row beyond ${options.maxPositions} positions`);
-    const { start, end } = this.shard;
-    const hash = cache.forward(row, start, end, wire, this.#options.bits ?? 0);
+    const [start, end] = this.#layersOf(input);
+    const hash = cache.forward(row, start, end, input.wire, this.#options.bits ?? 0);
     if (cache.leftF16) throw new ShoalError('F16_RANGE', 'a value left the range of f16');
     return hash;
   }

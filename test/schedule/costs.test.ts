@@ -7,7 +7,8 @@ import type { ModelSpec } from '../../src/model/spec.ts';
 import { wholeModel } from '../../src/model/tensors.ts';
 import { shardWeightBytes, type WeightStorage } from '../../src/model/weight-layout.ts';
 import { headMacs, layerMacs, modelCosts } from '../../src/schedule/costs.ts';
-import { place } from '../../src/schedule/placement.ts';
+import { layout } from '../../src/schedule/layout.ts';
+import type { WorkerView } from '../../src/schedule/mesh-view.ts';
 import { kvBudgetBytes } from '../../src/worker/kv-budget.ts';
 import { PLAIN_LLAMA } from '../support/plain-llama.ts';
 
@@ -24,6 +25,23 @@ const SPEC: ModelSpec = {
   bosTokenId: 1,
   eosTokenIds: [2],
 };
+
+const workerOf = (id: string, memoryBytes: number, over: Partial<WorkerView> = {}): WorkerView => ({
+  id,
+  class: null,
+  macsPerSecond: 1,
+  rateIs: 'probed',
+  memoryBytes,
+  maxBufferBytes: 1e12,
+  isFallback: false,
+  trusted: false,
+  held: [],
+  cached: [],
+  ...over,
+});
+/** Over all workers, as far as the layers go. */
+const place = (costs: ReturnType<typeof modelCosts>, workers: readonly WorkerView[]) =>
+  layout({ costs, workers, rtt: () => 0, options: { minStages: workers.length, replicaGoal: 1 } });
 
 describe('modelCosts', () => {
   it('counts multiply-accumulates as the matrices have weights', () => {
@@ -43,23 +61,16 @@ describe('modelCosts', () => {
       ['F16', 'q8'],
     ] as const) {
       const costs = modelCosts(spec, dtype, quantization);
-      const worker = {
-        id: 'a',
-        gemvMacsPerSecond: 1,
-        memoryBytes: 1e12,
-        maxBufferBytes: 1e12,
-        isFallback: false,
-      };
-      const placement = place(costs, [worker]);
+      const placement = place(costs, [workerOf('a', 1e12)]);
       if (placement.kind !== 'placed') throw new Error(placement.detail);
       const shard = wholeModel(spec);
-      expect(placement.stages[0]!.bytes).toBe(
+      expect(placement.holdings[0]!.bytes).toBe(
         shardWeightBytes(spec, shard, { dtype, quantization, expandF16: false }) +
           kvBytes(spec, spec.layers, spec.contextLength) +
           scratchBytes(spec, true),
       );
       const macs = spec.layers * layerMacs(spec) + headMacs(spec);
-      expect(placement.bottleneckSeconds).toBe(macs);
+      expect(placement.tokenSeconds).toBeCloseTo(macs, 3);
     }
   });
 
@@ -133,14 +144,9 @@ describe('what is placed loads', () => {
         [true, false],
       ]) {
         const workers = (memoryBytes: number) =>
-          expands.map((storesF16AsF32, i) => ({
-            id: `${i}`,
-            gemvMacsPerSecond: 1,
-            memoryBytes,
-            maxBufferBytes: limits.maxStorageBindingBytes,
-            isFallback: false,
-            storesF16AsF32,
-          }));
+          expands.map((storesF16AsF32, i) =>
+            workerOf(`${i}`, memoryBytes, { maxBufferBytes: limits.maxStorageBindingBytes, storesF16AsF32 }),
+          );
         // The least budget that is placed: it leaves no slack in which a difference could hide.
         let [fails, fits] = [0, 2 ** 40];
         while (fits - fails > 1) {
@@ -152,7 +158,8 @@ describe('what is placed loads', () => {
         for (const budget of [fits, fits + 1, ...[1.01, 1.3, 2, 10].map((more) => Math.ceil(fits * more))]) {
           const placement = place(costs, workers(budget));
           if (placement.kind !== 'placed') throw new Error(placement.detail);
-          for (const { worker, shard, bytes } of placement.stages) {
+          for (const { worker, start, end, bytes } of placement.holdings) {
+            const shard = { start, end, embedding: start === 0, head: end === spec.layers };
             const storage = { dtype, quantization, expandF16: expands[Number(worker)]! };
             expect(() => load(spec, shard, storage, budget)).not.toThrow();
             if (bytes !== budget) continue;
@@ -171,11 +178,10 @@ describe('what is placed loads', () => {
     expect(f16.layers[0]!.bytes).toBeLessThan(f32.layers[0]!.bytes);
     expect(modelCosts(SPEC, 'F16', 'q8').expanded).toBeUndefined();
     expect(modelCosts(SPEC, 'BF16', 'native').expanded).toBeUndefined();
-    const worker = { id: 'a', gemvMacsPerSecond: 1, maxBufferBytes: 1e12, isFallback: true };
-    const all = place(f32, [{ ...worker, memoryBytes: 1e12 }]);
-    const memoryBytes = all.kind === 'placed' ? all.stages[0]!.bytes - 1 : 0;
-    expect(place(f16, [{ ...worker, memoryBytes }]).kind).toBe('placed');
-    expect(place(f16, [{ ...worker, memoryBytes, storesF16AsF32: true }])).toMatchObject({
+    const all = place(f32, [workerOf('a', 1e12)]);
+    const memoryBytes = all.kind === 'placed' ? all.holdings[0]!.bytes - 1 : 0;
+    expect(place(f16, [workerOf('a', memoryBytes)]).kind).toBe('placed');
+    expect(place(f16, [workerOf('a', memoryBytes, { storesF16AsF32: true })])).toMatchObject({
       kind: 'does-not-fit',
       neededBytes: memoryBytes + 1,
     });

@@ -20,7 +20,12 @@ async function throughput(replicas: number): Promise<number> {
     layerMacs: 5e6,
     headMacs: 5e6,
   });
-  const world = new World({ seed: 1, model, topology: LAN, mesh: { replicas, pipelineSize: STAGES } });
+  const world = new World({
+    seed: 1,
+    model,
+    topology: LAN,
+    mesh: { replicas, minStages: STAGES, pipelineSize: STAGES },
+  });
   world.server.start();
   for (let i = 0; i < STAGES * replicas; i++) {
     world.open({

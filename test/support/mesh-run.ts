@@ -32,6 +32,7 @@ export class MeshRun {
         kind: 'mesh',
         model: await openModelDirectory(`${ROOT}models/minnow`),
         expectWorkers: tabs,
+        minStages: tabs,
       },
       port: 0,
       pageDirectory: `${ROOT}dist`,

@@ -20,6 +20,8 @@ export const spareReasonSchema = z.discriminatedUnion('why', [
   /** The pipeline is complete, and not a tenth faster with this worker. */
   z.object({ why: z.literal('no-gain') }),
   z.object({ why: z.literal('slow') }),
+  /** Each layer is held by so many workers already, which is enough for the requests that there are. */
+  z.object({ why: z.literal('replicated'), replicas: z.number() }),
   z.object({ why: z.literal('small-memory'), neededBytes: z.number(), lentBytes: z.number() }),
   z.object({ why: z.literal('small-buffers'), neededBytes: z.number(), lentBytes: z.number() }),
   /** It failed, and is left out for so long. */
@@ -124,6 +126,10 @@ export const statusSchema = z.object({
       with: z.array(z.string()),
     })
     .nullish(),
+  /** What a request alone may expect of the route that serves: tokens a second, and the first one of a short question. */
+  predicted: z.object({ tokensPerSecond: z.number(), firstTokenMs: z.number() }).nullish(),
+  /** What requests alone then had on it, as moving averages; null before a token. */
+  measured: z.object({ tokensPerSecond: z.number(), firstTokenMs: z.number().nullable() }).nullish(),
   workers: z.array(workerStatusSchema),
   /** Layers × workers: what each holds or loads. */
   layers: z

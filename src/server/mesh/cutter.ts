@@ -1,71 +1,74 @@
-import type { ModelCosts } from '../../schedule/costs.ts';
-import { type PlacedStage, type Placement, place } from '../../schedule/placement.ts';
-import { fillGaps } from './fill.ts';
+import type { DoesNotFit } from '../../schedule/does-not-fit.ts';
 import type { Holding } from './holding.ts';
 import type { Holdings } from './holdings.ts';
 import type { Peer } from './peer.ts';
-import { placementWorkers } from './placement-workers.ts';
+import type { Plan, PlannedStage, Planner } from './planner.ts';
 import type { Registry } from './registry.ts';
+import type { MeshRoutes } from './routes.ts';
 import { Target } from './target.ts';
 
 export interface CutterOptions {
-  readonly costs: ModelCosts;
+  readonly planner: Planner;
   readonly registry: Registry;
   readonly holdings: Holdings;
-  readonly mayLoad: (peer: Peer) => boolean;
-  /** Stages at most; all workers up to the layers without it. */
-  readonly pipelineSize?: number;
+  readonly routes: MeshRoutes;
 }
 
-/** Between the workers as the server knows them and the pure placement: views go in, shards to load come out. */
+/** Of the requests at once that there were, what counts at the next placement. */
+const CONCURRENCY_KEPT = 0.8;
+
+const OUTGROWN = 2;
+
+/** Between the workers as the server knows them and the plan: who is asked for one, and what has to be loaded for it. */
 export class Cutter {
   readonly #options: CutterOptions;
   /** Ids of those that served last: they keep their places, and with them layers that they have in their caches. */
   lastOrder: readonly string[] = [];
+  /** Requests at once that layers are handed out for. */
+  #concurrency = 1;
 
   constructor(options: CutterOptions) {
     this.#options = options;
   }
 
-  /** @param bytesKept of a worker's memory that is not to be had */
-  placed(among: readonly Peer[], bytesKept: (peer: Peer) => number): Placement {
-    const { costs } = this.#options;
-    return place(costs, placementWorkers(among, this.lastOrder, bytesKept), this.#options);
+  planned(among: readonly Peer[]): Plan | DoesNotFit {
+    const { planner, routes } = this.#options;
+    this.#concurrency = Math.max(1, routes.sequences, this.#concurrency * CONCURRENCY_KEPT);
+    return planner.plan(among, this.lastOrder, this.#concurrency);
+  }
+
+  /** There are many more requests than layers were handed out for. */
+  get isOutgrown(): boolean {
+    return this.#options.routes.sequences > this.#concurrency * OUTGROWN;
   }
 
   /** Without those who are suspected where the others can serve alone. */
-  placedAmong(
-    workers: readonly Peer[],
-    trusted: readonly Peer[],
-    bytesKept: (peer: Peer) => number,
-  ): Placement {
-    const safe = this.placed(trusted, bytesKept);
-    return safe.kind === 'placed' ? safe : this.placed(workers, bytesKept);
+  plannedAmong(workers: readonly Peer[], trusted: readonly Peer[]): Plan | DoesNotFit {
+    const safe = this.planned(trusted);
+    return safe.kind === 'placed' ? safe : this.planned(workers);
   }
 
-  /** What serves as `target`, and what sequences run on. */
-  bytesInUse(peer: Peer, target: Target | null): number {
-    const used = this.#options.holdings.of(peer).filter((holding) => isInUse(holding, target));
-    return used.reduce((sum, { bytes }) => sum + bytes, 0);
+  /** Stages of the plan that their workers neither hold nor load. */
+  missing({ stages }: Plan): PlannedStage[] {
+    return stages.filter(({ worker, shard }) => {
+      const peer = this.#options.registry.get(worker)!;
+      return !this.#options.holdings.of(peer).some((holding) => holding.isSameAs(peer, shard));
+    });
   }
 
-  /** The target's stages, with others for those of it that are lost; null: there are none. */
-  filled(target: Target, trusted: readonly Peer[]): readonly PlacedStage[] | null {
-    const { holdings, mayLoad, costs } = this.#options;
-    const workers = placementWorkers(trusted, [], (peer) => holdings.bytesOn(peer));
-    return fillGaps({
-      wanted: target.holdings,
-      holdings: holdings.all().filter(({ peer }) => mayLoad(peer)),
-      spares: trusted.flatMap((peer) => {
-        const worker = workers.find(({ id }) => id === peer.id);
-        return worker === undefined ? [] : { peer, worker };
-      }),
-      costs,
+  /** Whether what is missing has room beside what serves as `target`, and what sequences run on. */
+  fitsBeside(plan: Plan, target: Target | null): boolean {
+    const { registry, holdings } = this.#options;
+    return this.missing(plan).every(({ worker, bytes }) => {
+      const peer = registry.get(worker)!;
+      const used = holdings.of(peer).filter((holding) => isInUse(holding, target));
+      const usedBytes = used.reduce((sum, holding) => sum + holding.bytes, 0);
+      return usedBytes + bytes <= (peer.capability?.memoryBudgetBytes ?? 0);
     });
   }
 
   /** Keeps what is held of it, and loads the rest; what is in its way and no part of it goes first. */
-  load(stages: readonly PlacedStage[], before: Target | null): Target {
+  load(stages: readonly PlannedStage[], before: Target | null): Target {
     const { registry, holdings } = this.#options;
     const wanted = stages.map(({ worker, ...stage }) => ({ ...stage, peer: registry.get(worker)! }));
     for (const { peer, shard, bytes } of wanted) {

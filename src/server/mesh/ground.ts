@@ -10,6 +10,7 @@ import type { Loss } from '../../mesh/protocol/status.ts';
 import type { Timers } from '../../mesh/timers.ts';
 import type { Quantization } from '../../model/shard.ts';
 import type { ModelCosts } from '../../schedule/costs.ts';
+import { stageCostsOf } from '../../schedule/layout.ts';
 import { EarliestTimer } from '../earliest-timer.ts';
 import { TimerGroup } from '../timer-group.ts';
 import { Departures } from './departures.ts';
@@ -18,12 +19,13 @@ import type { Holding } from './holding.ts';
 import { Holdings } from './holdings.ts';
 import { Losses } from './losses.ts';
 import type { MeshRoute, RouteFailure, RouteStop } from './mesh-route.ts';
-import type { Peer } from './peer.ts';
+import type { Peer, PeerStats } from './peer.ts';
 import { Placing } from './placing.ts';
+import { Planner } from './planner.ts';
 import { Probing } from './probing.ts';
 import { Registry } from './registry.ts';
-import { Replicas } from './replicas.ts';
 import { MeshRoutes } from './routes.ts';
+import { ServedSpeeds } from './served-speeds.ts';
 import { WantedLinks } from './wanted-links.ts';
 
 type Message<T extends PeerMessage['type']> = Extract<PeerMessage, { type: T }>;
@@ -33,6 +35,8 @@ export interface GroundOptions {
   readonly costs: ModelCosts;
   readonly quantization?: Quantization;
   readonly pipelineSize?: number;
+  readonly minStages?: number;
+  readonly solo?: boolean;
   readonly expectWorkers?: number;
   readonly replicas?: number;
   /** Ids of the model. */
@@ -54,7 +58,7 @@ export class Ground {
   readonly probing: Probing;
   readonly #health: Health;
   readonly #departures: Departures;
-  readonly #replicas: Replicas;
+  readonly #speeds: ServedSpeeds;
   readonly #losses = new Losses();
   readonly #probes: boolean;
   readonly #layers: number;
@@ -73,6 +77,8 @@ export class Ground {
     this.#log = log;
     this.#probes = options.probes ?? true;
     this.#layers = costs.layers.length;
+    const stageCosts = stageCostsOf(costs);
+    this.#speeds = new ServedSpeeds(stageCosts);
     this.#timers = new TimerGroup(options.timers);
     this.#soon = new EarliestTimer(this.#timers, () => this.#settle());
     this.registry = new Registry(options);
@@ -95,7 +101,9 @@ export class Ground {
     this.routes = new MeshRoutes({
       holdings: this.holdings,
       links: this.links,
-      layers: this.#layers,
+      costs: stageCosts,
+      speeds: this.#speeds,
+      maxStages: options.solo === true ? 1 : (options.pipelineSize ?? this.#layers),
       isUsable,
       mayLoad,
       isSuspected: (peer) => this.#health.isSuspected(peer),
@@ -117,8 +125,17 @@ export class Ground {
     this.routes.onLive((route) => {
       this.#served = route;
     });
+    const { solo, minStages, pipelineSize: maxStages, replicas: replicaGoal = DEFAULT_REPLICAS } = options;
+    const asked = {
+      replicaGoal,
+      ...(solo !== undefined && { solo }),
+      ...(minStages !== undefined && { minStages }),
+      ...(maxStages !== undefined && { maxStages }),
+    };
     this.placing = new Placing({
       ...options,
+      stageCosts,
+      planner: new Planner({ costs, holdings: this.holdings, speeds: this.#speeds, layout: asked }),
       registry: this.registry,
       holdings: this.holdings,
       links: this.links,
@@ -146,13 +163,6 @@ export class Ground {
         for (const peer of peers) this.#lose(peer, 'failed', peer.problem!);
         this.#settle();
       },
-    });
-    this.#replicas = new Replicas({
-      costs,
-      goal: options.replicas ?? DEFAULT_REPLICAS,
-      registry: this.registry,
-      holdings: this.holdings,
-      mayLoad,
     });
   }
 
@@ -217,6 +227,11 @@ export class Ground {
       this.routes.tellLinkLost(peer, other);
     }
     this.#settle();
+  }
+
+  stats(peer: Peer, stats: PeerStats): void {
+    peer.stats = stats;
+    this.#speeds.note(peer, stats, this.routes.layersOn(peer));
   }
 
   close(): void {
@@ -323,9 +338,7 @@ export class Ground {
       this.#giveUpLost();
       this.placing.settle();
       if (this.#probes) this.probing.settle();
-      if (this.routes.live !== null && this.placing.loading === null && !this.placing.isDue) {
-        if (this.#replicas.settle(this.routes.live)) this.#isUnsettled = true;
-      }
+      if (this.placing.giveCopies()) this.#isUnsettled = true;
       this.#syncStates();
     }
     this.#isSettling = false;

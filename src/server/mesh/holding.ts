@@ -56,6 +56,11 @@ export class Holding {
     this.kvPositions = kvPositions;
   }
 
+  /** Whether a stage of these layers can run on it. */
+  covers({ start, end }: Pick<Shard, 'start' | 'end'>): boolean {
+    return this.layers.start <= start && this.layers.end >= end;
+  }
+
   isSameAs(peer: Peer, { start, end }: Pick<Shard, 'start' | 'end'>): boolean {
     return this.peer === peer && this.layers.start === start && this.layers.end === end;
   }

@@ -30,6 +30,10 @@ export interface MeshOptions {
   readonly wire: WireDtype;
   /** Stages at most; all workers up to the layers without it. */
   readonly pipelineSize?: number;
+  /** Stages at least, though fewer would be quicker. */
+  readonly minStages?: number;
+  /** Whoever holds layers holds all of them. */
+  readonly solo?: boolean;
   /** The first placement waits for so many workers, EXPECT_WORKERS_MS at most. */
   readonly expectWorkers?: number;
   /** Workers that hold each layer, where memory allows. Default DEFAULT_REPLICAS. */
@@ -85,7 +89,7 @@ export class Mesh {
         this.#relay(peer, message);
         break;
       case 'stats':
-        peer.stats = message;
+        ground.stats(peer, message);
         break;
       case 'load-progress':
         ground.holdings.progress(peer, message);
@@ -152,6 +156,13 @@ export class Mesh {
         spare: placing.spareReason(peer),
       };
     });
+  }
+
+  /** What the route that serves should give a request alone, and what it has given. */
+  forecast(): Pick<Status, 'predicted' | 'measured'> {
+    const { live, forecast } = this.routes;
+    if (live === null) return { predicted: null, measured: null };
+    return { predicted: forecast.predicted(live), measured: forecast.measured };
   }
 
   loading(): Status['loading'] {

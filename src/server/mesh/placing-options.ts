@@ -2,9 +2,11 @@ import type { Logger } from 'pino';
 import type { ShoalError } from '../../config/errors.ts';
 import type { Timers } from '../../mesh/timers.ts';
 import type { ModelCosts } from '../../schedule/costs.ts';
+import type { StageCosts } from '../../schedule/stage-costs.ts';
 import type { Health } from './health.ts';
 import type { Holdings } from './holdings.ts';
 import type { Peer } from './peer.ts';
+import type { Planner } from './planner.ts';
 import type { Registry } from './registry.ts';
 import type { MeshRoutes } from './routes.ts';
 import type { WantedLinks } from './wanted-links.ts';
@@ -13,6 +15,8 @@ import type { WantedLinks } from './wanted-links.ts';
 export interface PlacingOptions {
   readonly model: string;
   readonly costs: ModelCosts;
+  readonly stageCosts: StageCosts;
+  readonly planner: Planner;
   readonly registry: Registry;
   readonly holdings: Holdings;
   readonly routes: MeshRoutes;
@@ -30,8 +34,6 @@ export interface PlacingOptions {
   readonly onUnlinked: (a: Peer, b: Peer, error: ShoalError) => void;
   readonly timers: Timers;
   readonly log: Logger;
-  /** Stages at most; all workers up to the layers without it. */
-  readonly pipelineSize?: number;
   /** The first placement waits for so many workers, EXPECT_WORKERS_MS at most. */
   readonly expectWorkers?: number;
 }

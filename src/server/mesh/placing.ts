@@ -10,20 +10,16 @@ import {
   RETURN_WAIT_MS,
 } from '../../config/limits.ts';
 import type { SpareReason } from '../../mesh/protocol/status.ts';
-import {
-  type DoesNotFit,
-  isWorthMoving,
-  type PlacedStage,
-  type Placement,
-  slowestStage,
-} from '../../schedule/placement.ts';
+import type { DoesNotFit } from '../../schedule/does-not-fit.ts';
 import { EarliestTimer } from '../earliest-timer.ts';
 import { TimerGroup } from '../timer-group.ts';
 import { ConnectWatch } from './connect-watch.ts';
+import { Copies } from './copies.ts';
 import { Cutter } from './cutter.ts';
 import type { Holding } from './holding.ts';
 import type { Peer } from './peer.ts';
 import type { PlacingOptions } from './placing-options.ts';
+import type { Plan } from './planner.ts';
 import { Racing } from './racing.ts';
 import type { LiveRoute } from './routes.ts';
 import { Target } from './target.ts';
@@ -37,6 +33,7 @@ export class Placing {
   readonly #due: EarliestTimer;
   readonly #judged = new Judgements();
   readonly #cutter: Cutter;
+  readonly #copies: Copies;
   readonly #connecting: ConnectWatch;
   readonly #racing: Racing;
   #target: Target | null = null;
@@ -49,12 +46,15 @@ export class Placing {
   /** A better placement has no memory beside what is in use. */
   #waitsForIdle = false;
   #wasLive = false;
+  /** Who should hold what, as of the last placement; null before the first. */
+  #plan: Plan | null = null;
 
   constructor(options: PlacingOptions) {
     this.#options = options;
     this.#timers = new TimerGroup(options.timers);
     this.#cutter = new Cutter(options);
     this.#racing = new Racing({ ...options, cutter: this.#cutter });
+    this.#copies = new Copies(options);
     this.#connecting = new ConnectWatch({ ...options, timers: this.#timers });
     this.#due = new EarliestTimer(this.#timers, () => {
       this.#place();
@@ -152,6 +152,7 @@ export class Placing {
     if (this.#wasLive && !isLive) this.#due.within(DEPARTURE_DEBOUNCE_MS);
     this.#wasLive = isLive;
     if (this.#waitsForIdle && !this.#isInUse) this.#due.within(0);
+    if (isLive && this.#cutter.isOutgrown) this.#due.within(PLACEMENT_DEBOUNCE_MS);
   }
 
   close(): void {
@@ -203,16 +204,25 @@ export class Placing {
     target.isEstablished = true;
     this.#cutter.lastOrder = target.holdings.map(({ peer }) => peer.id);
     this.#retireOthers(target.holdings);
-    this.#options.log.info({}, `serves now: ${target}`);
     this.#due.within(PLACEMENT_DEBOUNCE_MS);
     this.#options.routes.refresh();
+    this.#options.log.info({}, `serves now: ${target}${expectedText(this.#options.routes)}`);
   }
 
-  /** Copies of what is wanted stay. */
+  /** Copies of what is wanted stay, and what others should hold. */
   #retireOthers(wanted: readonly Holding[]): void {
     for (const holding of this.#options.holdings.all()) {
-      holding.isRetiring = !wanted.some(({ layers }) => holding.isSameAs(holding.peer, layers));
+      const range = this.#plan?.ranges.get(holding.peer.id);
+      const isPlanned = range !== undefined && holding.isSameAs(holding.peer, range);
+      holding.isRetiring = !isPlanned && !wanted.some(({ layers }) => holding.isSameAs(holding.peer, layers));
     }
+  }
+
+  /** What others than the route's workers should hold, beside a route that serves. @returns whether anything was done */
+  giveCopies(): boolean {
+    if (this.#plan === null || this.loading !== null || this.isDue) return false;
+    if (this.#options.routes.live === null) return false;
+    return this.#copies.settle(this.#plan, this.#target);
   }
 
   /** Beside a route that serves, what is not wanted goes as soon as nobody uses it. */
@@ -263,32 +273,21 @@ export class Placing {
 
   #placeAnew(workers: readonly Peer[], trusted: readonly Peer[]): void {
     const { registry, log } = this.#options;
-    const filled = this.#target && this.#cutter.filled(this.#target, trusted);
-    const alone = this.#cutter.placedAmong(workers, trusted, () => 0);
+    const plan = this.#cutter.plannedAmong(workers, trusted);
     this.#shortage = null;
     this.#waitsForIdle = false;
-    if (
-      filled !== null &&
-      (alone.kind !== 'placed' || slowestStage(filled) <= FILL_TOLERANCE * alone.bottleneckSeconds)
-    ) {
-      this.#judged.note(alone, 'no-gain');
-      this.#load(filled);
-      return;
-    }
-    if (alone.kind === 'placed') {
-      // What answers run on, though nothing new may begin there.
-      const beside = this.#isInUse
-        ? this.#cutter.placedAmong(workers, trusted, (peer) => this.#cutter.bytesInUse(peer, null))
-        : alone;
+    if (plan.kind === 'placed') {
       this.#expecting = false;
-      this.#judged.note(alone, beside.kind === 'placed' ? 'no-gain' : 'answers-first');
-      if (beside.kind === 'placed') this.#load(beside.stages);
+      // What answers run on stays, though nothing new may begin there.
+      const isBeside = this.#cutter.fitsBeside(plan, null);
+      this.#judged.note(plan, isBeside ? 'no-gain' : 'answers-first');
+      if (isBeside) this.#load(plan);
       else this.#waitsForIdle = true;
       return;
     }
-    if (workers.length > 0 && workers.length === registry.workers().length) this.#shortage = alone;
+    if (workers.length > 0 && workers.length === registry.workers().length) this.#shortage = plan;
     const problems = registry.workers().flatMap(({ problem }) => (problem === null ? [] : [problem]));
-    this.#lack = [alone.detail, ...problems].join('; ');
+    this.#lack = [plan.detail, ...problems].join('; ');
     this.#judged.clear();
     if (workers.length > 0) log.warn({ workers: workers.length }, this.detail);
   }
@@ -301,36 +300,39 @@ export class Placing {
     const { holdings } = this.#options;
     const current = this.#target!;
     this.#waitsForIdle = false;
-    const better = (placement: Placement) =>
-      placement.kind === 'placed' && isWorthMoving(slowestStage(current.holdings), placement)
-        ? placement
-        : null;
-    const beside = better(this.#cutter.placed(workers, (peer) => this.#cutter.bytesInUse(peer, current)));
-    const alone = this.#cutter.placed(workers, () => 0);
-    const instead = beside ?? better(alone);
-    this.#judged.note(alone, 'no-gain');
-    if (instead === null) return;
-    if (beside === null) {
+    const plan = this.#cutter.planned(workers);
+    this.#judged.note(plan, 'no-gain');
+    if (plan.kind === 'does-not-fit') return;
+    // Who serves and is to hold the same goes on; others' layers are copies, which routes take when they are there.
+    const goesOn = current.holdings.every((holding) => {
+      const range = plan.ranges.get(holding.peer.id);
+      return range !== undefined && holding.isSameAs(holding.peer, range);
+    });
+    if (goesOn || this.#cutter.missing(plan).length === 0) {
+      this.#plan = plan;
+      return;
+    }
+    if (!this.#cutter.fitsBeside(plan, current)) {
       if (this.#isInUse) {
         this.#waitsForIdle = true;
-        this.#judged.note(alone, 'answers-first');
+        this.#judged.note(plan, 'answers-first');
         return;
       }
       this.#options.log.info({}, 'what serves ends: its memory is needed for a better placement');
       for (const holding of current.holdings) {
-        const stays = instead.stages.some(
+        const stays = plan.stages.some(
           ({ worker, shard }) => worker === holding.peer.id && holding.isSameAs(holding.peer, shard),
         );
         if (!stays) holdings.drop(holding);
       }
     }
-    this.#judged.note(instead, 'no-gain');
-    this.#load(instead.stages);
+    this.#load(plan);
   }
 
-  #load(stages: readonly PlacedStage[]): void {
+  #load(plan: Plan): void {
     const { links, log } = this.#options;
-    const target = this.#cutter.load(stages, this.#target);
+    this.#plan = plan;
+    const target = this.#cutter.load(plan.stages, this.#target);
     this.#setTarget(target);
     log.info({}, `loads: ${target}`);
     for (const [index, { peer }] of target.holdings.entries()) {
@@ -344,5 +346,10 @@ export class Placing {
   }
 }
 
-/** A spare that is slower than the best placement of all may still take a gap: its layers alone have to be loaded. */
-const FILL_TOLERANCE = 2;
+/** `; expects 31 tok/s, first token 0.4 s`: what the route that serves should give a request alone. */
+function expectedText({ live, forecast }: PlacingOptions['routes']): string {
+  if (live === null) return '';
+  const { tokensPerSecond, firstTokenMs } = forecast.predicted(live);
+  const text = (value: number) => Number(value.toPrecision(2));
+  return `; expects ${text(tokensPerSecond)} tok/s, first token ${text(firstTokenMs / 1_000)} s`;
+}

@@ -22,10 +22,11 @@ import { EarliestTimer } from '../earliest-timer.ts';
 import type { Health } from './health.ts';
 import type { Holding } from './holding.ts';
 import type { Holdings } from './holdings.ts';
-import type { RouteFailure } from './mesh-route.ts';
+import type { MeshRoute, RouteFailure } from './mesh-route.ts';
 import { Patience } from './patience.ts';
 import type { Peer } from './peer.ts';
 import { PrefillQueue } from './prefill-queue.ts';
+import type { FoundStage } from './route-search.ts';
 import { type MeshRoutes, routeOver } from './routes.ts';
 import { Sequence, type Verdict } from './sequence.ts';
 import { Strikes } from './strikes.ts';
@@ -59,6 +60,7 @@ const MAX_SEARCHES = 16;
 interface Probe {
   readonly sequence: Sequence;
   readonly path: readonly Holding[];
+  readonly route: MeshRoute;
   readonly tokens: number[];
   readonly cancelDeadline: () => void;
 }
@@ -174,8 +176,10 @@ export class Probing {
     }
   }
 
-  #prove(path: readonly Holding[] | null): void {
-    if (path === null) return;
+  #prove(found: readonly FoundStage[] | null): void {
+    if (found === null) return;
+    const path = found.map(({ holding }) => holding);
+    const route = routeOver(found);
     const { vocab, timers, log, routes, nextSequence } = this.#options;
     // Nobody is held up where nobody is served.
     if (routes.sequences > 0) this.#nextMs = timers.now() + PROBE_GAP_MS;
@@ -203,13 +207,14 @@ export class Probing {
     const probe: Probe = {
       sequence,
       path,
+      route,
       tokens: [],
       cancelDeadline: timers.after(this.#patienceMs(path), () => this.#late(probe)),
     };
     this.#running.set(sequence.id, probe);
     log.debug({ sequence: sequence.id }, `probes ${path.map(({ peer }) => peer.name).join(', ')}`);
     // As computed: rounding on the way would make the answer depend on where the layers are cut.
-    sequence.moveTo(routeOver(path), 'f32');
+    sequence.moveTo(route, 'f32');
   }
 
   /** Busy stages prefill others' positions first; the sequence's own deadlines bound that wait. */
@@ -222,7 +227,7 @@ export class Probing {
   }
 
   #came(probe: Probe): void {
-    const { path, tokens } = probe;
+    const { path, route, tokens } = probe;
     const { health, log, onProved, onWrong } = this.#options;
     const stages = path.map((holding) => this.#stageOf(holding));
     this.#end(probe);
@@ -238,7 +243,7 @@ export class Probing {
       holding.hasServed = true;
       health.proved(holding.peer);
     }
-    this.#strikes.clear(routeOver(path));
+    this.#strikes.clear(route);
     const names = path.map(({ peer }) => peer.name).join(', ');
     log.debug({ witnesses: verdict.witnesses }, `a token came round ${names}`);
     onProved();
@@ -275,7 +280,7 @@ export class Probing {
   }
 
   /** Once may be chance. @param unopened those who did not even open it */
-  #silent({ path }: Probe, unopened: readonly Peer[]): void {
+  #silent({ route }: Probe, unopened: readonly Peer[]): void {
     const { onFailed } = this.#options;
     const error = new ShoalError('DEADLINE_EXCEEDED', 'no token of a probe came in time');
     if (unopened.length > 0) {
@@ -283,7 +288,6 @@ export class Probing {
       if (peers.length > 0) onFailed({ kind: 'unresponsive', peers, error });
       return;
     }
-    const route = routeOver(path);
     if (this.#strikes.silent(route)) onFailed({ kind: 'stalled', route, error });
   }
 

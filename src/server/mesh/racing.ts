@@ -1,11 +1,10 @@
 import type { ModelCosts } from '../../schedule/costs.ts';
-import type { PlacedStage } from '../../schedule/placement.ts';
 import type { Cutter } from './cutter.ts';
-import { fillGaps } from './fill.ts';
 import type { Holding } from './holding.ts';
 import type { Holdings } from './holdings.ts';
 import type { Peer } from './peer.ts';
-import { placementWorkers } from './placement-workers.ts';
+import type { Plan } from './planner.ts';
+import { shardCost } from './shard-cost.ts';
 import { Target } from './target.ts';
 
 export interface RacingOptions {
@@ -38,7 +37,7 @@ export class Racing {
     workers: readonly Peer[],
     trusted: readonly Peer[],
     mayReplace: boolean,
-  ): readonly PlacedStage[] | null {
+  ): Plan | null {
     const laggards = target.holdings.filter((holding) => this.#options.holdings.isLagging(holding));
     for (const laggard of laggards) {
       if (this.#isRaced(laggard)) continue;
@@ -47,8 +46,8 @@ export class Racing {
     }
     if (!mayReplace || laggards.every((laggard) => this.#isRaced(laggard))) return null;
     const isPrompt = (peer: Peer) => !laggards.some((laggard) => laggard.peer === peer);
-    const now = this.#options.cutter.placedAmong(workers.filter(isPrompt), trusted.filter(isPrompt), () => 0);
-    return now.kind === 'placed' ? now.stages : null;
+    const now = this.#options.cutter.plannedAmong(workers.filter(isPrompt), trusted.filter(isPrompt));
+    return now.kind === 'placed' ? now : null;
   }
 
   /** The target with those that were ready before their laggard; null: nobody was. */
@@ -74,19 +73,25 @@ export class Racing {
     return racer !== undefined && this.#options.holdings.find(racer.peer, racer.shard) === racer;
   }
 
-  #racerFor(laggard: Holding, target: Target, trusted: readonly Peer[]): Holding | null {
+  /** Who holds or loads it already; else the quickest that has room for it. */
+  #racerFor({ layers }: Holding, target: Target, trusted: readonly Peer[]): Holding | null {
     const { costs, holdings } = this.#options;
-    const free = trusted.filter((peer) => !target.has(peer) && holdings.hasPlace(peer));
-    const workers = placementWorkers(free, [], (peer) => holdings.bytesOn(peer));
-    const spares = free.flatMap((peer) => {
-      const worker = workers.find(({ id }) => id === peer.id);
-      return worker === undefined ? [] : { peer, worker };
+    const free = trusted.filter((peer) => !target.has(peer));
+    const same = free
+      .flatMap((peer) => holdings.of(peer).filter((holding) => holding.isSameAs(peer, layers)))
+      .sort((a, b) => Number(b.isHeld) - Number(a.isHeld))[0];
+    if (same !== undefined) return same;
+    const able = free.flatMap((peer) => {
+      const { capability } = peer;
+      if (capability === null || !holdings.hasPlace(peer)) return [];
+      const { seconds, bytes } = shardCost(costs, capability, layers);
+      const { memoryBudgetBytes, maxBufferBytes, maxStorageBindingBytes } = capability;
+      const fits =
+        holdings.bytesOn(peer) + bytes <= memoryBudgetBytes &&
+        Math.min(maxBufferBytes, maxStorageBindingBytes) >= costs.largestBufferBytes;
+      return fits ? { peer, seconds } : [];
     });
-    const same = holdings
-      .all()
-      .filter(({ peer, layers }) => free.includes(peer) && laggard.isSameAs(laggard.peer, layers));
-    const [stage] = fillGaps({ wanted: [laggard], holdings: same, spares, costs }) ?? [];
-    const peer = free.find(({ id }) => id === stage?.worker);
-    return peer === undefined ? null : holdings.load(peer, laggard.layers);
+    const [quickest] = able.sort((a, b) => a.seconds - b.seconds);
+    return quickest === undefined ? null : holdings.load(quickest.peer, layers);
   }
 }

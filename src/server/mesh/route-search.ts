@@ -1,71 +1,85 @@
+/** The quickest route over holdings: the pure search over what the server knows of them. */
+import { amongHeld, type Candidate, quickestWay } from '../../schedule/quickest.ts';
+import type { StepCost } from '../../schedule/served-rates.ts';
+import type { StageCosts } from '../../schedule/stage-costs.ts';
 import type { Holding } from './holding.ts';
 import type { Peer } from './peer.ts';
 
 export interface SearchView {
   /** Those that may be on the route. */
   readonly holdings: readonly Holding[];
-  /** Of the model. */
-  readonly layers: number;
-  /** Seconds that a sequence's token spends there; any scale does. */
-  cost(holding: Holding): number;
+  readonly costs: StageCosts;
+  readonly maxStages: number;
+  step(peer: Peer): StepCost;
+  /** Times as long as alone that a step takes there now. */
+  load(holding: Holding): number;
+  /** Seconds that a stage is worse than its time tells. */
+  penalty(holding: Holding, start: number, end: number): number;
   /** Seconds from one to the other; null: there is no way. */
   hop(from: Peer, to: Peer): number | null;
 }
 
-interface Label {
-  readonly cost: number;
-  readonly path: readonly Holding[];
+export interface FoundStage {
+  readonly holding: Holding;
+  readonly start: number;
+  readonly end: number;
 }
 
-/**
- * The cheapest chain of held ranges over all layers and back to its start, no worker twice. Dynamic programming from each
- * first stage; a chain that is cheapest up to a range but leads back to one of its own workers is given up, so in rare cases
- * another one is found, or none.
- */
-export function searchRoute(view: SearchView): readonly Holding[] | null {
-  const byStart = new Map<number, Holding[]>();
-  for (const holding of view.holdings) {
-    const { start } = holding.layers;
-    byStart.set(start, [...(byStart.get(start) ?? []), holding]);
-  }
-  const starts = [...byStart.keys()].sort((a, b) => a - b);
-  let best: Label | null = null;
-  for (const first of byStart.get(0) ?? []) {
-    const labels = new Map<Holding, Label>([[first, { cost: view.cost(first), path: [first] }]]);
-    for (const start of starts) {
-      for (const holding of byStart.get(start)!) {
-        const label = labels.get(holding);
-        if (label === undefined) continue;
-        const { end } = holding.layers;
-        if (end === view.layers) {
-          best = cheaper(best, closed(view, label));
-          continue;
-        }
-        for (const next of byStart.get(end) ?? []) {
-          const longer = extended(view, label, next);
-          const known = labels.get(next);
-          if (longer !== null && (known === undefined || longer.cost < known.cost)) labels.set(next, longer);
-        }
-      }
+interface HeldCandidate extends Candidate {
+  readonly holding: Holding;
+}
+
+/** How widely is looked; wider where that finds none: at so many holdings of a range, candidates from a layer, and ways to it. */
+const LOOKS = [
+  { sameRange: 6, quick: 12, far: 4, ways: 8, bridges: false },
+  { sameRange: 48, quick: 96, far: 16, ways: 48, bridges: true },
+] as const;
+
+/** Through all layers and back to the start, no worker twice. */
+export function searchRoute(view: SearchView): readonly FoundStage[] | null {
+  const candidates = view.holdings.map((holding): HeldCandidate => {
+    const { stepSeconds, macsPerSecond } = view.step(holding.peer);
+    const load = view.load(holding);
+    const { start, end } = holding.layers;
+    const { id: worker } = holding.peer;
+    return {
+      worker,
+      start,
+      end,
+      secondsPerMac: load / macsPerSecond,
+      stepSeconds: load * stepSeconds,
+      holding,
+    };
+  });
+  for (const look of LOOKS) {
+    const way = quickestWay(view.costs, {
+      ...amongHeld(quickestOfEach(candidates, look.sameRange), look),
+      waysKept: look.ways,
+      bridges: look.bridges,
+      maxStages: view.maxStages,
+      hop: (from, to) => view.hop(from.holding.peer, to.holding.peer),
+      penalty: ({ holding }, start, end) => view.penalty(holding, start, end),
+    });
+    if (way.stops !== null) {
+      return way.stops.map(({ candidate: { holding }, start, end }) => ({ holding, start, end }));
     }
   }
-  return best?.path ?? null;
+  return null;
 }
 
-function extended(view: SearchView, { cost, path }: Label, next: Holding): Label | null {
-  if (path.some(({ peer }) => peer === next.peer)) return null;
-  const hop = view.hop(path.at(-1)!.peer, next.peer);
-  return hop === null ? null : { cost: cost + hop + view.cost(next), path: [...path, next] };
+function quickestOfEach(candidates: readonly HeldCandidate[], most: number): HeldCandidate[] {
+  const byRange = new Map<number, HeldCandidate[]>();
+  for (const candidate of candidates) {
+    const key = candidate.start * RANGE_KEY + candidate.end;
+    const same = byRange.get(key);
+    if (same === undefined) byRange.set(key, [candidate]);
+    else same.push(candidate);
+  }
+  return [...byRange.values()].flatMap((same) => {
+    if (same.length <= most) return same;
+    return same.sort((a, b) => a.secondsPerMac - b.secondsPerMac).slice(0, most);
+  });
 }
 
-/** With the way of tokens, from the last to the first. */
-function closed(view: SearchView, { cost, path }: Label): Label | null {
-  const [first, last] = [path[0]!, path.at(-1)!];
-  const hop = first === last ? 0 : view.hop(last.peer, first.peer);
-  return hop === null ? null : { cost: cost + hop, path };
-}
-
-function cheaper(a: Label | null, b: Label | null): Label | null {
-  if (a === null || b === null) return a ?? b;
-  return b.cost < a.cost ? b : a;
-}
+/** Larger than any layer. */
+const RANGE_KEY = 65_536;

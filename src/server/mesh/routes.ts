@@ -1,7 +1,10 @@
 /** Routes over the shards that are held: which there are, which is best, and who learns that one breaks. */
 import { MAX_SEQUENCES_PER_STAGE } from '../../config/limits.ts';
 import type { Loss, Status } from '../../mesh/protocol/status.ts';
+import { hopSeconds } from '../../schedule/mesh-view.ts';
 import { routeLack } from '../../schedule/route-lack.ts';
+import type { StageCosts } from '../../schedule/stage-costs.ts';
+import { Forecast } from './forecast.ts';
 import type { Round } from './health.ts';
 import type { Holding } from './holding.ts';
 import type { Holdings } from './holdings.ts';
@@ -14,9 +17,12 @@ import {
   routeOf,
 } from './mesh-route.ts';
 import type { Peer } from './peer.ts';
-import { searchRoute } from './route-search.ts';
+import { type FoundStage, searchRoute } from './route-search.ts';
+import type { ServedSpeeds } from './served-speeds.ts';
 import type { LinkState, WantedLinks } from './wanted-links.ts';
 
+/** How much longer a step takes for each sequence that runs there already: rows share a step, and one pass over the weights. */
+const QUEUE_SLOWDOWN = 0.5;
 /** Dearer than any computing, so that it is taken only where there is nothing else: a stage that a sequence would have to move to, ... */
 const MOVE_SECONDS = 1e3;
 /** ... one that is to go, ... */
@@ -25,6 +31,7 @@ const RETIRING_SECONDS = 1e6;
 const UNPROVEN_SECONDS = 1e3;
 /** Cheaper than anything else is dear: the route has to lead over it. */
 const WISHED_SECONDS = -1e12;
+const WISHED_LOAD = 1e-9;
 /** ... one that is suspected, ... */
 const SUSPECT_SECONDS = 1e4;
 /** ... a link that nobody has heard of, or that is silent. */
@@ -38,8 +45,10 @@ export interface LiveRoute extends MeshRoute {
 export interface MeshRoutesOptions {
   readonly holdings: Holdings;
   readonly links: WantedLinks;
-  /** Of the model. */
-  readonly layers: number;
+  readonly costs: StageCosts;
+  readonly speeds: ServedSpeeds;
+  /** Of a route, at most. */
+  readonly maxStages: number;
   /** Whether what the peer holds may be used. */
   readonly isUsable: (peer: Peer) => boolean;
   /** Whether it may be given layers. */
@@ -63,15 +72,19 @@ export class MeshRoutes implements Routes {
   readonly #entered = new Map<MeshRoute, readonly Holding[]>();
   /** When the last token came round on it. */
   readonly #servedAt = new WeakMap<MeshRoute, number>();
+  readonly #enteredAt = new WeakMap<MeshRoute, number>();
   readonly #possibleListeners: (() => void)[] = [];
   readonly #lostListeners: ((peer: Peer, loss: Loss, shard: number | null) => void)[] = [];
   readonly #linkListeners: ((a: Peer, b: Peer) => void)[] = [];
   readonly #liveListeners: ((route: LiveRoute) => void)[] = [];
+  readonly forecast: Forecast;
   #live: LiveRoute | null = null;
   #epoch = 0;
 
   constructor(options: MeshRoutesOptions) {
     this.#options = options;
+    const { costs, speeds } = options;
+    this.forecast = new Forecast({ costs, speeds, hopSeconds: (a, b) => this.#hopSeconds(a, b) });
   }
 
   /** The best route for who has none yet, room apart. */
@@ -100,33 +113,27 @@ export class MeshRoutes implements Routes {
   }
 
   choose({ before }: RouteWish): MeshRoute | null {
-    const { isSuspected } = this.#options;
-    const isKept = (holding: Holding) =>
-      before?.stops.some(
-        ({ peer, start, end }) =>
-          holding.peer === peer && holding.layers.start === start && holding.layers.end === end,
-      ) === true;
-    const path = this.#search(
-      (holding) => holding.sequences < MAX_SEQUENCES_PER_STAGE && this.#options.isProven(holding),
-      (holding) => {
-        const seconds = holding.seconds * (1 + holding.sequences);
-        if (isKept(holding)) return seconds;
-        return (
-          seconds +
-          (before === undefined ? 0 : MOVE_SECONDS) +
-          (holding.isRetiring ? RETIRING_SECONDS : 0) +
-          (isSuspected(holding.peer) ? SUSPECT_SECONDS : 0)
-        );
+    const isKept = (holding: Holding, from: number, to: number) =>
+      before?.stops.some(({ peer, start, end }) => holding.peer === peer && start === from && end === to) ===
+      true;
+    const found = this.#search({
+      isRoomy: (holding) => holding.sequences < MAX_SEQUENCES_PER_STAGE && this.#options.isProven(holding),
+      load: ({ sequences }) => 1 + sequences * QUEUE_SLOWDOWN,
+      penalty: (holding, start, end) => {
+        if (isKept(holding, start, end)) return 0;
+        return (before === undefined ? 0 : MOVE_SECONDS * (end - start)) + this.#unwanted(holding);
       },
-      (state, seconds) => (state === 'up' ? seconds : null),
-    );
-    return path && routeOver(path);
+      hop: (state, seconds) => (state === 'up' ? seconds : null),
+      isFresh: before === undefined,
+    });
+    return found && { stops: found.map(stopAt) };
   }
 
   enter(route: MeshRoute): void {
     const holdings = route.stops.flatMap(({ peer, shard }) => this.#options.holdings.find(peer, shard) ?? []);
     for (const holding of holdings) holding.sequences++;
     this.#entered.set(route, holdings);
+    this.#enteredAt.set(route, this.#options.now());
   }
 
   leave(route: MeshRoute): void {
@@ -148,8 +155,14 @@ export class MeshRoutes implements Routes {
     const holdings = this.#entered.get(route);
     for (const holding of holdings ?? []) holding.hasServed = true;
     // The first token of a route comes after all that has to be computed for it.
-    if (holdings === undefined || before === undefined) return;
-    this.#options.onServed({ ...this.#said(holdings), elapsedMs: now - before });
+    if (holdings === undefined) return;
+    if (before === undefined) {
+      this.forecast.first(now - (this.#enteredAt.get(route) ?? now));
+      return;
+    }
+    const said = this.#said(holdings);
+    this.forecast.token(route, now - before, said.sharing);
+    this.#options.onServed({ ...said, elapsedMs: now - before });
   }
 
   failed(failure: RouteFailure): void {
@@ -188,37 +201,50 @@ export class MeshRoutes implements Routes {
   }
 
   /** What would be the best route, once a token has come round it; of what `isFree`. */
-  candidate(isFree: (holding: Holding) => boolean): readonly Holding[] | null {
+  candidate(isFree: (holding: Holding) => boolean): readonly FoundStage[] | null {
     return this.#searchToProve(isFree, () => false);
   }
 
   /** The way over `wished` that has the fewest others that no token has come round; null: there is none. */
-  through(wished: Holding, isFree: (holding: Holding) => boolean): readonly Holding[] | null {
+  through(wished: Holding, isFree: (holding: Holding) => boolean): readonly FoundStage[] | null {
     const path = this.#searchToProve(isFree, (holding) => holding === wished);
-    return path?.includes(wished) ? path : null;
+    return path?.some(({ holding }) => holding === wished) ? path : null;
+  }
+
+  /** The layers that the sequences on a worker compute there; null: none, or not all the same. */
+  layersOn(peer: Peer): readonly [number, number] | null {
+    let found: readonly [number, number] | null = null;
+    for (const route of this.#entered.keys()) {
+      for (const stop of route.stops) {
+        if (stop.peer !== peer) continue;
+        if (found !== null && (found[0] !== stop.start || found[1] !== stop.end)) return null;
+        found = [stop.start, stop.end];
+      }
+    }
+    return found;
   }
 
   /** The best chain of layers that loads, links and `also` would make a route; null: none. */
   potential(also: (peer: Peer) => boolean = () => false): readonly Holding[] | null {
-    const { holdings, mayLoad, isSuspected, layers } = this.#options;
-    return searchRoute({
+    const { holdings, mayLoad, costs, speeds, maxStages } = this.#options;
+    const found = searchRoute({
       holdings: holdings.all().filter(({ peer }) => mayLoad(peer) || also(peer)),
-      layers,
-      cost: (holding) =>
-        holding.seconds +
-        (holding.isHeld ? 0 : MOVE_SECONDS) +
-        (holding.isRetiring ? RETIRING_SECONDS : 0) +
-        (isSuspected(holding.peer) ? SUSPECT_SECONDS : 0),
+      costs,
+      maxStages,
+      step: (peer) => speeds.cost(peer),
+      load: () => 1,
+      penalty: (holding) => (holding.isHeld ? 0 : MOVE_SECONDS) + this.#unwanted(holding),
       hop: (from, to) => {
         const state = this.#options.links.state(from, to);
-        return state === 'down' ? null : this.#rttSeconds(from, to) + (state === 'up' ? 0 : DOUBTFUL_SECONDS);
+        return state === 'down' ? null : this.#hopSeconds(from, to) + (state === 'up' ? 0 : DOUBTFUL_SECONDS);
       },
     });
+    return found?.map(({ holding }) => holding) ?? null;
   }
 
   /** What is missing where nothing serves. @param idle names of those who may be given layers @param proving those that a probe goes round */
   lack(idle: readonly string[], proving: readonly string[] | null): string {
-    const { holdings, isUsable, layers, links } = this.#options;
+    const { holdings, isUsable, costs, links } = this.#options;
     const chain = this.potential() ?? [];
     const missingLinks = chain.flatMap(({ peer }, index) => {
       const next = chain[(index + 1) % chain.length]!.peer;
@@ -228,22 +254,24 @@ export class MeshRoutes implements Routes {
       .all()
       .filter(({ peer }) => isUsable(peer))
       .map(({ peer, layers: { start, end }, isHeld }) => ({ worker: peer.name, start, end, isHeld }));
-    return routeLack({ layers, ranges, idle, missingLinks, proving });
+    return routeLack({ layers: costs.layers, ranges, idle, missingLinks, proving });
   }
 
   /** To be called when holdings, links or peers have changed. */
   refresh(): void {
-    const path = this.#bestPath();
+    const next = this.#bestRoute();
+    const before = this.#live;
     const isSame =
-      path !== null &&
-      this.#live !== null &&
-      path.length === this.#live.stops.length &&
-      path.every(({ peer, shard }, index) => {
-        const stop = this.#live!.stops[index]!;
-        return stop.peer === peer && stop.shard === shard;
+      next !== null &&
+      before !== null &&
+      next.length === before.stops.length &&
+      next.every(({ peer, shard, start, end }, index) => {
+        const stop = before.stops[index]!;
+        return stop.peer === peer && stop.shard === shard && stop.start === start && stop.end === end;
       });
     if (isSame) return;
-    this.#live = path && { epoch: ++this.#epoch, ...routeOver(path) };
+    this.#live = next && { epoch: ++this.#epoch, stops: next };
+    this.forecast.began();
     if (this.#live !== null) for (const listener of this.#liveListeners) listener(this.#live);
   }
 
@@ -260,53 +288,63 @@ export class MeshRoutes implements Routes {
   }
 
   /** What serves goes on doing so while it is whole and wanted. */
-  #bestPath(): readonly Holding[] | null {
-    const { isProven } = this.#options;
-    const path = this.#search(
-      isProven,
-      (holding) =>
-        holding.seconds +
-        (holding.isRetiring ? RETIRING_SECONDS : 0) +
-        (this.#options.isSuspected(holding.peer) ? SUSPECT_SECONDS : 0),
-      (state, seconds) => (state === 'up' ? seconds : state === 'silent' ? seconds + DOUBTFUL_SECONDS : null),
-    );
-    const before = this.#live?.stops.map(({ peer, shard }) => this.#options.holdings.find(peer, shard));
+  #bestRoute(): MeshRoute['stops'] | null {
+    const stops = this.#live?.stops ?? [];
+    const before = stops.map(({ peer, shard }) => this.#options.holdings.find(peer, shard));
     const isGood = (holding: Holding | undefined): holding is Holding =>
       holding !== undefined && !holding.isRetiring;
-    return before?.every(isGood) && this.isServing(before) ? before : path;
+    if (stops.length > 0 && before.every(isGood) && this.isServing(before)) return stops;
+    const found = this.#search({
+      isRoomy: this.#options.isProven,
+      load: () => 1,
+      penalty: (holding) => this.#unwanted(holding),
+      hop: (state, seconds) =>
+        state === 'up' ? seconds : state === 'silent' ? seconds + DOUBTFUL_SECONDS : null,
+      isFresh: false,
+    });
+    return found?.map(stopAt) ?? null;
   }
 
   #searchToProve(
     isFree: (holding: Holding) => boolean,
     isWished: (holding: Holding) => boolean,
-  ): readonly Holding[] | null {
-    const { isProven, isSuspected } = this.#options;
-    return this.#search(
-      isFree,
-      (holding) =>
-        holding.seconds +
+  ): readonly FoundStage[] | null {
+    const { isProven } = this.#options;
+    return this.#search({
+      isRoomy: isFree,
+      // Among the first that are looked at, however many are quicker.
+      load: (holding) => (isWished(holding) ? WISHED_LOAD : 1),
+      penalty: (holding) =>
         (isWished(holding) ? WISHED_SECONDS : 0) +
         (isProven(holding) ? 0 : UNPROVEN_SECONDS) +
-        (holding.isRetiring ? RETIRING_SECONDS : 0) +
-        (isSuspected(holding.peer) ? SUSPECT_SECONDS : 0),
-      (state, seconds) => (state === 'up' ? seconds : null),
-    );
+        this.#unwanted(holding),
+      hop: (state, seconds) => (state === 'up' ? seconds : null),
+      isFresh: false,
+    });
   }
 
-  #search(
-    isRoomy: (holding: Holding) => boolean,
-    cost: (holding: Holding) => number,
-    hop: (state: LinkState, seconds: number) => number | null,
-  ): readonly Holding[] | null {
-    const { holdings, links, layers } = this.#options;
-    return searchRoute({
-      holdings: holdings
-        .all()
-        .filter((holding) => holding.isHeld && this.#isThere(holding) && isRoomy(holding)),
-      layers,
-      cost,
-      hop: (from, to) => hop(links.state(from, to), this.#rttSeconds(from, to)),
-    });
+  #unwanted(holding: Holding): number {
+    const suspected = this.#options.isSuspected(holding.peer) ? SUSPECT_SECONDS : 0;
+    return (holding.isRetiring ? RETIRING_SECONDS : 0) + suspected;
+  }
+
+  #search({ isRoomy, load, penalty, hop, isFresh }: Search): readonly FoundStage[] | null {
+    const { holdings, links, costs, speeds, maxStages } = this.#options;
+    const there = holdings
+      .all()
+      .filter((holding) => holding.isHeld && this.#isThere(holding) && isRoomy(holding));
+    const among = (some: readonly Holding[]) =>
+      searchRoute({
+        holdings: some,
+        costs,
+        maxStages,
+        step: (peer) => speeds.cost(peer),
+        load,
+        penalty,
+        hop: (from, to) => hop(links.state(from, to), this.#hopSeconds(from, to)),
+      });
+    const wanted = isFresh ? there.filter((holding) => this.#unwanted(holding) === 0) : there;
+    return (wanted.length < there.length ? among(wanted) : null) ?? among(there);
   }
 
   #isThere(holding: Holding): boolean {
@@ -324,17 +362,25 @@ export class MeshRoutes implements Routes {
   #said(holdings: readonly Holding[]): Pick<Round, 'stages' | 'sharing'> {
     const stages = holdings.map((holding, index) => {
       const next = holdings[(index + 1) % holdings.length]!;
-      const hopSeconds = next === holding ? 0 : this.#rttSeconds(holding.peer, next.peer);
+      const hopSeconds = next === holding ? 0 : this.#hopSeconds(holding.peer, next.peer);
       return { peer: holding.peer, seconds: saidSeconds(holding) + hopSeconds };
     });
     return { stages, sharing: Math.max(1, ...holdings.map(({ sequences }) => sequences)) };
   }
 
-  /** Half a round trip, as either end measured it. */
-  #rttSeconds(a: Peer, b: Peer): number {
-    const told = (from: Peer, to: Peer) => from.stats?.links.find(({ peer }) => peer === to.id)?.rttMs;
-    return (told(a, b) ?? told(b, a) ?? 0) / 2_000;
+  #hopSeconds(a: Peer, b: Peer): number {
+    return hopSeconds(this.#options.speeds.rttSeconds(a, b));
   }
+}
+
+interface Search {
+  readonly isRoomy: (holding: Holding) => boolean;
+  /** Times as long as alone that a step takes there now. */
+  readonly load: (holding: Holding) => number;
+  readonly penalty: (holding: Holding, start: number, end: number) => number;
+  readonly hop: (state: LinkState, seconds: number) => number | null;
+  /** Nothing is to be kept: what is to go, or suspected, is looked at only where the rest has no route. */
+  readonly isFresh: boolean;
 }
 
 /** What one token takes there by what its worker says: of its speed, or of its last steps where these were slower. */
@@ -345,10 +391,10 @@ function saidSeconds({ peer, seconds }: Holding): number {
   return Math.max(seconds, (uploadMs + computeMs + readbackMs + packMs + unpackMs) / 1_000);
 }
 
-export function routeOver(path: readonly Holding[]): MeshRoute {
+export function routeOver(path: readonly FoundStage[]): MeshRoute {
   return { stops: path.map(stopAt) };
 }
 
-function stopAt({ peer, shard, layers: { start, end } }: Holding): MeshRoute['stops'][number] {
+function stopAt({ holding: { peer, shard }, start, end }: FoundStage): MeshRoute['stops'][number] {
   return { peer, shard, start, end };
 }

@@ -16,7 +16,7 @@ export class WantedLinks {
   readonly #falling = new Set<string>();
 
   /**
-   * Wants a link wherever frames may go: from each range to those that begin where it ends, and from the last to the first.
+   * Wants a link wherever frames may go: from each range to those that hold the layer after it, and from the last to the first.
    * Tells whom it concerns.
    * @param holdings the more important first: they get their links where MAX_LINKS do not allow all
    * @param layers of the model
@@ -33,8 +33,14 @@ export class WantedLinks {
       const { start } = holding.layers;
       byStart.set(start, [...(byStart.get(start) ?? []), holding]);
     }
+    const starts = [...byStart.keys()].sort((a, b) => a - b);
     for (const { peer, layers: own } of holdings) {
-      for (const { peer: other } of byStart.get(own.end === layers ? 0 : own.end) ?? []) {
+      // A stage may use part of what is held: who holds the next layer, wherever its range begins, can go on.
+      const next = own.end === layers ? 0 : own.end;
+      const onward = starts
+        .filter((start) => start <= next)
+        .flatMap((start) => byStart.get(start)!.filter(({ layers: range }) => range.end > next));
+      for (const { peer: other } of onward) {
         if (other === peer) continue;
         const [mine, its] = [neighboursOf(peer), neighboursOf(other)];
         if (mine.size >= MAX_LINKS || its.size >= MAX_LINKS) continue;

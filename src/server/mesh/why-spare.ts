@@ -1,19 +1,21 @@
 import type { SpareReason as Reason } from '../../mesh/protocol/status.ts';
-import type { Placement, SpareReason } from '../../schedule/placement.ts';
+import type { DoesNotFit } from '../../schedule/does-not-fit.ts';
+import type { LayoutSpareReason } from '../../schedule/spared.ts';
 import type { Peer } from './peer.ts';
+import type { Plan } from './planner.ts';
 
-type Judgement = SpareReason | { readonly why: 'no-gain' | 'answers-first' };
+type Judgement = LayoutSpareReason | { readonly why: 'no-gain' | 'answers-first' };
 
 /** What the last placement made of the workers that hold nothing of it. */
 export class Judgements {
   readonly #byWorker = new Map<string, Judgement>();
 
   /** @param whyNotIn holds for the workers that would have layers if the placement were loaded */
-  note(placement: Placement, whyNotIn: 'no-gain' | 'answers-first'): void {
+  note(plan: Plan | DoesNotFit, whyNotIn: 'no-gain' | 'answers-first'): void {
     this.clear();
-    if (placement.kind !== 'placed') return;
-    for (const { worker } of placement.stages) this.#byWorker.set(worker, { why: whyNotIn });
-    for (const { worker, reason } of placement.spares) this.#byWorker.set(worker, reason);
+    if (plan.kind !== 'placed') return;
+    for (const worker of plan.ranges.keys()) this.#byWorker.set(worker, { why: whyNotIn });
+    for (const { worker, reason } of plan.spares) this.#byWorker.set(worker, reason);
   }
 
   of(worker: string): Judgement | null {

@@ -42,8 +42,9 @@ export class Harness {
       timers: this.timers,
       log,
     } as const;
-    // Copies of layers, and probes, only where a test is about them.
-    this.mesh = new Mesh({ ...fixed, replicas: 1, probes: false, ...options });
+    // Split over all that there are; copies of layers, and probes, only where a test is about them.
+    const few = { minStages: COSTS.layers.length, replicas: 1, probes: false };
+    this.mesh = new Mesh({ ...fixed, ...few, ...options });
     // Workers say all the while that they live.
     this.timers.onAdvance = () => {
       const { registry } = this.mesh;
