@@ -69,6 +69,8 @@ export class Ground {
   #served: MeshRoute | null = null;
   #isSettling = false;
   #isUnsettled = false;
+  /** Where there was no route, or no room, there may be now. */
+  #hasNews = false;
   #isClosed = false;
 
   constructor(given: GroundOptions) {
@@ -80,7 +82,8 @@ export class Ground {
     const stageCosts = stageCostsOf(costs);
     this.#speeds = new ServedSpeeds(stageCosts);
     this.#timers = new TimerGroup(options.timers);
-    this.#soon = new EarliestTimer(this.#timers, () => this.#settle());
+    // A sequence that left frees room, which its own release tells; where it found none, telling so would ask again at once.
+    this.#soon = new EarliestTimer(this.#timers, () => this.#settle(false));
     this.registry = new Registry(options);
     this.registry.watch({
       away: () => this.#settle(),
@@ -327,8 +330,9 @@ export class Ground {
   }
 
   /** What changed one thing may change all others. */
-  #settle(): void {
+  #settle(isNews = true): void {
     this.#isUnsettled = true;
+    this.#hasNews ||= isNews;
     if (this.#isSettling || this.#isClosed) return;
     this.#isSettling = true;
     while (this.#isUnsettled) {
@@ -342,6 +346,8 @@ export class Ground {
       this.#syncStates();
     }
     this.#isSettling = false;
+    if (!this.#hasNews) return;
+    this.#hasNews = false;
     this.routes.tellPossible();
   }
 

@@ -1,3 +1,4 @@
+import { KV_PAGE_POSITIONS } from '../../config/limits.ts';
 import type { LoadPhase } from '../../mesh/protocol/control.ts';
 import type { Shard } from '../../model/shard.ts';
 import type { Peer } from './peer.ts';
@@ -23,6 +24,8 @@ export class Holding {
   load: LoadReport = { phase: 'download', bytesDone: 0, bytesTotal: 0 };
   /** Sequences whose route leads over it. */
   sequences = 0;
+  /** Positions that they may come to hold. */
+  promisedPositions = 0;
   /** No part of what is wanted any more: goes when nobody uses it. */
   isRetiring = false;
   /** A token has come the whole way round a route over it. */
@@ -56,6 +59,19 @@ export class Holding {
     this.kvPositions = kvPositions;
   }
 
+  /** Whether one more sequence of so many positions has room, as far as is known. */
+  hasRoomFor(positions: number): boolean {
+    return this.kvPositions === null || this.promisedPositions + wholePages(positions) <= this.kvPositions;
+  }
+
+  promise(positions: number): void {
+    this.promisedPositions += wholePages(positions);
+  }
+
+  takeBack(positions: number): void {
+    this.promisedPositions -= wholePages(positions);
+  }
+
   /** Whether a stage of these layers can run on it. */
   covers({ start, end }: Pick<Shard, 'start' | 'end'>): boolean {
     return this.layers.start <= start && this.layers.end >= end;
@@ -64,4 +80,9 @@ export class Holding {
   isSameAs(peer: Peer, { start, end }: Pick<Shard, 'start' | 'end'>): boolean {
     return this.peer === peer && this.layers.start === start && this.layers.end === end;
   }
+}
+
+/** What the KV cache takes for them. */
+function wholePages(positions: number): number {
+  return Math.ceil(positions / KV_PAGE_POSITIONS) * KV_PAGE_POSITIONS;
 }

@@ -73,6 +73,8 @@ export class MeshRoutes implements Routes {
   /** When the last token came round on it. */
   readonly #servedAt = new WeakMap<MeshRoute, number>();
   readonly #enteredAt = new WeakMap<MeshRoute, number>();
+  /** That a sequence may come to hold on it. */
+  readonly #positions = new WeakMap<MeshRoute, number>();
   readonly #possibleListeners: (() => void)[] = [];
   readonly #lostListeners: ((peer: Peer, loss: Loss, shard: number | null) => void)[] = [];
   readonly #linkListeners: ((a: Peer, b: Peer) => void)[] = [];
@@ -112,12 +114,18 @@ export class MeshRoutes implements Routes {
     return { ready: this.#live !== null, ...this.#options.outlook() };
   }
 
-  choose({ before }: RouteWish): MeshRoute | null {
+  choose({ before, positions }: RouteWish): MeshRoute | null {
+    const isOn = ({ peer, shard }: Holding) =>
+      before?.stops.some((stop) => stop.peer === peer && stop.shard === shard) === true;
     const isKept = (holding: Holding, from: number, to: number) =>
       before?.stops.some(({ peer, start, end }) => holding.peer === peer && start === from && end === to) ===
       true;
     const found = this.#search({
-      isRoomy: (holding) => holding.sequences < MAX_SEQUENCES_PER_STAGE && this.#options.isProven(holding),
+      isRoomy: (holding) =>
+        holding.sequences < MAX_SEQUENCES_PER_STAGE &&
+        // What it holds of the sequence already is room for it.
+        (holding.hasRoomFor(positions) || isOn(holding)) &&
+        this.#options.isProven(holding),
       load: ({ sequences }) => 1 + sequences * QUEUE_SLOWDOWN,
       penalty: (holding, start, end) => {
         if (isKept(holding, start, end)) return 0;
@@ -126,12 +134,18 @@ export class MeshRoutes implements Routes {
       hop: (state, seconds) => (state === 'up' ? seconds : null),
       isFresh: before === undefined,
     });
-    return found && { stops: found.map(stopAt) };
+    if (found === null) return null;
+    const route = { stops: found.map(stopAt) };
+    this.#positions.set(route, positions);
+    return route;
   }
 
   enter(route: MeshRoute): void {
     const holdings = route.stops.flatMap(({ peer, shard }) => this.#options.holdings.find(peer, shard) ?? []);
-    for (const holding of holdings) holding.sequences++;
+    for (const holding of holdings) {
+      holding.sequences++;
+      holding.promise(this.#positions.get(route) ?? 0);
+    }
     this.#entered.set(route, holdings);
     this.#enteredAt.set(route, this.#options.now());
   }
@@ -139,7 +153,10 @@ export class MeshRoutes implements Routes {
   leave(route: MeshRoute): void {
     const holdings = this.#entered.get(route);
     if (!this.#entered.delete(route)) return;
-    for (const holding of holdings ?? []) holding.sequences--;
+    for (const holding of holdings ?? []) {
+      holding.sequences--;
+      holding.takeBack(this.#positions.get(route) ?? 0);
+    }
     this.#options.onLeft();
   }
 
