@@ -78,11 +78,6 @@ export class Health {
     return this.#workers.trustOf(peer, this.#now)?.state === 'trusted';
   }
 
-  /** Whether both may be neighbours: their link has not failed lately. */
-  mayLink(a: Peer, b: Peer): boolean {
-    return this.#workers.mayLink(a.id, b.id, this.#now);
-  }
-
   /** Whether the word of `by` counts that `about` sent it what no working worker sends. */
   isCredible(by: Peer, about: Peer): boolean {
     return this.#workers.isCredible(by.id, about.id, this.#now);
