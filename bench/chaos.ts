@@ -7,6 +7,7 @@ import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Command } from 'commander';
+import { seededRandom } from '../test/mesh/seeded.ts';
 import { launchChromium } from '../test/support/chromium.ts';
 import { type ResumedAnswer, resumableChat } from '../test/support/resumable-client.ts';
 import { ChaosTabs } from './chaos-faults.ts';
@@ -37,14 +38,7 @@ const body = (index: number) => ({
   ...(index % 3 === 0 && { frequency_penalty: 0.5 }),
 });
 
-let state = number('seed') >>> 0;
-/** mulberry32 */
-function random(): number {
-  state = (state + 0x6d2b79f5) >>> 0;
-  let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-  mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-  return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-}
+const random = seededRandom(number('seed'));
 
 const stateFolder = await mkdtemp(join(tmpdir(), 'shoal-chaos-'));
 const server = await ChaosServer.start(number('port'), [
