@@ -144,7 +144,7 @@ export const SIGNAL_LOST_MS = 2_000;
 /** Back-off before a link that fell, or never came, and is still wanted is made again: from, to. The first time at once; short again once a link has held for the longest. */
 export const LINK_RETRY_MIN_MS = 500;
 export const LINK_RETRY_MAX_MS = 30_000;
-/** Links of one peer: its neighbours in every pipeline it serves. Chromium allows 500 connections a page. */
+/** Links of one peer: its neighbours on every route that may lead over it. Chromium allows 500 connections a page. */
 export const MAX_LINKS = 64;
 /** Signals kept from a peer that this one was not yet told to connect to: an offer and its ICE candidates. */
 export const MAX_EARLY_SIGNALS = 64;
@@ -250,7 +250,7 @@ export const MAX_STOP_CHARS = 256;
 export const TOKEN_DEADLINE_MS = 60_000;
 /** A sequence is restarted at most this often without a new token before the client gets an error. */
 export const MAX_RESTARTS = 8;
-/** A sequence without a pipeline, or without room on one, waits this long before the client gets an error. */
+/** A sequence without a route, or without room on one, waits this long before the client gets an error. */
 export const PIPELINE_WAIT_MS = 120_000;
 /** A link that is gone is made again at once, in a third of this on one network: until then nobody is blamed and nothing is placed for it. */
 export const LINK_GRACE_MS = 1_000;
@@ -414,9 +414,9 @@ export const MAX_TIMEOUT_SECONDS = 3_600;
 export const HELLO_DEADLINE_MS = 10_000;
 /** Refused messages of one connection before it is closed: a client with a bug gets to read what is wrong. */
 export const MAX_PROTOCOL_OFFENCES = 8;
-/** Stages answer `open` at once, between two micro-batches; one that has not by then is taken out of the pipeline. */
+/** Stages answer `open` at once, between two micro-batches; one that has not by then is left out for a while. */
 export const OPEN_DEADLINE_MS = 20_000;
-/** Added to TOKEN_DEADLINE_MS for the first token, for each position that the pipeline has to prefill, of all sequences: 20 positions/s is a slow software adapter. */
+/** Added to TOKEN_DEADLINE_MS for the first token, for each position that the route's stages have to prefill, of all sequences: 20 positions/s is a slow software adapter. */
 export const PREFILL_MS_PER_POSITION = 50;
 /** A worker that failed gets no layers for this long; doubles with every failure, to the maximum. */
 export const WORKER_BACKOFF_MIN_MS = 5_000;
@@ -427,9 +427,9 @@ export const EXPECT_WORKERS_MS = 120_000;
 export const DEPARTURE_DEBOUNCE_MS = 20;
 /** A stage without room is asked again after this, or when a sequence has left it. */
 export const CAPACITY_RETRY_MS = 1_000;
-/** Failures in a row, without a token between, after which a worker that reports them, or a pipeline that falls silent, is taken out: one may be chance. */
+/** Failures in a row, without a token between, after which a worker that reports them, or a route that falls silent, is taken out: one may be chance. */
 export const MAX_STRIKES = 2;
-/** Left out on suspicion (one end of a link that does not open, a stage of a pipeline that is silent), unless the rest cannot serve: longer than four link attempts or MAX_STRIKES token deadlines, so that the rest can prove itself. */
+/** Left out on suspicion (one end of a link that does not open, a stage of a route that is silent), unless the rest cannot serve: longer than four link attempts or MAX_STRIKES token deadlines, so that the rest can prove itself. */
 export const SUSPICION_MS = 240_000;
 /**
  * Losses of workers that an answer, and the status, name: the newest. A long answer that outlives so many is told their number
@@ -438,7 +438,7 @@ export const SUSPICION_MS = 240_000;
 export const MAX_LOSSES_TOLD = 16;
 /** After a restart of the server, its running sequences wait this long for all their stages to be back: workers try again every few seconds. */
 export const ADOPT_WAIT_MS = 15_000;
-/** Pause before a sequence is started again on the pipeline that failed it, times the restarts so far. */
+/** Pause before a sequence is started again on the route that failed it, times the restarts so far. */
 export const RESTART_PAUSE_MS = 100;
 /** All files of the built page, which the server keeps in memory; the build has 1 MB. */
 export const MAX_PAGE_BYTES = 64 * MIB;
