@@ -4,16 +4,14 @@
  */
 import type { Logger } from 'pino';
 import { ShoalError } from '../../config/errors.ts';
-import { DEFAULT_REPLICAS, LINK_GRACE_MS } from '../../config/limits.ts';
-import type { PeerMessage, StageInfo } from '../../mesh/protocol/control.ts';
+import { LINK_GRACE_MS } from '../../config/limits.ts';
+import type { PeerMessage } from '../../mesh/protocol/control.ts';
 import type { Loss } from '../../mesh/protocol/status.ts';
-import type { Timers } from '../../mesh/timers.ts';
-import type { Quantization } from '../../model/shard.ts';
-import type { ModelCosts } from '../../schedule/costs.ts';
 import { stageCostsOf } from '../../schedule/layout.ts';
 import { EarliestTimer } from '../earliest-timer.ts';
 import { TimerGroup } from '../timer-group.ts';
 import { Departures } from './departures.ts';
+import { type GroundOptions, layoutAsked } from './ground-options.ts';
 import { Health } from './health.ts';
 import type { Holding } from './holding.ts';
 import { Holdings } from './holdings.ts';
@@ -23,31 +21,13 @@ import type { Peer, PeerStats } from './peer.ts';
 import { Placing } from './placing.ts';
 import { Planner } from './planner.ts';
 import { Probing } from './probing.ts';
+import { byWeight, stateOf } from './purpose.ts';
 import { Registry } from './registry.ts';
 import { MeshRoutes } from './routes.ts';
 import { ServedSpeeds } from './served-speeds.ts';
 import { WantedLinks } from './wanted-links.ts';
 
 type Message<T extends PeerMessage['type']> = Extract<PeerMessage, { type: T }>;
-
-export interface GroundOptions {
-  readonly model: string;
-  readonly costs: ModelCosts;
-  readonly quantization?: Quantization;
-  readonly pipelineSize?: number;
-  readonly minStages?: number;
-  readonly solo?: boolean;
-  readonly expectWorkers?: number;
-  readonly replicas?: number;
-  /** Ids of the model. */
-  readonly vocab: number;
-  /** Whether a route is live only after a token went round it. Default true. */
-  readonly probes?: boolean;
-  /** A number for a sequence, that no other has. */
-  readonly nextSequence: () => number;
-  readonly timers: Timers;
-  readonly log: Logger;
-}
 
 export class Ground {
   readonly registry: Registry;
@@ -128,17 +108,15 @@ export class Ground {
     this.routes.onLive((route) => {
       this.#served = route;
     });
-    const { solo, minStages, pipelineSize: maxStages, replicas: replicaGoal = DEFAULT_REPLICAS } = options;
-    const asked = {
-      replicaGoal,
-      ...(solo !== undefined && { solo }),
-      ...(minStages !== undefined && { minStages }),
-      ...(maxStages !== undefined && { maxStages }),
-    };
     this.placing = new Placing({
       ...options,
       stageCosts,
-      planner: new Planner({ costs, holdings: this.holdings, speeds: this.#speeds, layout: asked }),
+      planner: new Planner({
+        costs,
+        holdings: this.holdings,
+        speeds: this.#speeds,
+        layout: layoutAsked(options),
+      }),
       registry: this.registry,
       holdings: this.holdings,
       links: this.links,
@@ -174,14 +152,6 @@ export class Ground {
     return this.#losses.told;
   }
 
-  infosOf(route: MeshRoute): StageInfo[] {
-    return route.stops.map(({ peer, start, end }) => ({
-      peer: peer.id,
-      name: peer.name,
-      shard: { start, end, embedding: start === 0, head: end === this.#layers },
-    }));
-  }
-
   join(peer: Peer, { capability, held, links }: Message<'join'>): void {
     const { adapter, gemvMacsPerSecond, memoryBudgetBytes } = capability;
     this.#log.info(
@@ -191,7 +161,7 @@ export class Ground {
     this.#health.joined(peer);
     this.#departures.returned(peer);
     if (this.holdings.reconcile(peer, held)) this.placing.adopted();
-    this.links.update(this.#byWeight(), this.#layers);
+    this.links.update(byWeight(this.holdings, this.routes.live), this.#layers);
     this.links.joined(peer, links);
     this.placing.joined(peer);
     this.#settle();
@@ -256,7 +226,7 @@ export class Ground {
     const idle = this.registry
       .workers()
       .filter((peer) => this.holdings.of(peer).length === 0 && this.#mayLoad(peer));
-    return `${detail}; ${this.routes.lack(
+    return `${detail}; ${this.routes.ways.lack(
       idle.map(({ name }) => name),
       this.probing.proving,
     )}`;
@@ -337,13 +307,21 @@ export class Ground {
     this.#isSettling = true;
     while (this.#isUnsettled) {
       this.#isUnsettled = false;
-      this.links.update(this.#byWeight(), this.#layers);
+      this.links.update(byWeight(this.holdings, this.routes.live), this.#layers);
       this.routes.refresh();
       this.#giveUpLost();
       this.placing.settle();
       if (this.#probes) this.probing.settle();
       if (this.placing.giveCopies()) this.#isUnsettled = true;
-      this.#syncStates();
+      for (const peer of this.registry.workers()) {
+        const holdings = this.holdings.of(peer);
+        this.#health.holds(
+          peer,
+          holdings.some(({ isHeld }) => isHeld),
+        );
+        peer.moveTo(stateOf(peer, holdings, this.routes.live, this.placing.loading));
+        this.#departures.release(peer);
+      }
     }
     this.#isSettling = false;
     if (!this.#hasNews) return;
@@ -362,33 +340,5 @@ export class Ground {
       this.routes.tellPeerLost(peer, { worker: peer.name, how: 'left' }, null);
     }
     for (const [a, b] of this.#departures.newlySilent(this.routes.live)) this.routes.tellLinkLost(a, b);
-  }
-
-  /** What serves first: its links are the ones that matter. */
-  #byWeight(): Holding[] {
-    const isLive = (holding: Holding) =>
-      this.routes.live?.stops.some(({ peer, shard }) => holding.peer === peer && holding.shard === shard) ===
-      true;
-    const weight = (holding: Holding) => (isLive(holding) ? 2 : 0) + (holding.isRetiring ? 0 : 1);
-    return this.holdings.all().sort((a, b) => weight(b) - weight(a));
-  }
-
-  #syncStates(): void {
-    const { loading } = this.placing;
-    for (const peer of this.registry.workers()) {
-      const holdings = this.holdings.of(peer);
-      this.#health.holds(
-        peer,
-        holdings.some(({ isHeld }) => isHeld),
-      );
-      const serves = holdings.some(
-        (holding) =>
-          holding.isHeld && (holding.sequences > 0 || !(loading?.holdings.includes(holding) ?? false)),
-      );
-      const isLive = this.routes.live?.stops.some((stop) => stop.peer === peer) === true;
-      if (serves || isLive) peer.moveTo('serving');
-      else peer.moveTo(holdings.length > 0 ? 'loading' : 'joined');
-      this.#departures.release(peer);
-    }
   }
 }

@@ -1,6 +1,6 @@
 /** What generations ask of the mesh below them: routes, and to be told when one breaks. */
 import type { ShoalError } from '../../config/errors.ts';
-import type { Route } from '../../mesh/protocol/control.ts';
+import type { Route, StageInfo } from '../../mesh/protocol/control.ts';
 import type { Loss } from '../../mesh/protocol/status.ts';
 import type { Misbehaviour } from '../../schedule/health-events.ts';
 import type { Peer } from './peer.ts';
@@ -75,6 +75,15 @@ export interface Routes {
 /** As the stages are told. */
 export function routeOf(route: MeshRoute): Route {
   return route.stops.map(({ peer, start, end }) => ({ peer: peer.id, name: peer.name, start, end }));
+}
+
+/** As people are shown it. @param layers of the model */
+export function stageInfosOf({ stops }: MeshRoute, layers: number): StageInfo[] {
+  return stops.map(({ peer, start, end }) => ({
+    peer: peer.id,
+    name: peer.name,
+    shard: { start, end, embedding: start === 0, head: end === layers },
+  }));
 }
 
 export function stopOf(route: MeshRoute, peer: Peer): RouteStop | undefined {

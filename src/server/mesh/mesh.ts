@@ -12,6 +12,7 @@ import { Coordinator } from './coordinator.ts';
 import { type MeshFigures, replicasOf, stageMs } from './figures.ts';
 import { Ground } from './ground.ts';
 import { type LayerTable, layerTable } from './layer-table.ts';
+import { stageInfosOf } from './mesh-route.ts';
 import type { ModelShare } from './model-share.ts';
 import type { Peer } from './peer.ts';
 import type { Shortage } from './placing.ts';
@@ -133,7 +134,7 @@ export class Mesh {
 
   pipeline(): Status['pipeline'] {
     const { live } = this.#ground.routes;
-    return live && { epoch: live.epoch, stages: this.#ground.infosOf(live) };
+    return live && { epoch: live.epoch, stages: stageInfosOf(live, this.#layers) };
   }
 
   workers(): WorkerStatus[] {

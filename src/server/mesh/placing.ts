@@ -16,11 +16,11 @@ import { TimerGroup } from '../timer-group.ts';
 import { ConnectWatch } from './connect-watch.ts';
 import { Copies } from './copies.ts';
 import { Cutter } from './cutter.ts';
-import type { Holding } from './holding.ts';
 import type { Peer } from './peer.ts';
 import type { PlacingOptions } from './placing-options.ts';
 import type { Plan } from './planner.ts';
 import { Racing } from './racing.ts';
+import { dropRetired, retireOthers } from './retiring.ts';
 import type { LiveRoute } from './routes.ts';
 import { Target } from './target.ts';
 import { Judgements, whySpare } from './why-spare.ts';
@@ -145,9 +145,10 @@ export class Placing {
     const won = this.loading && this.#racing.won(this.loading);
     if (won !== null) this.#setTarget(won);
     const { loading } = this;
-    if (loading !== null && routes.isServing(loading.holdings)) this.#takeOver(loading);
+    if (loading !== null && routes.ways.isServing(loading.holdings)) this.#takeOver(loading);
     else if (loading?.holdings.every(({ isHeld }) => isHeld)) this.#connecting.watch(loading);
-    this.#dropRetired();
+    // Beside a route that serves, what is not wanted goes as soon as nobody uses it.
+    if (routes.live !== null && this.loading === null) dropRetired(this.#options.holdings);
     const isLive = routes.live !== null;
     if (this.#wasLive && !isLive) this.#due.within(DEPARTURE_DEBOUNCE_MS);
     this.#wasLive = isLive;
@@ -165,7 +166,7 @@ export class Placing {
   /** Somebody who is away, and may return, makes what is there whole. */
   get #isReturning(): boolean {
     const { routes, isExpected } = this.#options;
-    return routes.live === null && routes.potential(isExpected) !== null;
+    return routes.live === null && routes.ways.potential(isExpected) !== null;
   }
 
   get #isInUse(): boolean {
@@ -203,19 +204,10 @@ export class Placing {
     this.#connecting.stop();
     target.isEstablished = true;
     this.#cutter.lastOrder = target.holdings.map(({ peer }) => peer.id);
-    this.#retireOthers(target.holdings);
+    retireOthers(this.#options.holdings, target.holdings, this.#plan);
     this.#due.within(PLACEMENT_DEBOUNCE_MS);
     this.#options.routes.refresh();
     this.#options.log.info({}, `serves now: ${target}${expectedText(this.#options.routes)}`);
-  }
-
-  /** Copies of what is wanted stay, and what others should hold. */
-  #retireOthers(wanted: readonly Holding[]): void {
-    for (const holding of this.#options.holdings.all()) {
-      const range = this.#plan?.ranges.get(holding.peer.id);
-      const isPlanned = range !== undefined && holding.isSameAs(holding.peer, range);
-      holding.isRetiring = !isPlanned && !wanted.some(({ layers }) => holding.isSameAs(holding.peer, layers));
-    }
   }
 
   /** What others than the route's workers should hold, beside a route that serves. @returns whether anything was done */
@@ -223,15 +215,6 @@ export class Placing {
     if (this.#plan === null || this.loading !== null || this.isDue) return false;
     if (this.#options.routes.live === null) return false;
     return this.#copies.settle(this.#plan, this.#target);
-  }
-
-  /** Beside a route that serves, what is not wanted goes as soon as nobody uses it. */
-  #dropRetired(): void {
-    const { holdings, routes } = this.#options;
-    if (routes.live === null || this.loading !== null) return;
-    for (const holding of holdings.all()) {
-      if (holding.isRetiring && holding.sequences === 0) holdings.drop(holding);
-    }
   }
 
   #place(): void {
@@ -256,7 +239,7 @@ export class Placing {
       this.#lack = `${workers.length} of ${this.#options.expectWorkers} expected workers have joined`;
       return;
     }
-    const whole = routes.potential();
+    const whole = routes.ways.potential();
     if (whole !== null) {
       this.#expecting = false;
       this.#setTarget(new Target(whole, false));

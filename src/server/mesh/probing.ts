@@ -20,6 +20,7 @@ import { GREEDY } from '../../model/sampling.ts';
 import { PROBE_TOKENS, ProbeAnswers, type ProbedStage, probeIds } from '../../schedule/probe.ts';
 import { EarliestTimer } from '../earliest-timer.ts';
 import type { Health } from './health.ts';
+import { routeOver } from './held-ways.ts';
 import type { Holding } from './holding.ts';
 import type { Holdings } from './holdings.ts';
 import type { MeshRoute, RouteFailure } from './mesh-route.ts';
@@ -27,7 +28,7 @@ import { Patience } from './patience.ts';
 import type { Peer } from './peer.ts';
 import { PrefillQueue } from './prefill-queue.ts';
 import type { FoundStage } from './route-search.ts';
-import { type MeshRoutes, routeOver } from './routes.ts';
+import type { MeshRoutes } from './routes.ts';
 import { Sequence, type Verdict } from './sequence.ts';
 import { Strikes } from './strikes.ts';
 import type { Offence } from './token-offence.ts';
@@ -109,8 +110,8 @@ export class Probing {
     if (this.#isClosed) return;
     const { routes } = this.#options;
     // What broke under it says nothing of those who are left.
-    for (const probe of [...this.#running.values()]) if (!routes.isUp(probe.path)) this.#end(probe);
-    if (routes.live === null) this.#prove(routes.candidate((holding) => this.#isFree(holding)));
+    for (const probe of [...this.#running.values()]) if (!routes.ways.isUp(probe.path)) this.#end(probe);
+    if (routes.live === null) this.#prove(routes.ways.candidate((holding) => this.#isFree(holding)));
     else this.#proveNewcomer();
     this.#arm();
   }
@@ -169,7 +170,7 @@ export class Probing {
     for (let i = 0; i < tries; i++) {
       // What is wanted first; then others' turns, where these are many.
       const holding = next[i < MAX_SEARCHES / 2 ? i : (i + this.#turn++) % next.length]!;
-      const path = routes.through(holding, (other) => this.#isFree(other));
+      const path = routes.ways.through(holding, (other) => this.#isFree(other));
       if (path === null) continue;
       this.#prove(path);
       return;
