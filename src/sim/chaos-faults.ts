@@ -43,13 +43,8 @@ export function inflict(scene: ChaosScene, fault: PlannedFault): void {
       later(() => victim?.process.thaw());
       return;
     case 'slow': {
-      if (victim === undefined) return;
-      const { rate } = victim.options;
-      const before = rate.macsPerSecond;
-      rate.macsPerSecond = before / random.between(3, 100);
-      later(() => {
-        rate.macsPerSecond = before;
-      });
+      const end = victim?.slow(random.between(3, 100));
+      if (end !== undefined) later(end);
       return;
     }
     case 'lose-socket':

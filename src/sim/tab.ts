@@ -50,6 +50,8 @@ export class SimTab {
   peer: string | null = null;
   #socket: SimSocket | null = null;
   #hasLeft = false;
+  readonly #ownMacsPerSecond: number;
+  readonly #slowness = new Set<{ readonly factor: number }>();
   readonly #world: World;
   /** What its browser has of the model's files. */
   readonly cache: Set<string>;
@@ -57,6 +59,7 @@ export class SimTab {
   constructor(world: World, options: TabOptions, random: SeededRandom, cache = new Set<string>()) {
     this.#world = world;
     this.options = options;
+    this.#ownMacsPerSecond = options.rate.macsPerSecond;
     this.cache = cache;
     this.process = new SimProcess(options.name, world.clock);
     this.host = {
@@ -143,8 +146,24 @@ export class SimTab {
     this.#socket?.break();
   }
 
+  /** Computes `factor` times slower until the returned function is called; of several at once the strongest counts. */
+  slow(factor: number): () => void {
+    const mine = { factor };
+    this.#slowness.add(mine);
+    this.#setRate();
+    return () => {
+      this.#slowness.delete(mine);
+      this.#setRate();
+    };
+  }
+
   loseDevice(): void {
     this.devices.at(-1)?.lose('the adapter was unplugged');
+  }
+
+  #setRate(): void {
+    const factors = Array.from(this.#slowness, ({ factor }) => factor);
+    this.options.rate.macsPerSecond = this.#ownMacsPerSecond / Math.max(1, ...factors);
   }
 
   #makeDevice(): WorkerDevice {

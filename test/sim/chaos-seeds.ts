@@ -3,4 +3,10 @@ export const CHAOS_SEEDS: readonly (readonly [seed: number, what: string])[] = [
   [10, 'a link that lingered while it was not wanted was not told of again'],
   [23, 'a last stage forgot the ids that penalties look at, as it trimmed to what it held'],
   [45, 'the same where the first stage is the last'],
+  [105, 'failed on older code; why was not written down'],
+  [132, 'failed on older code; why was not written down'],
+  [
+    266,
+    'three slow-downs at once made a step of a minute, and the worker slow for good: the simulation was wrong',
+  ],
 ];
