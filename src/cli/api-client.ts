@@ -56,6 +56,7 @@ const servedSchema = z.object({
   restarts: z.number(),
   /** A server of another version may tell them otherwise; the answer is there all the same. */
   losses: z.array(lossSchema).nullish().catch(null),
+  crossings: z.number().nullish(),
   tokens_per_second: z.number().nullish(),
 });
 

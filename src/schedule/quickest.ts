@@ -28,7 +28,7 @@ export interface QuickestOptions<C extends Candidate> {
   readonly maxStages?: number;
   /** Ways that are followed from each layer, the quickest. */
   readonly waysKept: number;
-  /** Added to the time of a stage that is worse than its time tells. */
+  /** Added to the time of a stage that is worse than its time tells; infinite: it is none. */
   readonly penalty?: (candidate: C, start: number, end: number) => number;
 }
 
@@ -89,6 +89,7 @@ export function quickestWay<C extends Candidate>(
             candidate.stepSeconds +
             costs.macs(at, end) * candidate.secondsPerMac +
             (options.penalty?.(candidate, at, end) ?? 0);
+          if (seconds === Number.POSITIVE_INFINITY) continue;
           const first = way?.first ?? candidate;
           const back = end < layers || first === candidate ? 0 : options.hop(candidate, first);
           reached = Math.max(reached, end);

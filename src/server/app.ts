@@ -104,7 +104,7 @@ export function createApp({
       recovery: mesh?.recovery() ?? null,
       workers: mesh?.workers() ?? [],
       layers: mesh?.layers() ?? null,
-      routes: mesh?.routes.inUse() ?? null,
+      routes: mesh?.routesInUse() ?? null,
       nodes: nodes(),
       requestsInFlight: requests.count,
     };

@@ -22,6 +22,9 @@ describe('what people read of lost workers', () => {
   it('an answer that stayed says nothing; one of an older server has no names', () => {
     expect(movedText(0, [])).toBe('');
     expect(movedText(2, [])).toBe('moved 2×');
+    expect(movedText(1, [left('tab-1')], 1)).toBe(
+      'moved 1×: tab-1 left; went on with another kind of GPU, so its words may differ',
+    );
   });
 
   const recovery = (

@@ -55,6 +55,7 @@ export class AnswerTally {
       stages: first.stages,
       restarts: reports.reduce((sum, report) => sum + report.restarts, 0),
       losses: reports.flatMap((report) => report.losses),
+      crossings: reports.reduce((sum, report) => sum + report.crossings, 0),
       timeToFirstTokenMs: waits.length === 0 ? null : Math.min(...waits),
       tokensPerSecond: speeds.length === 0 ? null : speeds.reduce((sum, speed) => sum + speed, 0),
     };

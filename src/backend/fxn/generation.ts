@@ -19,6 +19,8 @@ export interface GenerationReport {
   readonly restarts: number;
   /** What the newest of them were for. */
   readonly losses: readonly ServingLoss[];
+  /** Restarts after which other adapters computed, that may give other bits: the text may differ from an undisturbed one. */
+  readonly crossings: number;
   readonly timeToFirstTokenMs: number | null;
   /** Decode speed, the first token's wait left out; null below two tokens. */
   readonly tokensPerSecond: number | null;
@@ -67,6 +69,7 @@ export async function* generateText(
   let stages: readonly ServingStage[] = [];
   let restarts = 0;
   let losses: readonly ServingLoss[] = [];
+  let crossings = 0;
   let reason: FinishReason | undefined;
   let started = false;
 
@@ -78,7 +81,7 @@ export async function* generateText(
     }
     if (event.type === 'pipeline') {
       counts.restarts += event.restarts - restarts;
-      ({ stages, restarts, losses = [] } = event);
+      ({ stages, restarts, losses = [], crossings = 0 } = event);
       if (event.sequence !== undefined) parts.onSequence?.(event.sequence);
     } else if (event.type === 'token') {
       times.token();
@@ -105,7 +108,14 @@ export async function* generateText(
     }
   }
   if (reason === undefined) throw new Error('the generator ended without saying why');
-  const report = { promptTokens: request.prompt.length, stages, restarts, losses, ...times.report() };
+  const report = {
+    promptTokens: request.prompt.length,
+    stages,
+    restarts,
+    losses,
+    crossings,
+    ...times.report(),
+  };
   yield { type: 'finished', reason, report };
 }
 

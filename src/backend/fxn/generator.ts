@@ -51,6 +51,8 @@ export type GenerateEvent =
       readonly sequence?: number;
       readonly restarts: number;
       readonly losses?: readonly ServingLoss[];
+      /** Times that it went on in another class of adapters than it had tokens from, so that its text may differ. */
+      readonly crossings?: number;
     }
   /** An end-of-sequence id is delivered too, just before `finished` with reason `stop`. */
   | { readonly type: 'token'; readonly id: number; readonly logprobs?: TokenLogprobs }

@@ -95,6 +95,7 @@ export function shoalOf(report: GenerationReport) {
     stages: report.stages,
     restarts: report.restarts,
     losses: report.losses,
+    crossings: report.crossings,
     time_to_first_token_ms: rounded(report.timeToFirstTokenMs),
     tokens_per_second: rounded(report.tokensPerSecond),
   };

@@ -14,6 +14,8 @@ const shoal = z.object({
   losses: z.array(
     z.object({ worker: z.string().nullable(), how: z.enum(['left', 'failed', 'precision', 'stalled']) }),
   ),
+  /** Restarts after which adapters of another class computed, so that the text may differ from an undisturbed one. */
+  crossings: count,
   time_to_first_token_ms: z.number().nullable(),
   tokens_per_second: z.number().nullable(),
 });

@@ -10,7 +10,7 @@ export function servedBy({ served, node, usage, streamMs }: Answer): string {
   );
   const lent = node?.lender === undefined ? '' : `, lent by ${node.lender.name}`;
   const who = stages?.join(' → ') ?? (node === null ? 'the configured backend' : `${node.name}${lent}`);
-  const moved = movedText(served?.restarts ?? 0, served?.losses ?? []);
+  const moved = movedText(served?.restarts ?? 0, served?.losses ?? [], served?.crossings ?? 0);
   const rate = served?.tokens_per_second ?? rateOf(usage?.completionTokens ?? 0, streamMs);
   // Workers, lenders and nodes name themselves.
   return `${printable(moved === '' ? who : `${who}, ${moved}`)}${rate === null ? '' : `, ${rate.toFixed(1)} tokens/s`}`;

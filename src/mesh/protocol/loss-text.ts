@@ -18,11 +18,18 @@ export function lossText(losses: readonly Loss[]): string {
     .join(', ');
 }
 
-/** At an answer's end: `moved 1×: tab-1 left`. Empty: it did not. */
-export function movedText(restarts: number, losses: readonly Loss[]): string {
-  if (restarts === 0) return '';
+/**
+ * At an answer's end: `moved 1×: tab-1 left`. Empty: it did not.
+ * @param crossings to adapters that may give other bits
+ */
+export function movedText(restarts: number, losses: readonly Loss[], crossings = 0): string {
   const why = lossText(losses);
-  return `moved ${restarts}×${why === '' ? '' : `: ${why}`}`;
+  return [
+    restarts > 0 && `moved ${restarts}×${why === '' ? '' : `: ${why}`}`,
+    crossings > 0 && 'went on with another kind of GPU, so its words may differ',
+  ]
+    .filter(Boolean)
+    .join('; ');
 }
 
 /** What goes on while workers are lost: `tab-1 left, goes on with tab-2 and tab-3: loading 3.1 of 9.8 MB`. Null: nothing does. */

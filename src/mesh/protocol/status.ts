@@ -44,6 +44,8 @@ export const workerStatusSchema = z.object({
   /** Layers [start, end) in the live pipeline, or null for a spare. */
   layers: z.tuple([z.number(), z.number()]).nullable(),
   adapter: capabilitySchema.shape.adapter.nullable(),
+  /** Adapters of one class give the same bits; null: not known. */
+  class: z.string().nullish(),
   gemvMacsPerSecond: z.number().nullable(),
   tokensPerSecond: z.number(),
   downloadedBytes: z.number(),
@@ -147,7 +149,16 @@ export const statusSchema = z.object({
     )
     .nullish(),
   /** Routes that sequences run on, the busiest first. */
-  routes: z.array(z.object({ stages: routeSchema, sequences: z.number() })).nullish(),
+  routes: z
+    .array(
+      z.object({
+        stages: routeSchema,
+        sequences: z.number(),
+        /** Of them, those whose tokens came from other classes of adapters before: their text may differ from an undisturbed one. */
+        crossed: z.number().nullish(),
+      }),
+    )
+    .nullish(),
   /** What requests are routed to: the mesh, the servers of the configuration, providers that joined. */
   nodes: z.array(nodeStatusSchema).readonly(),
   requestsInFlight: z.number(),

@@ -15,6 +15,7 @@ export const servedSchema = z.object({
   ),
   restarts: z.number(),
   losses: z.array(lossSchema).nullish(),
+  crossings: z.number().nullish(),
   time_to_first_token_ms: z.number().nullish(),
   tokens_per_second: z.number().nullish(),
 });

@@ -22,7 +22,7 @@ export function servedParts({ model = '', by, served }: Turn, nodes: Nodes): str
     by === undefined ? '' : byText(by, nodes),
     stages ?? '',
     speed == null ? '' : `${speed.toFixed(1)} tok/s`,
-    served ? movedText(served.restarts, served.losses ?? []) : '',
+    served ? movedText(served.restarts, served.losses ?? [], served.crossings ?? 0) : '',
   ];
   return parts.filter((part) => part !== '');
 }

@@ -11,7 +11,7 @@ import type { PeerMessage } from '../../mesh/protocol/control.ts';
 import type { Loss } from '../../mesh/protocol/status.ts';
 import type { Timers } from '../../mesh/timers.ts';
 import { Generation } from './generation.ts';
-import { areNeighbours, type Routes, stopOf } from './mesh-route.ts';
+import { areNeighbours, type MeshRoute, type Routes, stopOf } from './mesh-route.ts';
 import { Patience } from './patience.ts';
 import type { Peer } from './peer.ts';
 import { PrefillQueue } from './prefill-queue.ts';
@@ -40,10 +40,12 @@ export interface FailoverCounts {
   failovers: number;
   /** Positions that stages computed again for it, all stages together. */
   replayedPositions: number;
+  /** Times that a sequence went on in another class of adapters, so that its text may be another. */
+  crossings: number;
 }
 
 export class Coordinator implements TokenGenerator {
-  readonly counts: FailoverCounts = { failovers: 0, replayedPositions: 0 };
+  readonly counts: FailoverCounts = { failovers: 0, replayedPositions: 0, crossings: 0 };
   readonly #options: CoordinatorOptions;
   readonly #slots: Slots;
   readonly #generations = new Map<number, Generation>();
@@ -89,6 +91,12 @@ export class Coordinator implements TokenGenerator {
   /** Generations that have a route. */
   get running(): number {
     return [...this.#generations.values()].filter(({ sequence }) => sequence.state !== 'adrift').length;
+  }
+
+  /** Routes of sequences that have crossed classes of adapters. */
+  get crossed(): ReadonlySet<MeshRoute> {
+    const crossed = [...this.#generations.values()].filter(({ hasCrossed }) => hasCrossed);
+    return new Set(crossed.flatMap(({ sequence }) => sequence.route ?? []));
   }
 
   /** Sequences that run through the peer. */
@@ -197,6 +205,9 @@ export class Coordinator implements TokenGenerator {
         this.counts.failovers++;
         // Each stage computes the newest position; what is beyond it is computed again.
         this.counts.replayedPositions += positions.reduce((sum, count) => sum + count - 1, 0);
+      },
+      onCrossed: () => {
+        this.counts.crossings++;
       },
       isShared: (peer) => this.runsOn(peer) > 1,
     });

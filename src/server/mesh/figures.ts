@@ -20,6 +20,8 @@ export interface MeshFigures {
   readonly failovers: number;
   /** Rises: positions that stages computed again for it, all stages together. */
   readonly replayedPositions: number;
+  /** Rises: times that a sequence went on in another class of adapters. */
+  readonly crossings: number;
   /** Rises: bytes of shards that came onto GPUs. */
   readonly loadedBytes: number;
   /** Rises: of them, those of layers that the same worker had held before. */

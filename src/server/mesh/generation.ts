@@ -9,10 +9,11 @@ import { MAX_LOSSES_TOLD, PIPELINE_WAIT_MS, RETRY_AFTER_SECONDS } from '../../co
 import type { WireDtype } from '../../gpu/stage-engine.ts';
 import type { Loss } from '../../mesh/protocol/status.ts';
 import type { Timers } from '../../mesh/timers.ts';
+import { crossedLayers } from '../../schedule/classes.ts';
 import { restartAfter } from '../../schedule/restart.ts';
 import { TimerGroup } from '../timer-group.ts';
 import { givenUp, lossOf } from './failure-words.ts';
-import type { MeshRoute, Routes } from './mesh-route.ts';
+import { classedOf, type MeshRoute, type Routes } from './mesh-route.ts';
 import type { Patience } from './patience.ts';
 import type { Peer } from './peer.ts';
 import type { PrefillQueue } from './prefill-queue.ts';
@@ -40,6 +41,8 @@ export interface GenerationOptions {
   readonly nextTicket: () => number;
   /** The answer goes on with another route; `positions` as `SequenceEvents.opened` has them. */
   readonly onMoved: (positions: readonly number[]) => void;
+  /** Its tokens come from another class of adapters from here on, or from nobody knows which. */
+  readonly onCrossed: () => void;
   /** Whether another sequence than this one has a stage on the peer. */
   readonly isShared: (peer: Peer) => boolean;
 }
@@ -59,6 +62,10 @@ export class Generation {
   /** Newest last. */
   #losses: readonly Loss[] = [];
   #restarts = 0;
+  /** The route that gave the newest token that was read. */
+  #gave: MeshRoute | null = null;
+  /** Times that it went on in another class of adapters. */
+  #crossings = 0;
   /** Of them, since the last token. */
   #failures = 0;
   #nonFinite: { by: Peer | null; count: number; isOfOne: boolean } | null = null;
@@ -110,6 +117,11 @@ export class Generation {
     this.#whenClosed.push(run);
   }
 
+  /** Its newest tokens are of another class of adapters than some before them. */
+  get hasCrossed(): boolean {
+    return this.#crossings > 0;
+  }
+
   /** Has lost its route, and had no token since. */
   get isResuming(): boolean {
     return this.#failures > 0;
@@ -128,6 +140,7 @@ export class Generation {
     this.#options.routes.enter(route);
     this.#entered = route;
     this.#before = route;
+    this.#gave = route;
     this.#wire = wire;
     this.sequence.adopt(route, epoch, wire);
   }
@@ -146,6 +159,7 @@ export class Generation {
       const token = await this.sequence.next(signal);
       if (token.epoch !== told) {
         told = token.epoch;
+        this.#noteClasses(token.route);
         const stages = servingStages(token.route);
         yield {
           type: 'pipeline',
@@ -153,6 +167,7 @@ export class Generation {
           sequence: this.sequence.id,
           restarts: this.#restarts,
           losses: this.#losses,
+          crossings: this.#crossings,
         };
       }
       ids.push(token.id);
@@ -192,6 +207,23 @@ export class Generation {
     if (leavesStages) this.sequence.leave();
     else this.sequence.close();
     this.#leave();
+  }
+
+  /** What was told before the server was started again came of nobody knows what, unless its stages have it still. */
+  #noteClasses(route: MeshRoute): void {
+    const { request, log, onCrossed } = this.#options;
+    const gave = this.#gave;
+    this.#gave = route;
+    const isUnknown = gave === null && request.resume?.sequence != null;
+    const layers = gave === null ? 0 : crossedLayers(classedOf(gave), classedOf(route));
+    if (layers === 0 && !isUnknown) return;
+    this.#crossings++;
+    onCrossed();
+    const { id, epoch } = this.sequence;
+    log.warn(
+      { sequence: id, epoch, layers },
+      'an answer goes on in another class of adapters: its words may differ from here',
+    );
   }
 
   #opened(positions: readonly number[]): void {

@@ -3,11 +3,12 @@ import { MAX_SEQUENCES_PER_STAGE } from '../../config/limits.ts';
 import { hopSeconds } from '../../schedule/mesh-view.ts';
 import { routeLack } from '../../schedule/route-lack.ts';
 import type { StageCosts } from '../../schedule/stage-costs.ts';
+import { chosenByClass, classOf } from './class-choice.ts';
 import type { Holding } from './holding.ts';
 import type { Holdings } from './holdings.ts';
 import type { MeshRoute, RouteWish } from './mesh-route.ts';
 import type { Peer } from './peer.ts';
-import { type FoundStage, searchRoute } from './route-search.ts';
+import { type FoundRoute, type FoundStage, searchRoute } from './route-search.ts';
 import type { ServedSpeeds } from './served-speeds.ts';
 import type { LinkState, WantedLinks } from './wanted-links.ts';
 
@@ -57,7 +58,7 @@ export class HeldWays {
     const isKept = (holding: Holding, from: number, to: number) =>
       before?.stops.some(({ peer, start, end }) => holding.peer === peer && start === from && end === to) ===
       true;
-    return this.#search({
+    const search: Search = {
       isRoomy: (holding) =>
         holding.sequences < MAX_SEQUENCES_PER_STAGE &&
         // What it holds of the sequence already is room for it.
@@ -70,12 +71,13 @@ export class HeldWays {
       },
       hop: (state, seconds) => (state === 'up' ? seconds : null),
       isFresh: before === undefined,
-    });
+    };
+    return this.#searchByClass(search, before);
   }
 
   /** The best one that serves, room apart; a link that is silent is better than none. */
   serving(): readonly FoundStage[] | null {
-    return this.#search({
+    return this.#searchByClass({
       isRoomy: this.#options.isProven,
       load: () => 1,
       penalty: (holding) => this.#unwanted(holding),
@@ -121,7 +123,7 @@ export class HeldWays {
         return state === 'down' ? null : this.hopSeconds(from, to) + (state === 'up' ? 0 : DOUBTFUL_SECONDS);
       },
     });
-    return found?.map(({ holding }) => holding) ?? null;
+    return found?.stages.map(({ holding }) => holding) ?? null;
   }
 
   /** What is missing where nothing serves. @param idle names of those who may be given layers @param proving those that a probe goes round */
@@ -149,7 +151,7 @@ export class HeldWays {
     isWished: (holding: Holding) => boolean,
   ): readonly FoundStage[] | null {
     const { isProven } = this.#options;
-    return this.#search({
+    const search: Search = {
       isRoomy: isFree,
       // Among the first that are looked at, however many are quicker.
       load: (holding) => (isWished(holding) ? WISHED_LOAD : 1),
@@ -159,7 +161,22 @@ export class HeldWays {
         this.#unwanted(holding),
       hop: (state, seconds) => (state === 'up' ? seconds : null),
       isFresh: false,
-    });
+    };
+    return this.#search(search, this.#roomy(search))?.stages ?? null;
+  }
+
+  #searchByClass(search: Search, before?: MeshRoute): readonly FoundStage[] | null {
+    const { costs, isSuspected } = this.#options;
+    const choice = {
+      layers: costs.layers,
+      holdings: this.#roomy(search),
+      search: (among: readonly Holding[], may: (stage: FoundStage) => boolean) =>
+        this.#search(search, among, may),
+      // What goes on may keep a worker from dropping what is to go; what begins should not.
+      isDoubtful: (holding: Holding) =>
+        before === undefined ? this.#unwanted(holding) > 0 : isSuspected(holding.peer),
+    };
+    return chosenByClass(choice, before)?.stages ?? null;
   }
 
   #unwanted(holding: Holding): number {
@@ -167,11 +184,18 @@ export class HeldWays {
     return (holding.isRetiring ? RETIRING_SECONDS : 0) + suspected;
   }
 
-  #search({ isRoomy, load, penalty, hop, isFresh }: Search): readonly FoundStage[] | null {
-    const { holdings, links, costs, speeds, maxStages } = this.#options;
-    const there = holdings
+  #roomy({ isRoomy }: Search): Holding[] {
+    return this.#options.holdings
       .all()
       .filter((holding) => holding.isHeld && this.#isThere(holding) && isRoomy(holding));
+  }
+
+  #search(
+    { load, penalty, hop, isFresh }: Search,
+    there: readonly Holding[],
+    may: (stage: FoundStage) => boolean = () => true,
+  ): FoundRoute | null {
+    const { links, costs, speeds, maxStages } = this.#options;
     const among = (some: readonly Holding[]) =>
       searchRoute({
         holdings: some,
@@ -179,7 +203,8 @@ export class HeldWays {
         maxStages,
         step: (peer) => speeds.cost(peer),
         load,
-        penalty,
+        penalty: (holding, start, end) =>
+          may({ holding, start, end }) ? penalty(holding, start, end) : Number.POSITIVE_INFINITY,
         hop: (from, to) => hop(links.state(from, to), this.hopSeconds(from, to)),
       });
     const wanted = isFresh ? there.filter((holding) => this.#unwanted(holding) === 0) : there;
@@ -214,5 +239,5 @@ export function routeOver(path: readonly FoundStage[]): MeshRoute {
 }
 
 function stopAt({ holding: { peer, shard }, start, end }: FoundStage): MeshRoute['stops'][number] {
-  return { peer, shard, start, end };
+  return { peer, shard, start, end, class: classOf(peer) };
 }

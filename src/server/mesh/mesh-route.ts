@@ -2,6 +2,7 @@
 import type { ShoalError } from '../../config/errors.ts';
 import type { Route, StageInfo } from '../../mesh/protocol/control.ts';
 import type { Loss } from '../../mesh/protocol/status.ts';
+import type { ClassedRange } from '../../schedule/classes.ts';
 import type { Misbehaviour } from '../../schedule/health-events.ts';
 import type { Peer } from './peer.ts';
 
@@ -11,6 +12,8 @@ export interface RouteStop {
   readonly shard: number;
   readonly start: number;
   readonly end: number;
+  /** Of its adapter when the route was chosen; absent or null: not known. */
+  readonly class?: string | null;
 }
 
 /** Peers in order whose layers cover the model; every link of it was up when it was chosen, that from the last to the first too. */
@@ -83,6 +86,15 @@ export function stageInfosOf({ stops }: MeshRoute, layers: number): StageInfo[] 
     peer: peer.id,
     name: peer.name,
     shard: { start, end, embedding: start === 0, head: end === layers },
+  }));
+}
+
+export function classedOf({ stops }: MeshRoute): ClassedRange[] {
+  return stops.map(({ peer, start, end, class: name = null }) => ({
+    worker: peer.id,
+    start,
+    end,
+    class: name,
   }));
 }
 

@@ -7,6 +7,7 @@ import type { Status, WorkerStatus } from '../../mesh/protocol/status.ts';
 import type { Timers } from '../../mesh/timers.ts';
 import type { Quantization } from '../../model/shard.ts';
 import type { ModelCosts } from '../../schedule/costs.ts';
+import { classOf } from './class-choice.ts';
 import type { MeshMessage } from './control-connection.ts';
 import { Coordinator } from './coordinator.ts';
 import { type MeshFigures, replicasOf, stageMs } from './figures.ts';
@@ -148,6 +149,7 @@ export class Mesh {
         state: peer.state,
         layers: held === undefined || peer.state !== 'serving' ? null : [held.start, held.end],
         adapter: peer.capability?.adapter ?? null,
+        class: classOf(peer),
         gemvMacsPerSecond: peer.capability?.gemvMacsPerSecond ?? null,
         tokensPerSecond: peer.stats?.tokensPerSecond ?? 0,
         downloadedBytes: peer.downloadedBytes,
@@ -164,6 +166,10 @@ export class Mesh {
     const { live, forecast } = this.routes;
     if (live === null) return { predicted: null, measured: null };
     return { predicted: forecast.predicted(live), measured: forecast.measured };
+  }
+
+  routesInUse(): NonNullable<Status['routes']> {
+    return this.routes.inUse(this.coordinator.crossed);
   }
 
   loading(): Status['loading'] {

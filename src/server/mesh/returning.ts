@@ -94,7 +94,15 @@ function wholeRoute(told: readonly Told[], epoch: number): MeshRoute | null {
       ({ peer, running }) =>
         peer.id === id && running.index === index && JSON.stringify(running.route) === text,
     );
-    return stage && { peer: stage.peer, shard: stage.running.shard, start, end };
+    return (
+      stage && {
+        peer: stage.peer,
+        shard: stage.running.shard,
+        start,
+        end,
+        class: stage.peer.capability?.class ?? null,
+      }
+    );
   });
   const known = stops.filter((stop) => stop !== undefined);
   return known.length === stops.length ? { stops: known } : null;

@@ -1,5 +1,5 @@
 /** The quickest route over holdings: the pure search over what the server knows of them. */
-import { amongHeld, type Candidate, quickestWay } from '../../schedule/quickest.ts';
+import { amongHeld, type Candidate, quickestWay, type Stop } from '../../schedule/quickest.ts';
 import type { StepCost } from '../../schedule/served-rates.ts';
 import type { StageCosts } from '../../schedule/stage-costs.ts';
 import type { Holding } from './holding.ts';
@@ -13,7 +13,7 @@ export interface SearchView {
   step(peer: Peer): StepCost;
   /** Times as long as alone that a step takes there now. */
   load(holding: Holding): number;
-  /** Seconds that a stage is worse than its time tells. */
+  /** Seconds that a stage is worse than its time tells; infinite: it is none. */
   penalty(holding: Holding, start: number, end: number): number;
   /** Seconds from one to the other; null: there is no way. */
   hop(from: Peer, to: Peer): number | null;
@@ -23,6 +23,12 @@ export interface FoundStage {
   readonly holding: Holding;
   readonly start: number;
   readonly end: number;
+}
+
+export interface FoundRoute {
+  readonly stages: readonly FoundStage[];
+  /** Of a token, penalties left out. */
+  readonly seconds: number;
 }
 
 interface HeldCandidate extends Candidate {
@@ -36,7 +42,7 @@ const LOOKS = [
 ] as const;
 
 /** Through all layers and back to the start, no worker twice. */
-export function searchRoute(view: SearchView): readonly FoundStage[] | null {
+export function searchRoute(view: SearchView): FoundRoute | null {
   const candidates = view.holdings.map((holding): HeldCandidate => {
     const { stepSeconds, macsPerSecond } = view.step(holding.peer);
     const load = view.load(holding);
@@ -60,11 +66,20 @@ export function searchRoute(view: SearchView): readonly FoundStage[] | null {
       hop: (from, to) => view.hop(from.holding.peer, to.holding.peer),
       penalty: ({ holding }, start, end) => view.penalty(holding, start, end),
     });
-    if (way.stops !== null) {
-      return way.stops.map(({ candidate: { holding }, start, end }) => ({ holding, start, end }));
-    }
+    if (way.stops !== null) return found(view, way.stops);
   }
   return null;
+}
+
+function found(view: SearchView, stops: readonly Stop<HeldCandidate>[]): FoundRoute {
+  let seconds = 0;
+  for (const [index, { candidate, start, end }] of stops.entries()) {
+    const next = stops[(index + 1) % stops.length]!.candidate;
+    seconds += candidate.stepSeconds + view.costs.macs(start, end) * candidate.secondsPerMac;
+    if (next !== candidate) seconds += view.hop(candidate.holding.peer, next.holding.peer) ?? 0;
+  }
+  const stages = stops.map(({ candidate: { holding }, start, end }) => ({ holding, start, end }));
+  return { stages, seconds };
 }
 
 function quickestOfEach(candidates: readonly HeldCandidate[], most: number): HeldCandidate[] {

@@ -65,13 +65,16 @@ export class MeshRoutes implements Routes {
     return this.#entered.size;
   }
 
-  /** Those that sequences run on, the busiest first. */
-  inUse(): NonNullable<Status['routes']> {
+  /** Those that sequences run on, the busiest first. @param crossed of sequences that have crossed classes of adapters */
+  inUse(crossed: ReadonlySet<MeshRoute> = new Set()): NonNullable<Status['routes']> {
     const routes = new Map<string, NonNullable<Status['routes']>[number]>();
     for (const entered of this.#entered.keys()) {
       const stages = routeOf(entered);
       const key = stages.map(({ peer, start, end }) => `${peer} ${start} ${end}`).join();
-      routes.set(key, { stages, sequences: (routes.get(key)?.sequences ?? 0) + 1 });
+      const of = routes.get(key) ?? { stages, sequences: 0, crossed: 0 };
+      of.sequences++;
+      if (crossed.has(entered)) of.crossed = (of.crossed ?? 0) + 1;
+      routes.set(key, of);
     }
     return [...routes.values()].sort((a, b) => b.sequences - a.sequences);
   }

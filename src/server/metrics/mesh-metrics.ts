@@ -10,6 +10,10 @@ const COUNTERS = {
     name: 'shoal_replayed_positions_total',
     help: 'Positions that stages computed again for sequences with another route, all stages together.',
   },
+  crossings: {
+    name: 'shoal_class_crossings_total',
+    help: 'Times that a sequence went on in another class of adapters than it had tokens from, so that its text may differ.',
+  },
   loadedBytes: {
     name: 'shoal_loaded_bytes_total',
     help: 'Bytes of shards that came onto the GPUs of workers, KV caches included.',

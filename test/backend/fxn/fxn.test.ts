@@ -247,13 +247,13 @@ describe('chat', () => {
     generator.script = async function* () {
       yield { type: 'pipeline', stages: STAGES, restarts: 0 };
       yield { type: 'token', id: 72 };
-      yield { type: 'pipeline', stages: STAGES.slice(1), restarts: 1 };
+      yield { type: 'pipeline', stages: STAGES.slice(1), restarts: 1, crossings: 1 };
       yield { type: 'token', id: 105 };
       yield { type: 'finished', reason: 'length' };
     };
     const answer = await chat();
     expect(answer.choices[0]!.message.content).toBe('Hi');
-    expect(answer).toMatchObject({ shoal: { restarts: 1, stages: [{ peer: 'p2' }] } });
+    expect(answer).toMatchObject({ shoal: { restarts: 1, crossings: 1, stages: [{ peer: 'p2' }] } });
   });
 });
 

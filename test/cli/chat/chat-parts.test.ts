@@ -48,6 +48,7 @@ describe('after an answer', () => {
     expect(servedBy(answer({ served }))).toBe(
       'a (layers 0–3) → b (layers 4–7), moved 1×: c left, 12.3 tokens/s',
     );
+    expect(servedBy(answer({ served: { ...served, crossings: 1 } }))).toContain('words may differ');
     const node = { name: 'box (ollama)', lender: { id: 'x', name: 'alice' } };
     expect(servedBy(answer({ node, usage, streamMs: 900 }))).toBe(
       'box (ollama), lent by alice, 10.0 tokens/s',

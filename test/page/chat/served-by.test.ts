@@ -22,6 +22,9 @@ it('names the model, the stages, the speed and what moved', () => {
     '21.3 tok/s',
     'moved 1×',
   ]);
+  expect(servedParts(answer({ served: { ...served, crossings: 1 } }), []).at(-1)).toContain(
+    'words may differ',
+  );
 });
 
 it('names the server’s own node or the lender, and tells lenders of one name apart', () => {

@@ -152,6 +152,7 @@ const FIGURES: MeshFigures = {
   roundTripSeconds: [],
   failovers: 6,
   replayedPositions: 70,
+  crossings: 2,
   loadedBytes: 800,
   loadedAgainBytes: 90,
 };
@@ -214,6 +215,7 @@ describe('the gauges', () => {
     expect(value('shoal_link_round_trip_seconds')).toBeUndefined();
     expect(value('shoal_failovers_total')).toBe(6);
     expect(value('shoal_replayed_positions_total')).toBe(70);
+    expect(value('shoal_class_crossings_total')).toBe(2);
     expect(value('shoal_loaded_bytes_total')).toBe(800);
     expect(value('shoal_loaded_again_bytes_total')).toBe(90);
     // Totals are the mesh's own: another scrape does not add them again.
