@@ -44,7 +44,7 @@ const complete = (running: RunningServer, body: object, init: RequestInit = {}) 
 
 describe('startServer', () => {
   it('answers over workers that join, and tells who served', async () => {
-    const running = await start({ node: { kind: 'mesh', model, expectWorkers: 3 } });
+    const running = await start({ node: { kind: 'mesh', model, expectWorkers: 3, minStages: 3 } });
     expect(running).toMatchObject({ needsWorkers: true, warning: null, selfSigned: null });
     expect((await fetch(`${running.url}/health/ready`)).status).toBe(503);
     const live: number[] = [];
