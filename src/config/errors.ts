@@ -66,6 +66,8 @@ export const ERROR_CODES = {
   // command line and configuration
   CONFIG_INVALID: [400, 'invalid_request_error'],
   PORT_IN_USE: [500, 'server_error'],
+  /** Another server has the directory of `--state`. */
+  STATE_IN_USE: [500, 'server_error'],
   NO_BROWSER: [500, 'server_error'],
   /** A server's TLS certificate is not the one of --tls-fingerprint. */
   CERTIFICATE_REFUSED: [502, 'server_error'],

@@ -564,6 +564,9 @@ export const KEPT_EVENT_OVERHEAD_BYTES = 256;
 export const MAX_STORED_ANSWER_BYTES = 16 * MIB;
 /** An answer that ran when the server ended is taken up again if it began no longer ago. */
 export const MAX_STORED_ANSWER_AGE_MS = 3_600_000;
+/** Who has a state directory moves its lock's time so often; a lock that stood still for so long is one of a server that was killed. */
+export const STATE_LOCK_BEAT_MS = 1_000;
+export const STATE_LOCK_STALE_MS = 10_000;
 /** SHOAL_STATE_KEY, from which the key of stored answers is made: as long as 128 random bits in hex. */
 export const MIN_STATE_KEY_CHARS = 32;
 /** Connections that read one answer at once: the one that broke and was not noticed yet, the next, and room. */

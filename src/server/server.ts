@@ -13,6 +13,7 @@ import { AnswerKeeper } from './answers/answer-keeper.ts';
 import { DirectoryStore } from './answers/directory-store.ts';
 import { KeptAnswers } from './answers/kept-answers.ts';
 import { restoreAnswers } from './answers/restore.ts';
+import { lockState, type StateLock } from './answers/state-lock.ts';
 import { createApp } from './app.ts';
 import { endAfterAnswers } from './draining.ts';
 import { readPageFiles } from './files/page-files.ts';
@@ -94,8 +95,18 @@ export interface RunningServer {
   close(): Promise<void>;
 }
 
-/** @throws PORT_IN_USE, CONFIG_INVALID (TLS files, address), TOKENIZER_INVALID, MODEL_CONFIG_INVALID */
+/** @throws PORT_IN_USE, STATE_IN_USE, CONFIG_INVALID (TLS files, address), TOKENIZER_INVALID, MODEL_CONFIG_INVALID */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
+  const lock = options.state ? await lockState(options.state.directory, options.log) : null;
+  try {
+    return await openServer(options, lock);
+  } catch (error) {
+    await lock?.release();
+    throw error;
+  }
+}
+
+async function openServer(options: ServerOptions, lock: StateLock | null): Promise<RunningServer> {
   const { log, host = '127.0.0.1', timers = systemTimers } = options;
   const guard = createHostGuard({
     boundHost: host,
@@ -201,6 +212,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       server.close(() => resolve());
       server.closeAllConnections();
     });
+    await lock?.release();
   };
   try {
     await listen(server, options.port, host);

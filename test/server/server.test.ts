@@ -1,5 +1,8 @@
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { request as httpsRequest } from 'node:https';
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -91,6 +94,19 @@ describe('startServer', () => {
     expect([499, 'cut off']).toContain(await pending);
     expect(timers.pending).toBe(0);
     await expect(fetch(running.url)).rejects.toThrow();
+  });
+
+  it('has its state directory alone, until it is closed or could not start', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'shoal-state-'));
+    const state = { directory, key: null };
+    const first = await start({ state });
+    await expect(start({ state })).rejects.toMatchObject({ code: 'STATE_IN_USE' });
+    await first.close();
+    const second = await start({ state });
+    await second.close();
+    await expect(start({ state, port: -1 })).rejects.toThrow();
+    expect((await readdir(directory)).sort()).toEqual(['answers', 'key']);
+    await rm(directory, { recursive: true });
   });
 
   it('names a port that is in use, and the way out', async () => {
