@@ -108,6 +108,10 @@ export const MAX_TOMBSTONES = 256;
 export const MAX_HELD_SHARDS = 8;
 /** Sequences that one message of a returning worker names: 16 routes of 24 stages are 48 KB of MAX_CONTROL_BYTES. */
 export const MAX_RUNNING_PER_MESSAGE = 16;
+/** Sequences that one worker names in all: those of MAX_HELD_SHARDS full shards, twice, as some may have ended while it was away. */
+export const MAX_RUNNING_SEQUENCES = 512;
+/** An epoch that a returning worker names counts up to this: eight routes for each of MAX_CONTEXT_POSITIONS tokens. Beyond, epochs could be made to end. */
+export const MAX_TOLD_EPOCH = 65_536;
 /** Of `--join-key`: a pass phrase fits. */
 export const MAX_JOIN_KEY_CHARS = 200;
 /** Rows that a worker keeps after it sent them, of all its sequences, so that a replacement of the stage behind it needs nobody else: 4 sequences of MAX_CONTEXT_POSITIONS with hidden 1,024 in f16. Beyond it the largest lose theirs, and are computed again from what comes before. */

@@ -30,7 +30,7 @@ export interface CoordinatorOptions {
   readonly wire: WireDtype;
   /** Ids of the model: [0, vocab). */
   readonly vocab: number;
-  /** Default: at random, as workers may still hold sequences of a server that was here before. */
+  /** Numbers count up from here. Default: each at random, as workers may still hold sequences of a server before this one, and none is to be guessed. */
   readonly firstSequence?: number;
 }
 
@@ -54,7 +54,8 @@ export class Coordinator implements TokenGenerator {
   readonly #queue = new PrefillQueue();
   readonly #patience: Patience;
   readonly #closing = new Ending();
-  #lastSequence: number;
+  /** null: they are drawn. */
+  #lastSequence: number | null;
   #lastTicket = 0;
   #inFlight = 0;
   /** Of them, each client's. */
@@ -63,7 +64,7 @@ export class Coordinator implements TokenGenerator {
   constructor(options: CoordinatorOptions) {
     const { routes, timers } = options;
     this.#options = options;
-    this.#lastSequence = options.firstSequence ?? randomInt(2 ** 32);
+    this.#lastSequence = options.firstSequence ?? null;
     this.#slots = new Slots(routes, timers);
     this.#patience = new Patience(this.#queue, (route) => routes.expectedMs(route));
     this.#returning = new Returning(this.#generations);
@@ -178,7 +179,12 @@ export class Coordinator implements TokenGenerator {
     });
   }
 
-  /** A worker that is back names the sequences that it holds. */
+  /** The worker is there, or there again: it says next what it runs. */
+  joined(peer: Peer): void {
+    this.#returning.joined(peer);
+  }
+
+  /** A worker that is back names the sequences that it holds. @throws PROTOCOL_INVALID */
   runs(peer: Peer, message: Message<'running'>): void {
     this.#returning.reported(peer, message);
   }
@@ -212,7 +218,8 @@ export class Coordinator implements TokenGenerator {
       isShared: (peer) => this.runsOn(peer) > 1,
     });
     this.#generations.set(generation.sequence.id, generation);
-    if (resume === undefined) generation.seek();
+    // Without a number it had no token, and no stage can name it.
+    if (resume === undefined || resume.sequence === null) generation.seek();
     else this.#returning.expect(generation, this.#options.timers);
     return generation;
   }
@@ -235,10 +242,12 @@ export class Coordinator implements TokenGenerator {
 
   /** Unsigned 32-bit, never one that is live. */
   nextId(): number {
-    do {
-      this.#lastSequence = (this.#lastSequence + 1) >>> 0;
-    } while (this.#generations.has(this.#lastSequence));
-    return this.#lastSequence;
+    for (;;) {
+      const last = this.#lastSequence;
+      const id = last === null ? randomInt(2 ** 32) : (last + 1) >>> 0;
+      if (last !== null) this.#lastSequence = id;
+      if (!this.#generations.has(id)) return id;
+    }
   }
 
   #find({ sequence }: { readonly sequence: number }): Generation | undefined {

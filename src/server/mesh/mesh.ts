@@ -40,7 +40,7 @@ export interface MeshOptions {
   readonly expectWorkers?: number;
   /** Workers that hold each layer, where memory allows. Default DEFAULT_REPLICAS. */
   readonly replicas?: number;
-  /** Default: at random, as workers may still hold sequences of a server that was here before. */
+  /** As CoordinatorOptions has it. */
   readonly firstSequence?: number;
   /** Whether a route is live only after a token went round it. Default true; tests of what comes after do without. */
   readonly probes?: boolean;
@@ -76,10 +76,12 @@ export class Mesh {
     const ground = this.#ground;
     switch (message.type) {
       case 'join':
+        this.coordinator.joined(peer);
         ground.join(peer, message);
         break;
       case 'running':
-        this.coordinator.runs(peer, message);
+        // A spectator runs nothing; of a worker whose `join` was refused it comes all the same.
+        if (peer.isWorker) this.coordinator.runs(peer, message);
         break;
       case 'leave':
         ground.leave(peer, message.reason);

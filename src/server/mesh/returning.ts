@@ -1,4 +1,5 @@
-import { ADOPT_WAIT_MS } from '../../config/limits.ts';
+import { ShoalError } from '../../config/errors.ts';
+import { ADOPT_WAIT_MS, MAX_RUNNING_SEQUENCES, MAX_TOLD_EPOCH } from '../../config/limits.ts';
 import type { PeerMessage, RunningSequence } from '../../mesh/protocol/control.ts';
 import type { Timers } from '../../mesh/timers.ts';
 import type { Generation } from './generation.ts';
@@ -7,20 +8,23 @@ import type { Peer } from './peer.ts';
 
 type Running = Extract<PeerMessage, { type: 'running' }>;
 
-interface Told {
-  readonly peer: Peer;
-  readonly running: RunningSequence;
+/** What is told of a sequence that the server expects back, by each peer that is back. */
+interface Expected {
+  readonly told: Map<Peer, RunningSequence>;
+  /** It was waited for long enough: whoever comes now finds it on another route. */
+  isLate: boolean;
 }
 
 /**
  * Workers that are back say what they run. What the server knows of it goes on: as it is, where nothing can have been lost meanwhile;
  * otherwise by the same route under a new epoch, for which the stages have kept nearly everything. After a restart of the server a
  * sequence goes on once all its stages are back, and without those that are not after ADOPT_WAIT_MS.
+ *
+ * A worker's word for an epoch counts only where the server cannot know better, which is of a sequence that began before it was started.
  */
 export class Returning {
   readonly #generations: ReadonlyMap<number, Generation>;
-  /** Of sequences that wait for their stages, who is back. */
-  readonly #expected = new Map<number, Told[]>();
+  readonly #expected = new Map<number, Expected>();
   /** What peers have told in messages before their last. */
   readonly #partial = new WeakMap<Peer, RunningSequence[]>();
 
@@ -31,78 +35,104 @@ export class Returning {
   /** The sequence began before the server was started again: its stages may be back soon. */
   expect(generation: Generation, timers: Timers): void {
     const { id } = generation.sequence;
-    this.#expected.set(id, []);
+    const expected: Expected = { told: new Map(), isLate: false };
+    this.#expected.set(id, expected);
     generation.whenClosed(() => this.#expected.delete(id));
     generation.whenClosed(
       timers.after(ADOPT_WAIT_MS, () => {
-        this.#expected.delete(id);
+        if (this.#expected.get(id) !== expected) return;
+        expected.isLate = true;
+        // What stages have of it is theirs to keep only under an epoch that is higher than any of theirs.
+        for (const { epoch } of expected.told.values()) generation.sequence.noteEpoch(epoch);
         generation.seek();
       }),
     );
   }
 
+  /** The peer joins: it tells anew what it runs. */
+  joined(peer: Peer): void {
+    this.#partial.delete(peer);
+  }
+
+  /** @throws PROTOCOL_INVALID above MAX_RUNNING_SEQUENCES */
   reported(peer: Peer, { sequences, last }: Running): void {
     const all = [...(this.#partial.get(peer) ?? []), ...sequences];
+    this.#partial.delete(peer);
+    if (all.length > MAX_RUNNING_SEQUENCES) {
+      throw new ShoalError(
+        'PROTOCOL_INVALID',
+        `${all.length} sequences run there, at most ${MAX_RUNNING_SEQUENCES} can; end the list with last: true`,
+      );
+    }
     if (!last) {
       this.#partial.set(peer, all);
       return;
     }
-    this.#partial.delete(peer);
-    for (const running of all) this.#compare(peer, running);
+    const adopted = all.filter((running) => this.#compare(peer, running)).map(({ sequence }) => sequence);
     const told = new Map(all.map((running) => [running.sequence, running]));
     for (const generation of [...this.#generations.values()]) {
       const { route, id, epoch, state, hasToken } = generation.sequence;
       if (route === null || stopOf(route, peer) === undefined) continue;
-      if (state !== 'opening' && state !== 'running') continue;
-      if (told.get(id)?.epoch === epoch && state === 'running' && hasToken) {
+      if ((state !== 'opening' && state !== 'running') || adopted.includes(id)) continue;
+      const running = told.get(id);
+      if (running?.epoch === epoch && state === 'running' && hasToken) {
         if (peer === route.stops.at(-1)!.peer) generation.sequence.retell();
       } else {
         generation.lose(`${peer.name} was away when the sequence was opened`, {
           worker: peer.name,
           how: 'left',
         });
+        if (running !== undefined && this.#expected.has(id)) generation.sequence.noteEpoch(running.epoch);
       }
     }
   }
 
-  #compare(peer: Peer, running: RunningSequence): void {
+  /** @returns whether the sequence goes on from here on, its last stage asked */
+  #compare(peer: Peer, running: RunningSequence): boolean {
     const generation = this.#generations.get(running.sequence);
-    const told = this.#expected.get(running.sequence);
+    const expected = this.#expected.get(running.sequence);
     const route = generation?.sequence.route ?? null;
-    const isUnknown = generation === undefined;
-    if (isUnknown || (told === undefined && route !== null && stopOf(route, peer) === undefined)) {
+    const isOfIt = route === null ? expected !== undefined : stopOf(route, peer) !== undefined;
+    if (generation === undefined || !isOfIt || (expected !== undefined && !isPlausible(peer, running))) {
       peer.connection.send({ type: 'close', sequence: running.sequence });
-      return;
+      return false;
     }
-    generation.sequence.noteEpoch(running.epoch);
-    if (told === undefined) return;
-    told.push({ peer, running });
-    const whole = wholeRoute(told, running.epoch);
-    if (whole === null || running.epoch < generation.sequence.epoch) return;
+    if (expected === undefined || route !== null) return false;
+    expected.told.set(peer, running);
+    if (expected.isLate) {
+      generation.sequence.noteEpoch(running.epoch);
+      return false;
+    }
+    const whole = wholeRoute(expected.told, running.epoch);
+    if (whole === null) return false;
     this.#expected.delete(running.sequence);
     generation.adopt(whole, running.epoch, running.wire);
+    for (const other of expected.told.keys()) {
+      if (stopOf(whole, other) === undefined)
+        other.connection.send({ type: 'close', sequence: running.sequence });
+    }
+    return true;
   }
 }
 
+/** It names itself in its place, and an epoch that a sequence can come to. */
+function isPlausible(peer: Peer, { epoch, index, route }: RunningSequence): boolean {
+  return epoch <= MAX_TOLD_EPOCH && route[index]?.peer === peer.id;
+}
+
 /** The route of that epoch, where all its stages have told it alike. */
-function wholeRoute(told: readonly Told[], epoch: number): MeshRoute | null {
-  const those = told.filter(({ running }) => running.epoch === epoch);
-  const { route } = those[0]!.running;
+function wholeRoute(told: Expected['told'], epoch: number): MeshRoute | null {
+  const those = [...told].filter(([, running]) => running.epoch === epoch);
+  const { route } = those[0]![1];
   const text = JSON.stringify(route);
   const stops = route.map(({ peer: id, start, end }, index) => {
     const stage = those.find(
-      ({ peer, running }) =>
+      ([peer, running]) =>
         peer.id === id && running.index === index && JSON.stringify(running.route) === text,
     );
-    return (
-      stage && {
-        peer: stage.peer,
-        shard: stage.running.shard,
-        start,
-        end,
-        class: stage.peer.capability?.class ?? null,
-      }
-    );
+    if (stage === undefined) return undefined;
+    const [peer, { shard }] = stage;
+    return { peer, shard, start, end, class: peer.capability?.class ?? null };
   });
   const known = stops.filter((stop) => stop !== undefined);
   return known.length === stops.length ? { stops: known } : null;

@@ -160,7 +160,7 @@ export class Sequence {
     this.#watch.expectNext(route, true);
   }
 
-  /** The stages have counted so many routes: the next is one more. */
+  /** In the run of the server before this one its stages have counted so many routes: the next is one more. */
   noteEpoch(epoch: number): void {
     if (this.#state === 'adrift') this.#epoch = Math.max(this.#epoch, epoch);
   }
