@@ -11,7 +11,7 @@ import type { PeerMessage } from '../../mesh/protocol/control.ts';
 import type { Loss } from '../../mesh/protocol/status.ts';
 import type { Timers } from '../../mesh/timers.ts';
 import { Generation } from './generation.ts';
-import { areNeighbours, type MeshRoute, type Routes, stopOf } from './mesh-route.ts';
+import { areNeighbours, type MeshRoute, type MoveReason, type Routes, stopOf } from './mesh-route.ts';
 import { Patience } from './patience.ts';
 import type { Peer } from './peer.ts';
 import { PrefillQueue } from './prefill-queue.ts';
@@ -70,6 +70,7 @@ export class Coordinator implements TokenGenerator {
     this.#returning = new Returning(this.#generations);
     routes.onPossible(() => this.#slots.changed());
     routes.onPeerLost((peer, loss, shard) => this.#peerLost(peer, loss, shard));
+    routes.onMovable((peer, why) => this.#movable(peer, why));
     routes.onLinkLost((a, b) => {
       for (const generation of [...this.#generations.values()]) {
         const { route } = generation.sequence;
@@ -233,6 +234,18 @@ export class Coordinator implements TokenGenerator {
     }
   }
 
+  #movable(peer: Peer, why: MoveReason): void {
+    for (const generation of [...this.#generations.values()]) {
+      const { route, hasToken } = generation.sequence;
+      if (route === null || stopOf(route, peer) === undefined) continue;
+      // Of longer routes the neighbours hear it, or say that they do not.
+      if (why === 'silent' && route.stops.length > 1) continue;
+      if (why === 'away' && hasToken) continue;
+      const how = why === 'silent' ? 'stalled' : 'left';
+      generation.moveOff(peer, `${peer.name} ${WORDS[why]}`, { worker: peer.name, how });
+    }
+  }
+
   #count(client: string, change: 1 | -1): void {
     this.#inFlight += change;
     const places = (this.#places.get(client) ?? 0) + change;
@@ -267,6 +280,12 @@ export class Coordinator implements TokenGenerator {
     );
   }
 }
+
+const WORDS: Record<MoveReason, string> = {
+  drains: 'wishes to stop',
+  silent: 'was not heard of lately',
+  away: 'was away when the sequence was opened',
+};
 
 function isOn({ route }: Generation['sequence'], peer: Peer): boolean {
   return route !== null && stopOf(route, peer) !== undefined;

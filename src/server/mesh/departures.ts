@@ -8,8 +8,8 @@ export class Departures {
   readonly #holdings: Holdings;
   readonly #links: WantedLinks;
   readonly #lost = new Set<Peer>();
-  /** Whether its sequences were asked to move. */
-  readonly #draining = new Map<Peer, { moved: boolean; released: boolean }>();
+  /** Whether it was told that nothing runs there any more. */
+  readonly #draining = new Map<Peer, { released: boolean }>();
   readonly #silent = new Map<Peer, Set<Peer>>();
 
   constructor(holdings: Holdings, links: WantedLinks) {
@@ -26,7 +26,7 @@ export class Departures {
   }
 
   drain(peer: Peer): void {
-    if (!this.#draining.has(peer)) this.#draining.set(peer, { moved: false, released: false });
+    if (!this.#draining.has(peer)) this.#draining.set(peer, { released: false });
   }
 
   /** It has joined again, and counts on being used. */
@@ -54,19 +54,10 @@ export class Departures {
     return lost;
   }
 
-  /** Those that wish to stop and still have sequences, which can go on elsewhere; each once. */
-  movable(): Peer[] {
-    return [...this.#draining].flatMap(([peer, state]) => {
-      if (state.moved || !this.#isInUse(peer)) return [];
-      state.moved = true;
-      return peer;
-    });
-  }
-
   /** Tells who wishes to stop that nothing runs there any more. */
   release(peer: Peer): void {
     const state = this.#draining.get(peer);
-    if (state === undefined || state.released || this.#isInUse(peer)) return;
+    if (state === undefined || state.released || this.isInUse(peer)) return;
     state.released = true;
     peer.connection.send({ type: 'released' });
   }
@@ -91,7 +82,8 @@ export class Departures {
     });
   }
 
-  #isInUse(peer: Peer): boolean {
+  /** Sequences run on it. */
+  isInUse(peer: Peer): boolean {
     return this.#holdings.of(peer).some(({ sequences }) => sequences > 0);
   }
 }

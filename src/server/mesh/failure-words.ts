@@ -1,6 +1,7 @@
 import { ShoalError } from '../../config/errors.ts';
-import { MAX_RESTARTS } from '../../config/limits.ts';
+import { MAX_RESTARTS, PIPELINE_WAIT_MS, RETRY_AFTER_SECONDS } from '../../config/limits.ts';
 import type { Loss } from '../../mesh/protocol/status.ts';
+import type { RouteOutlook } from './mesh-route.ts';
 import type { Peer } from './peer.ts';
 
 /** Whom or what it was lost to, in the words that a client is told. */
@@ -22,4 +23,14 @@ export function givenUp(why: 'too-often' | 'non-finite', error: ShoalError): Sho
         `the answer was started again ${MAX_RESTARTS} times and failed each time, the last time with ${error}`,
         { cause: error },
       );
+}
+
+/** Why an answer that waited PIPELINE_WAIT_MS waits no longer. */
+export function noRoute({ ready, detail }: RouteOutlook): ShoalError {
+  const seconds = PIPELINE_WAIT_MS / 1_000;
+  return ready
+    ? new ShoalError('OVERLOADED', `no room on the pipeline for ${seconds} s; try again later`, {
+        retryAfterSeconds: RETRY_AFTER_SECONDS,
+      })
+    : new ShoalError('NO_PIPELINE', `no pipeline for ${seconds} s: ${detail}`);
 }

@@ -3,17 +3,18 @@
  * another one whenever that is lost. Draws are keyed by (seed, position), so the tokens go on as if nothing had happened.
  */
 import type { Logger } from 'pino';
-import type { GenerateEvent, GenerateRequest, ServingStage } from '../../backend/fxn/generator.ts';
+import type { GenerateEvent, GenerateRequest } from '../../backend/fxn/generator.ts';
 import { ShoalError } from '../../config/errors.ts';
-import { MAX_LOSSES_TOLD, PIPELINE_WAIT_MS, RETRY_AFTER_SECONDS } from '../../config/limits.ts';
+import { MAX_LOSSES_TOLD, PIPELINE_WAIT_MS } from '../../config/limits.ts';
 import type { WireDtype } from '../../gpu/stage-engine.ts';
 import type { Loss } from '../../mesh/protocol/status.ts';
 import type { Timers } from '../../mesh/timers.ts';
-import { crossedLayers } from '../../schedule/classes.ts';
 import { restartAfter } from '../../schedule/restart.ts';
+import type { Turn } from '../../schedule/turns.ts';
 import { TimerGroup } from '../timer-group.ts';
-import { givenUp, lossOf } from './failure-words.ts';
-import { classedOf, type MeshRoute, type Routes } from './mesh-route.ts';
+import { Crossings } from './crossings.ts';
+import { givenUp, lossOf, noRoute } from './failure-words.ts';
+import { type MeshRoute, type Routes, type RouteWish, servingStagesOf, stopOf } from './mesh-route.ts';
 import type { Patience } from './patience.ts';
 import type { Peer } from './peer.ts';
 import type { PrefillQueue } from './prefill-queue.ts';
@@ -61,15 +62,14 @@ export class Generation {
   #wire: WireDtype;
   /** Newest last. */
   #losses: readonly Loss[] = [];
+  readonly #crossings: Crossings;
   #restarts = 0;
-  /** The route that gave the newest token that was read. */
-  #gave: MeshRoute | null = null;
-  /** Times that it went on in another class of adapters. */
-  #crossings = 0;
   /** Of them, since the last token. */
   #failures = 0;
   #nonFinite: { by: Peer | null; count: number; isOfOne: boolean } | null = null;
   #waitingSince: number | null = null;
+  /** Stages that gave nothing since the last token: a route without them is tried first. */
+  readonly #avoid = new Set<Peer>();
   /** The next failure is for the loss of this. */
   #loss: Loss | null = null;
   /** Had no room though nothing else ran there: others need not wait behind it. */
@@ -81,6 +81,7 @@ export class Generation {
   constructor(options: GenerationOptions) {
     const { id, request, client, vocab, queue, patience, timers } = options;
     this.#options = options;
+    this.#crossings = new Crossings(request.resume?.sequence != null);
     this.#timers = new TimerGroup(timers);
     this.#ticket = options.nextTicket();
     this.#round = options.slots.roundFor(client);
@@ -119,7 +120,7 @@ export class Generation {
 
   /** Its newest tokens are of another class of adapters than some before them. */
   get hasCrossed(): boolean {
-    return this.#crossings > 0;
+    return this.#crossings.count > 0;
   }
 
   /** Has lost its route, and had no token since. */
@@ -134,13 +135,23 @@ export class Generation {
     if (!this.sequence.fail(new ShoalError('PIPELINE_LOST', why))) this.#loss = null;
   }
 
+  /** As `lose`, but only where there is a way without the peer, with room for it now: make before break. */
+  moveOff(peer: Peer, why: string, loss: Loss): void {
+    const { slots, routes } = this.#options;
+    if (this.#entered === null || !slots.isNext(this.#turn(true))) return;
+    const other = routes.choose(this.#wish(new Set([...this.#avoid, peer])));
+    if (other === null || stopOf(other, peer) !== undefined) return;
+    this.#avoid.add(peer);
+    this.lose(why, loss);
+  }
+
   /** Goes on with the route that its stages told after the server was away; it counts as entered. */
   adopt(route: MeshRoute, epoch: number, wire: WireDtype): void {
     if (this.sequence.state !== 'adrift' || this.#entered !== null) return;
     this.#options.routes.enter(route);
     this.#entered = route;
     this.#before = route;
-    this.#gave = route;
+    this.#crossings.adopted(route);
     this.#wire = wire;
     this.sequence.adopt(route, epoch, wire);
   }
@@ -160,14 +171,14 @@ export class Generation {
       if (token.epoch !== told) {
         told = token.epoch;
         this.#noteClasses(token.route);
-        const stages = servingStages(token.route);
+        const stages = servingStagesOf(token.route);
         yield {
           type: 'pipeline',
           stages,
           sequence: this.sequence.id,
           restarts: this.#restarts,
           losses: this.#losses,
-          crossings: this.#crossings,
+          crossings: this.#crossings.count,
         };
       }
       ids.push(token.id);
@@ -194,6 +205,7 @@ export class Generation {
     this.#failures = 0;
     this.#nonFinite = null;
     this.#waitingSince = null;
+    this.#avoid.clear();
   }
 
   /**
@@ -209,18 +221,12 @@ export class Generation {
     this.#leave();
   }
 
-  /** What was told before the server was started again came of nobody knows what, unless its stages have it still. */
   #noteClasses(route: MeshRoute): void {
-    const { request, log, onCrossed } = this.#options;
-    const gave = this.#gave;
-    this.#gave = route;
-    const isUnknown = gave === null && request.resume?.sequence != null;
-    const layers = gave === null ? 0 : crossedLayers(classedOf(gave), classedOf(route));
-    if (layers === 0 && !isUnknown) return;
-    this.#crossings++;
-    onCrossed();
+    const layers = this.#crossings.gives(route);
+    if (layers === null) return;
+    this.#options.onCrossed();
     const { id, epoch } = this.sequence;
-    log.warn(
+    this.#options.log.warn(
       { sequence: id, epoch, layers },
       'an answer goes on in another class of adapters: its words may differ from here',
     );
@@ -276,6 +282,10 @@ export class Generation {
       return;
     }
     log.warn({ sequence: id, epoch, worker: by?.name }, `sequence failed: ${error}`);
+    // Nobody is blamed for the first time; the way back to what may stand still is no way on.
+    if (error.code === 'DEADLINE_EXCEEDED' && this.#entered !== null) {
+      for (const peer of routes.suspectsOf(this.#entered)) this.#avoid.add(peer);
+    }
     // Once may be chance, but for what no working worker does.
     if (by !== null && offence !== null && (offence.how !== undefined || strikes.reported(by))) {
       routes.failed({ kind: 'reported', peer: by, error, ...(offence.how && { how: offence.how }) });
@@ -294,20 +304,12 @@ export class Generation {
   }
 
   async #seek(): Promise<void> {
-    const { slots, request, client } = this.#options;
+    const { slots, request } = this.#options;
     this.#isSeeking = true;
     this.#waitingSince ??= this.#timers.now();
     const hasStarted = this.sequence.known > request.prompt.length || this.#restarts > 0;
-    const turn = {
-      client,
-      round: this.#round,
-      ticket: this.#ticket,
-      isResumed: hasStarted && !this.#isTooLarge,
-    };
-    const wish = {
-      positions: request.prompt.length + request.maxTokens,
-      ...(this.#before !== null && { before: this.#before }),
-    };
+    const turn = this.#turn(hasStarted);
+    const wish = this.#wish(this.#avoid);
     const deadline = new AbortController();
     const stop = () => deadline.abort(this.#ending.signal.reason);
     this.#ending.signal.addEventListener('abort', stop, { once: true });
@@ -316,7 +318,7 @@ export class Generation {
       const since = this.#waitingSince ?? this.#timers.now();
       const leftMs = since + PIPELINE_WAIT_MS - this.#timers.now();
       if (leftMs > 0) cancel = this.#timers.after(leftMs, watch);
-      else deadline.abort(this.#late());
+      else deadline.abort(noRoute(this.#options.routes.outlook));
     };
     watch();
     try {
@@ -340,22 +342,25 @@ export class Generation {
     }
   }
 
+  #turn(hasStarted: boolean): Turn {
+    const { client } = this.#options;
+    const isResumed = hasStarted && !this.#isTooLarge;
+    return { client, round: this.#round, ticket: this.#ticket, isResumed };
+  }
+
+  /** @param avoid as it is when the wish is granted */
+  #wish(avoid: ReadonlySet<Peer>): RouteWish {
+    const { prompt, maxTokens } = this.#options.request;
+    const before = this.#before;
+    return { positions: prompt.length + maxTokens, avoid, ...(before !== null && { before }) };
+  }
+
   #leave(): void {
     const route = this.#entered;
     if (route === null) return;
     this.#entered = null;
     this.#options.routes.leave(route);
     this.#options.slots.released(this.#ticket, this.#wasOpened);
-  }
-
-  #late(): ShoalError {
-    const seconds = PIPELINE_WAIT_MS / 1_000;
-    const { ready, detail } = this.#options.routes.outlook;
-    return ready
-      ? new ShoalError('OVERLOADED', `no room on the pipeline for ${seconds} s; try again later`, {
-          retryAfterSeconds: RETRY_AFTER_SECONDS,
-        })
-      : new ShoalError('NO_PIPELINE', `no pipeline for ${seconds} s: ${detail}`);
   }
 }
 
@@ -366,8 +371,4 @@ function finishReason(
 ): 'stop' | 'length' | null {
   if (eosTokenIds.includes(token.id)) return 'stop';
   return ids.length === prompt.length + maxTokens ? 'length' : null;
-}
-
-function servingStages({ stops }: MeshRoute): ServingStage[] {
-  return stops.map(({ peer, start, end }) => ({ peer: peer.id, name: peer.name, layers: [start, end] }));
 }

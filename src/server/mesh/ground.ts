@@ -335,10 +335,18 @@ export class Ground {
       this.#lose(peer, 'left', `${peer.name} left (its connection closed)`);
       this.#isUnsettled = true;
     }
+    this.#moveOff(away);
     if (this.routes.live === null) return;
-    for (const peer of this.#departures.movable()) {
-      this.routes.tellPeerLost(peer, { worker: peer.name, how: 'left' }, null);
-    }
     for (const [a, b] of this.#departures.newlySilent(this.routes.live)) this.routes.tellLinkLost(a, b);
+  }
+
+  /** Told with every change until nothing runs there any more: there may be a way, or room, since the last time. */
+  #moveOff(away: readonly Peer[]): void {
+    const inUse = (peer: Peer) => this.#departures.isInUse(peer);
+    for (const peer of away.filter(inUse)) this.routes.tellMovable(peer, 'away');
+    for (const peer of this.registry.workers().filter(inUse)) {
+      if (this.#departures.isDraining(peer)) this.routes.tellMovable(peer, 'drains');
+      else if (this.#health.isSilent(peer)) this.routes.tellMovable(peer, 'silent');
+    }
   }
 }

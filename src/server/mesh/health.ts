@@ -31,6 +31,8 @@ export class Health {
   readonly #due: EarliestTimer;
   /** Who was silent when it was last looked at. */
   readonly #silent = new Set<Peer>();
+  /** Those of whom it was noted that they hold something. */
+  readonly #holding = new WeakSet<Peer>();
   #releaseAt: number | null = null;
 
   constructor(options: HealthOptions) {
@@ -59,6 +61,11 @@ export class Health {
     return this.#workers.mayServe(peer.id, this.#now) !== 'no';
   }
 
+  /** Nothing was heard of it lately. */
+  isSilent(peer: Peer): boolean {
+    return this.#workers.trustOf(peer.id, this.#now)?.isSilent === true;
+  }
+
   /** To be used only where nobody else can. */
   isSuspected(peer: Peer): boolean {
     const now = this.#now;
@@ -84,17 +91,24 @@ export class Health {
   }
 
   joined(peer: Peer): void {
+    this.#holding.delete(peer);
     this.#note({ kind: 'joined', peer: peer.id, address: peer.address });
     this.#arm();
   }
 
   left(peer: Peer): void {
     this.#silent.delete(peer);
+    this.#holding.delete(peer);
     this.#note({ kind: 'gone', peer: peer.id });
   }
 
   holds(peer: Peer, holds: boolean): void {
+    if (this.#holding.has(peer) === holds) return;
+    if (holds) this.#holding.add(peer);
+    else this.#holding.delete(peer);
     this.#note({ kind: 'holds', peer: peer.id, holds });
+    // It speaks more often from now on, and its silence is noticed sooner.
+    this.#arm();
   }
 
   loadFailed(peer: Peer, error: ShoalError): void {

@@ -52,7 +52,7 @@ export class HeldWays {
   }
 
   /** For a sequence, with a free place for it on each stage; null: there is none. */
-  forSequence({ before, positions }: RouteWish): readonly FoundStage[] | null {
+  forSequence({ before, positions, avoid }: RouteWish): readonly FoundStage[] | null {
     const isOn = ({ peer, shard }: Holding) =>
       before?.stops.some((stop) => stop.peer === peer && stop.shard === shard) === true;
     const isKept = (holding: Holding, from: number, to: number) =>
@@ -66,13 +66,18 @@ export class HeldWays {
         this.#options.isProven(holding),
       load: ({ sequences }) => 1 + sequences * QUEUE_SLOWDOWN,
       penalty: (holding, start, end) => {
-        if (isKept(holding, start, end)) return 0;
-        return (before === undefined ? 0 : MOVE_SECONDS * (end - start)) + this.#unwanted(holding);
+        const isAvoided = avoid?.has(holding.peer) === true;
+        const moved = before === undefined ? 0 : MOVE_SECONDS * (end - start);
+        if (isKept(holding, start, end)) {
+          // As dear as moving and a little less than another that is no better: it holds the sequence.
+          return isAvoided || this.#options.isSuspected(holding.peer) ? moved + SUSPECT_SECONDS / 2 : 0;
+        }
+        return moved + this.#unwanted(holding) + (isAvoided ? SUSPECT_SECONDS : 0);
       },
       hop: (state, seconds) => (state === 'up' ? seconds : null),
       isFresh: before === undefined,
     };
-    return this.#searchByClass(search, before);
+    return this.#searchByClass(search, before, avoid);
   }
 
   /** The best one that serves, room apart; a link that is silent is better than none. */
@@ -165,8 +170,13 @@ export class HeldWays {
     return this.#search(search, this.#roomy(search))?.stages ?? null;
   }
 
-  #searchByClass(search: Search, before?: MeshRoute): readonly FoundStage[] | null {
+  #searchByClass(
+    search: Search,
+    before?: MeshRoute,
+    avoid?: ReadonlySet<Peer>,
+  ): readonly FoundStage[] | null {
     const { costs, isSuspected } = this.#options;
+    const isBad = ({ peer }: Holding) => isSuspected(peer) || avoid?.has(peer) === true;
     const choice = {
       layers: costs.layers,
       holdings: this.#roomy(search),
@@ -174,7 +184,7 @@ export class HeldWays {
         this.#search(search, among, may),
       // What goes on may keep a worker from dropping what is to go; what begins should not.
       isDoubtful: (holding: Holding) =>
-        before === undefined ? this.#unwanted(holding) > 0 : isSuspected(holding.peer),
+        isBad(holding) || (before === undefined && this.#unwanted(holding) > 0),
     };
     return chosenByClass(choice, before)?.stages ?? null;
   }

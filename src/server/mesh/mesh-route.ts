@@ -1,4 +1,5 @@
 /** What generations ask of the mesh below them: routes, and to be told when one breaks. */
+import type { ServingStage } from '../../backend/fxn/generator.ts';
 import type { ShoalError } from '../../config/errors.ts';
 import type { Route, StageInfo } from '../../mesh/protocol/control.ts';
 import type { Loss } from '../../mesh/protocol/status.ts';
@@ -26,6 +27,8 @@ export interface RouteWish {
   readonly before?: MeshRoute;
   /** Positions that the sequence may come to hold on every stage. */
   readonly positions: number;
+  /** Taken only where there is nobody else: the sequence got nothing from a route with them. */
+  readonly avoid?: ReadonlySet<Peer>;
 }
 
 /** Why the mesh has no route now, and whether to wait for one. */
@@ -53,6 +56,15 @@ export type RouteFailure =
   /** No token came and nobody says why. */
   | { readonly kind: 'stalled'; readonly route: MeshRoute; readonly error: ShoalError };
 
+/** Why sequences are better off without a peer that still serves: none that has no other way loses this one. */
+export type MoveReason =
+  /** It wishes to stop. */
+  | 'drains'
+  /** The server does not hear it, and no neighbour of a route of one stage could. */
+  | 'silent'
+  /** Its socket is closed: what it was sent to begin a sequence may be lost. */
+  | 'away';
+
 export interface Routes {
   readonly outlook: RouteOutlook;
   /** The best route now, with a free place for one more sequence on each stage; null: there is none. */
@@ -65,12 +77,16 @@ export interface Routes {
   /** A token came the whole way round. */
   served(route: MeshRoute): void;
   failed(failure: RouteFailure): void;
+  /** Which of its stages it may be that gives nothing: those that are silent or suspected, all where none is. */
+  suspectsOf(route: MeshRoute): readonly Peer[];
   /** Who is to blame where `by` refuses what `sender` sent it. */
   blameFor(by: Peer, sender: Peer): Peer;
   /** There may be a route, or room, where there was none. */
   onPossible(listener: () => void): void;
   /** Nothing that runs through the peer goes on: it left, is silent, or has lost its shard. `shard`: only that one. */
   onPeerLost(listener: (peer: Peer, loss: Loss, shard: number | null) => void): void;
+  /** What runs on it should go on elsewhere, where that can be. It is told again while that is so. */
+  onMovable(listener: (peer: Peer, why: MoveReason) => void): void;
   /** Both live, but the link between them does not. */
   onLinkLost(listener: (a: Peer, b: Peer) => void): void;
 }
@@ -78,6 +94,11 @@ export interface Routes {
 /** As the stages are told. */
 export function routeOf(route: MeshRoute): Route {
   return route.stops.map(({ peer, start, end }) => ({ peer: peer.id, name: peer.name, start, end }));
+}
+
+/** As an answer names them. */
+export function servingStagesOf({ stops }: MeshRoute): ServingStage[] {
+  return stops.map(({ peer, start, end }) => ({ peer: peer.id, name: peer.name, layers: [start, end] }));
 }
 
 /** As people are shown it. @param layers of the model */

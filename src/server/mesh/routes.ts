@@ -6,6 +6,7 @@ import { HeldWays, type HeldWaysOptions, routeOver } from './held-ways.ts';
 import type { Holding } from './holding.ts';
 import {
   type MeshRoute,
+  type MoveReason,
   type RouteFailure,
   type RouteOutlook,
   type Routes,
@@ -41,6 +42,7 @@ export class MeshRoutes implements Routes {
   readonly #positions = new WeakMap<MeshRoute, number>();
   readonly #possibleListeners: (() => void)[] = [];
   readonly #lostListeners: ((peer: Peer, loss: Loss, shard: number | null) => void)[] = [];
+  readonly #movableListeners: ((peer: Peer, why: MoveReason) => void)[] = [];
   readonly #linkListeners: ((a: Peer, b: Peer) => void)[] = [];
   readonly #liveListeners: ((route: LiveRoute) => void)[] = [];
   readonly ways: HeldWays;
@@ -137,6 +139,12 @@ export class MeshRoutes implements Routes {
     this.#options.onFailed(failure);
   }
 
+  suspectsOf({ stops }: MeshRoute): readonly Peer[] {
+    const peers = stops.map(({ peer }) => peer);
+    const suspected = peers.filter(this.#options.isSuspected);
+    return suspected.length > 0 ? suspected : peers;
+  }
+
   blameFor(by: Peer, sender: Peer): Peer {
     return this.#options.blameFor(by, sender);
   }
@@ -147,6 +155,10 @@ export class MeshRoutes implements Routes {
 
   onPeerLost(listener: (peer: Peer, loss: Loss, shard: number | null) => void): void {
     this.#lostListeners.push(listener);
+  }
+
+  onMovable(listener: (peer: Peer, why: MoveReason) => void): void {
+    this.#movableListeners.push(listener);
   }
 
   onLinkLost(listener: (a: Peer, b: Peer) => void): void {
@@ -195,6 +207,10 @@ export class MeshRoutes implements Routes {
 
   tellPeerLost(peer: Peer, loss: Loss, shard: number | null = null): void {
     for (const listener of this.#lostListeners) listener(peer, loss, shard);
+  }
+
+  tellMovable(peer: Peer, why: MoveReason): void {
+    for (const listener of this.#movableListeners) listener(peer, why);
   }
 
   tellLinkLost(a: Peer, b: Peer): void {

@@ -83,6 +83,12 @@ export class Slots {
     });
   }
 
+  /** Whether it would be let in at once, were there a route with room for it. */
+  isNext(turn: Turn): boolean {
+    const [first] = this.#waiters;
+    return this.#tight === null && (first === undefined || goesBefore(turn, first));
+  }
+
   /** All stages made room for it. */
   opened(ticket: number): void {
     if (this.#tight?.probe !== ticket) return;

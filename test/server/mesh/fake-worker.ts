@@ -31,6 +31,8 @@ export interface Misbehaviour {
   load?: 'silent' | 'fail';
   /** GPU bytes it says a shard takes; default 100. */
   gpuBytes?: number;
+  /** Positions its KV cache has room for; default: more than a test takes. */
+  kvPositions?: number;
   /** `silent`: never opened. Or this code. */
   open?: 'silent' | 'SEQUENCE_LIMIT' | 'F16_RANGE with f16';
   /** `silent`: says nothing of its links. */
@@ -250,7 +252,7 @@ export class FakeWorker {
       downloadedBytes,
       gpuBytes: this.#gpuBytes,
       loadMs: 1,
-      kvPositions: 1_000_000,
+      kvPositions: this.misbehaviour.kvPositions ?? 1_000_000,
     });
   }
 

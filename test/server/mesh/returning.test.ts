@@ -83,6 +83,8 @@ beforeEach(() => {
       possible = listener;
     },
     onPeerLost: () => {},
+    suspectsOf: () => [],
+    onMovable: () => {},
     onLinkLost: () => {},
   };
   const log = pino({ level: 'silent' });
@@ -105,7 +107,7 @@ describe('a worker that names a sequence which it never had', () => {
     const options = { timers, log: pino({ level: 'silent' }), wire: 'f16', vocab: 100 } as const;
     const drawn = new Coordinator({
       ...options,
-      routes: { onPossible() {}, onPeerLost() {}, onLinkLost() {} } as never,
+      routes: { onPossible() {}, onPeerLost() {}, onMovable() {}, onLinkLost() {} } as never,
     });
     const ids = Array.from({ length: 20 }, () => drawn.nextId());
     const steps = ids.slice(1).map((id, index) => Math.abs(id - ids[index]!));
