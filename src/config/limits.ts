@@ -162,6 +162,8 @@ export const MAX_SDP_CHARS = 32 * KIB;
 export const MAX_CONTROL_BYTES = 64 * KIB;
 /** Prompt ids in one control message, so that it fits MAX_CONTROL_BYTES. */
 export const MAX_PROMPT_IDS_PER_MESSAGE = 4_096;
+/** Tokens in one control message: of one micro-batch (MAX_BATCH_ROWS), or told again; with log probabilities fewer fit MAX_CONTROL_BYTES. */
+export const MAX_TOKENS_PER_MESSAGE = 1_024;
 /** Bytes waiting for one slow WebSocket before it is closed. */
 export const MAX_CONTROL_BACKLOG_BYTES = 4 * MIB;
 /** Liveness of a control connection: ping every, silent for → closed. A hidden tab's timers fire once a second. */
@@ -169,7 +171,7 @@ export const CONTROL_PING_MS = 10_000;
 export const CONTROL_DEAD_MS = 25_000;
 /** A worker whose socket closed is itself again if it returns within this; the server may be away for longer, and then knows nobody. */
 export const PEER_RETURN_MS = 30_000;
-/** Token bucket per connection: a busy last stage sends one message a token and sequence. */
+/** Token bucket per connection: a busy last stage sends one message a micro-batch, and a returning one MAX_TOKENS_PER_MESSAGE tokens in each. */
 export const CONTROL_MESSAGES_PER_SECOND = 2_000;
 export const CONTROL_BURST = 4_000;
 /** And in bytes, before any of them is parsed: a busy last stage with log probabilities sends ~700 KB a second, a returning one all that runs on it. */

@@ -12,6 +12,7 @@ import { KeptBudget } from './kept-rows.ts';
 import { Shards } from './shards.ts';
 import { Stage } from './stage.ts';
 import type { SequenceId } from './stage-types.ts';
+import { retoldMessages, tokenMessages } from './token-messages.ts';
 import type { Detected, DetectOptions, WorkerApi, WorkerCommand, WorkerEvent } from './worker-api.ts';
 import { WorkerLinks } from './worker-links.ts';
 import { WorkerStats } from './worker-stats.ts';
@@ -238,10 +239,12 @@ export class WorkerHost implements WorkerApi {
           this.#watchNeighbours();
           this.#tell({ type: 'opened', ...id, position, keptFrom });
         },
-        token: (id, { position, token, finish, logprobs }) => {
-          if (finish !== null) this.#watchNeighbours();
-          const told = { type: 'token', ...id, position, token, finish } as const;
-          this.#tell(logprobs === undefined ? told : { ...told, logprobs });
+        tokens: (picks) => {
+          if (picks.some(({ token }) => token.finish !== null)) this.#watchNeighbours();
+          for (const message of tokenMessages(picks)) this.#tell(message);
+        },
+        retold: (id, position, tokens) => {
+          for (const message of retoldMessages(id, position, tokens)) this.#tell(message);
         },
         sequenceFailed: (id, error, peer) => this.#sequenceFailed(id, error, peer),
         // Dropped. Late frames of an older route are no error of anyone's; the rest is worth a line to whoever looks for a bug.

@@ -27,6 +27,11 @@ export class PickedTokens {
     return this.#tokens.filter((token) => token.position >= position);
   }
 
+  /** Position of the oldest; undefined: there is none. */
+  get first(): number | undefined {
+    return this.#tokens[0]?.position;
+  }
+
   /** The token that the first stage waits for. */
   get unsent(): PickedToken | undefined {
     return this.#isSent ? undefined : this.#tokens.at(-1);

@@ -28,11 +28,19 @@ export interface SequenceId {
   readonly epoch: number;
 }
 
+export interface ToldPick {
+  readonly id: SequenceId;
+  readonly token: PickedToken;
+}
+
 /** What a stage tells the gateway. Calls come in the order in which things happened. */
 export interface StageEvents {
   /** It holds positions [0, position), and still has the rows that it sent from `keptFrom` on. */
   opened(id: SequenceId, position: number, keptFrom: number): void;
-  token(id: SequenceId, token: PickedToken): void;
+  /** At least one; those of one micro-batch, each of another sequence. */
+  tokens(picks: readonly ToldPick[]): void;
+  /** Those at positions ≥ `position`, told before; any before that are not here. */
+  retold(id: SequenceId, position: number, tokens: readonly PickedToken[]): void;
   /** The stage has already freed the sequence. `peer`: whose frame it was. */
   sequenceFailed(id: SequenceId, error: ShoalError, peer?: string): void;
   /** A frame or command that nothing answers for (wrong sender, older epoch); dropped. `peer`: who sent the frame. */

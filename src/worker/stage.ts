@@ -126,7 +126,8 @@ export class Stage {
   retell(retell: Retell): void {
     const state = this.#commanded(retell);
     if (state === undefined) return;
-    for (const token of state.tokens.from(retell.position)) this.#options.events.token(state.id, token);
+    const from = Math.max(retell.position, state.tokens.first ?? state.place.known);
+    this.#options.events.retold(state.id, from, state.tokens.from(from));
   }
 
   /** Forgets a sequence. Idempotent; frames that are still on their way are dropped. */
@@ -305,7 +306,9 @@ export class Stage {
     for (const { state, token } of picked) state.tokens.add(token);
     // First the frame that the next step waits for, then the news for the gateway.
     this.#delivery.flush(picked.map(({ state }) => state));
-    for (const { state, token } of picked) this.#options.events.token(state.id, token);
+    if (picked.length > 0) {
+      this.#options.events.tokens(picked.map(({ state, token }) => ({ id: state.id, token })));
+    }
   }
 
   #keep(works: readonly Work[], output: StepOutput): void {

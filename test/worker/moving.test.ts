@@ -34,7 +34,8 @@ beforeEach(() => {
     events: {
       opened: ({ epoch }, position, keptFrom) =>
         told.push(`opened ${epoch}: ${position}, kept from ${keptFrom}`),
-      token: () => told.push('token'),
+      tokens: () => told.push('token'),
+      retold: () => told.push('retold'),
       sequenceFailed: ({ epoch }, error: ShoalError) => told.push(`failed ${epoch}: ${error.code}`),
       refused: (error) => told.push(`refused: ${error.code}`),
       stageFailed: (error) => told.push(`broken: ${error.code}`),
@@ -309,11 +310,13 @@ describe('the last stage', () => {
   /** Alone on the route, so that it is the first too: it feeds itself. */
   const route = routeThrough(['a'], deal(FAKE_SPEC.layers, 1));
   const tokens: { epoch: number; position: number }[] = [];
+  const retoldFrom: number[] = [];
   let last: Stage;
   let wholeEngine: FakeEngine;
 
   beforeEach(() => {
     tokens.length = 0;
+    retoldFrom.length = 0;
     wholeEngine = new FakeEngine(deal(FAKE_SPEC.layers, 1)[0]!, { onStep: () => turns(1) });
     last = new Stage({
       engine: wholeEngine,
@@ -325,7 +328,13 @@ describe('the last stage', () => {
       },
       events: {
         opened: () => {},
-        token: ({ epoch }, { position }) => tokens.push({ epoch, position }),
+        tokens: (picks) => {
+          for (const { id, token } of picks) tokens.push({ epoch: id.epoch, position: token.position });
+        },
+        retold: ({ epoch }, from, picked) => {
+          retoldFrom.push(from);
+          for (const { position } of picked) tokens.push({ epoch, position });
+        },
         sequenceFailed: (_, error) => told.push(error.code),
         refused: (error) => told.push(error.code),
         stageFailed: () => {},
@@ -360,6 +369,13 @@ describe('the last stage', () => {
     last.close(1);
     last.retell({ sequence: 1, epoch: 1, position: 6 });
     expect(tokens).toHaveLength(2);
+    expect(retoldFrom).toEqual([6]);
+  });
+
+  it('says from where on it can tell them, which is not before it became the last', () => {
+    last.open({ ...opening(), sequence: 2, epoch: 4, known: 6, awaitsResume: true });
+    last.retell({ sequence: 2, epoch: 4, position: 3 });
+    expect([retoldFrom, tokens]).toEqual([[6], []]);
   });
 
   it('picks again those that the server has not heard, and forgets that they waited for a link', async () => {
@@ -405,6 +421,7 @@ describe('the last stage', () => {
     tokens.length = 0;
     last.retell({ sequence: 1, epoch: 3, position: 0 });
     expect(tokens).toEqual([{ epoch: 3, position: 7 }]);
+    expect(retoldFrom).toEqual([7]);
     expect(told).toEqual([]);
   });
 });

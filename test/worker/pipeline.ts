@@ -123,14 +123,18 @@ export class TestPipeline {
             opened: ({ sequence }) => {
               this.opened.push(sequence);
             },
-            token: ({ sequence }, { position, token, finish, logprobs }) => {
-              const pending = this.#pending.get(sequence);
-              if (pending === undefined) return;
-              pending.tokens.push(token);
-              pending.positions.push(position);
-              pending.logprobs.push(logprobs);
-              if (finish !== null) pending.finish({ ...pending, reason: finish });
+            tokens: (picks) => {
+              for (const { id, token: picked } of picks) {
+                const { position, token, finish, logprobs } = picked;
+                const pending = this.#pending.get(id.sequence);
+                if (pending === undefined) continue;
+                pending.tokens.push(token);
+                pending.positions.push(position);
+                pending.logprobs.push(logprobs);
+                if (finish !== null) pending.finish({ ...pending, reason: finish });
+              }
             },
+            retold: () => {},
             sequenceFailed: ({ sequence }, error) => {
               this.failures.push({ stage: index, sequence, error });
               this.#pending.get(sequence)?.fail(error);

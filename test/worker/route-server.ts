@@ -1,6 +1,6 @@
 import type { WireDtype } from '../../src/gpu/stage-engine.ts';
 import type { MemoryTransport } from '../../src/mesh/memory-transport.ts';
-import type { PeerMessage, ServerMessage } from '../../src/mesh/protocol/control.ts';
+import type { PeerMessage, ServerMessage, ToldToken } from '../../src/mesh/protocol/control.ts';
 import { GREEDY, hasPenalties, type SamplingParams } from '../../src/model/sampling.ts';
 import type { Shard } from '../../src/model/shard.ts';
 import { resumePoints, type StageHolds } from '../../src/schedule/replay.ts';
@@ -215,15 +215,24 @@ export class RouteServer {
       if (run.epoch !== message.epoch) return;
       run.opened.set(name, message);
       if (run.opened.size === run.stops.length) this.#go(message.sequence, run);
-    } else if (message.type === 'token') {
-      const run = this.#run(message.sequence);
-      if (run.epoch !== message.epoch) return;
-      const at = message.position - run.options.prompt.length;
-      if (at < run.tokens.length && run.tokens[at] === message.token) return;
-      if (at !== run.tokens.length) throw new Error(`token ${at} came, ${run.tokens.length} are known`);
-      run.tokens.push(message.token);
-      run.isOver = message.finish !== null;
+    } else if (message.type === 'token') this.#token(message);
+    else if (message.type === 'tokens') for (const token of message.tokens) this.#token(token);
+    else if (message.type === 'retold') {
+      const { sequence, epoch, position, tokens } = message;
+      for (const [index, token] of tokens.entries()) {
+        this.#token({ ...token, sequence, epoch, position: position + index });
+      }
     }
+  }
+
+  #token({ sequence, epoch, position, token, finish }: ToldToken): void {
+    const run = this.#run(sequence);
+    if (run.epoch !== epoch) return;
+    const at = position - run.options.prompt.length;
+    if (at < run.tokens.length && run.tokens[at] === token) return;
+    if (at !== run.tokens.length) throw new Error(`token ${at} came, ${run.tokens.length} are known`);
+    run.tokens.push(token);
+    run.isOver = finish !== null;
   }
 
   /** All stages have opened. */

@@ -14,12 +14,13 @@ import {
   MAX_MODEL_PATH_CHARS,
   MAX_PROMPT_IDS_PER_MESSAGE,
   MAX_RUNNING_PER_MESSAGE,
+  MAX_TOKENS_PER_MESSAGE,
 } from '../../config/limits.ts';
 import { samplingSchema, tokenLogprobsSchema, topLogprobsSchema } from '../../model/sampling.ts';
 import { quantizationSchema, shardSchema } from '../../model/shard.ts';
 
 /** Rises with every change that an older side would misread. */
-export const CONTROL_VERSION = 3;
+export const CONTROL_VERSION = 4;
 
 const u32 = z.number().int().min(0).max(0xffff_ffff);
 const peerId = z.string().regex(/^[a-z0-9-]{4,40}$/);
@@ -113,6 +114,16 @@ export const runningSequenceSchema = z.object({
   wire: wireDtype,
 });
 
+const pickedSchema = z.object({
+  token: u32,
+  finish: z.enum(['stop', 'length']).nullable(),
+  /** Where `open` asked for them. */
+  logprobs: tokenLogprobsSchema.optional(),
+});
+
+/** The token at `position`; `finish` ends the sequence. */
+export const toldTokenSchema = pickedSchema.extend({ sequence: u32, epoch: u32, position });
+
 // — peer to server ——
 export const peerMessageSchema = z.discriminatedUnion('type', [
   /**
@@ -185,16 +196,24 @@ export const peerMessageSchema = z.discriminatedUnion('type', [
   }),
   /** The stage has room for the sequence: it holds positions [0, position), and still has the rows that it sent from `keptFrom` on. */
   z.object({ type: z.literal('opened'), sequence: u32, epoch: u32, position, keptFrom: position }),
-  /** From the last stage: the token at `position`; `finish` ends the sequence. */
+  /** From the last stage. */
+  toldTokenSchema.extend({ type: z.literal('token') }),
+  /** From the last stage: those that one micro-batch gave, of different sequences. */
   z.object({
-    type: z.literal('token'),
+    type: z.literal('tokens'),
+    tokens: z.array(toldTokenSchema).min(1).max(MAX_TOKENS_PER_MESSAGE),
+  }),
+  /**
+   * Answers `retell`, in as many messages as it takes: the tokens from `position` on, which in the first is what was asked for, or beyond
+   * it where those before are not here. `last`: the next one to come is told as any other.
+   */
+  z.object({
+    type: z.literal('retold'),
     sequence: u32,
     epoch: u32,
     position,
-    token: u32,
-    finish: z.enum(['stop', 'length']).nullable(),
-    /** Where `open` asked for them. */
-    logprobs: tokenLogprobsSchema.optional(),
+    tokens: z.array(pickedSchema).max(MAX_TOKENS_PER_MESSAGE),
+    last: z.boolean(),
   }),
   /** A stage cannot go on with this sequence; the server decides (another route, other wire, error to the client). `peer`: whose link or frame it was. */
   z.object({
@@ -311,7 +330,7 @@ export const serverMessageSchema = z.discriminatedUnion('type', [
     ids: z.array(u32).min(1).max(MAX_PROMPT_IDS_PER_MESSAGE),
     last: z.boolean(),
   }),
-  /** To the last stage: send the tokens of this epoch again, from `position` on. The server has been away. */
+  /** To the last stage: send the tokens from `position` on again, as `retold`. The server has been away. */
   z.object({ type: z.literal('retell'), sequence: u32, epoch: u32, position }),
   /** Forget the sequence, whatever its epoch: finished, stopped by a stop string, the client hung up, or the route leads past this worker now. */
   z.object({ type: z.literal('close'), sequence: u32 }),
@@ -325,6 +344,7 @@ export type Capability = z.infer<typeof capabilitySchema>;
 export type StageInfo = z.infer<typeof stageInfoSchema>;
 export type Route = z.infer<typeof routeSchema>;
 export type HeldShard = z.infer<typeof heldShardSchema>;
+export type ToldToken = z.infer<typeof toldTokenSchema>;
 export type RunningSequence = z.infer<typeof runningSequenceSchema>;
 export type HopTimings = z.infer<typeof hopSchema>;
 export type LoadPhase = z.infer<typeof loadPhase>;

@@ -7,7 +7,7 @@ import { linkedSignal } from '../../backend/linked-signal.ts';
 import { ShoalError } from '../../config/errors.ts';
 import { MAX_CONCURRENT_REQUESTS, RETRY_AFTER_SECONDS } from '../../config/limits.ts';
 import type { WireDtype } from '../../gpu/stage-engine.ts';
-import type { PeerMessage } from '../../mesh/protocol/control.ts';
+import type { PeerMessage, ToldToken } from '../../mesh/protocol/control.ts';
 import type { Loss } from '../../mesh/protocol/status.ts';
 import type { Timers } from '../../mesh/timers.ts';
 import { Generation } from './generation.ts';
@@ -137,19 +137,23 @@ export class Coordinator implements TokenGenerator {
     if (verdict !== 'taken') this.#refuse(peer, message, verdict);
   }
 
-  token(peer: Peer, message: Message<'token'>): void {
+  token(peer: Peer, message: ToldToken): void {
     const generation = this.#find(message);
-    const isRunning = generation?.sequence.state === 'running';
     const verdict = generation?.sequence.token(peer, message);
     if (generation === undefined || verdict !== 'taken') {
-      this.#refuse(peer, message, verdict);
+      this.#refuse(peer, { type: 'token', ...message }, verdict);
       return;
     }
-    const { route } = generation.sequence;
-    generation.tokenTaken();
-    // One that comes after its deadline is taken, but is no sign that all is well.
-    if (isRunning) this.#strikes.clear(route!);
-    this.#options.routes.served(route!);
+    this.#tokenTaken(generation);
+    this.#options.routes.served(generation.sequence.route!);
+  }
+
+  retold(peer: Peer, message: Message<'retold'>): void {
+    const generation = this.#find(message);
+    const known = generation?.sequence.known;
+    const verdict = generation?.sequence.retold(peer, message);
+    if (generation === undefined || verdict !== 'taken') this.#refuse(peer, message, verdict);
+    else if (generation.sequence.known !== known) this.#tokenTaken(generation);
   }
 
   sequenceFailed(peer: Peer, message: Message<'sequence-failed'>): void {
@@ -225,6 +229,13 @@ export class Coordinator implements TokenGenerator {
     return generation;
   }
 
+  #tokenTaken(generation: Generation): void {
+    const { route, state } = generation.sequence;
+    generation.tokenTaken();
+    // One that comes after its deadline is taken, but is no sign that all is well.
+    if (state === 'running') this.#strikes.clear(route!);
+  }
+
   #peerLost(peer: Peer, loss: Loss, shard: number | null): void {
     for (const generation of [...this.#generations.values()]) {
       const { route } = generation.sequence;
@@ -269,7 +280,7 @@ export class Coordinator implements TokenGenerator {
 
   #refuse(
     peer: Peer,
-    message: Message<'opened' | 'token' | 'sequence-failed'>,
+    message: Pick<Message<'opened' | 'token' | 'retold' | 'sequence-failed'>, 'type' | 'epoch' | 'sequence'>,
     verdict: string | undefined,
   ): void {
     const { type, epoch, sequence } = message;

@@ -2,7 +2,7 @@
 import type { Logger } from 'pino';
 import type { Readiness } from '../../backend/backend.ts';
 import type { WireDtype } from '../../gpu/stage-engine.ts';
-import type { PeerMessage } from '../../mesh/protocol/control.ts';
+import type { PeerMessage, ToldToken } from '../../mesh/protocol/control.ts';
 import type { Status, WorkerStatus } from '../../mesh/protocol/status.ts';
 import type { Timers } from '../../mesh/timers.ts';
 import type { Quantization } from '../../model/shard.ts';
@@ -111,7 +111,13 @@ export class Mesh {
         if (!ground.probing.opened(peer, message)) this.coordinator.opened(peer, message);
         break;
       case 'token':
-        if (!ground.probing.token(peer, message)) this.coordinator.token(peer, message);
+        this.#token(peer, message);
+        break;
+      case 'tokens':
+        for (const token of message.tokens) this.#token(peer, token);
+        break;
+      case 'retold':
+        this.coordinator.retold(peer, message);
         break;
       case 'sequence-failed':
         if (!ground.probing.sequenceFailed(peer, message)) this.coordinator.sequenceFailed(peer, message);
@@ -215,6 +221,10 @@ export class Mesh {
   close(): void {
     this.coordinator.close();
     this.#ground.close();
+  }
+
+  #token(peer: Peer, token: ToldToken): void {
+    if (!this.#ground.probing.token(peer, token)) this.coordinator.token(peer, token);
   }
 
   /** Only between peers that are to keep a link: a stranger can make nobody open a connection to it. */

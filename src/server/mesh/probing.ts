@@ -14,7 +14,7 @@ import {
   SLOW_FACTOR,
   TOKEN_DEADLINE_MS,
 } from '../../config/limits.ts';
-import type { PeerMessage } from '../../mesh/protocol/control.ts';
+import type { PeerMessage, ToldToken } from '../../mesh/protocol/control.ts';
 import type { Timers } from '../../mesh/timers.ts';
 import { GREEDY } from '../../model/sampling.ts';
 import { PROBE_TOKENS, ProbeAnswers, type ProbedStage, probeIds } from '../../schedule/probe.ts';
@@ -122,7 +122,7 @@ export class Probing {
     return probe !== undefined && this.#note(peer, message, probe.sequence.opened(peer, message));
   }
 
-  token(peer: Peer, message: Message<'token'>): boolean {
+  token(peer: Peer, message: ToldToken): boolean {
     const probe = this.#running.get(message.sequence);
     if (probe === undefined) return false;
     const verdict = probe.sequence.token(peer, message);
@@ -135,7 +135,7 @@ export class Probing {
         probe.sequence.fail(new ShoalError('PROTOCOL_INVALID', what), peer);
       }
     }
-    return this.#note(peer, message, verdict);
+    return this.#note(peer, { type: 'token', ...message }, verdict);
   }
 
   sequenceFailed(peer: Peer, message: Message<'sequence-failed'>): boolean {
@@ -337,7 +337,11 @@ export class Probing {
     if (Number.isFinite(next)) this.#due.within(next - now);
   }
 
-  #note(peer: Peer, { type, sequence, epoch }: Message<'opened' | 'token'>, verdict: Verdict): true {
+  #note(
+    peer: Peer,
+    { type, sequence, epoch }: Pick<Message<'opened' | 'token'>, 'type' | 'sequence' | 'epoch'>,
+    verdict: Verdict,
+  ): true {
     if (verdict !== 'taken') {
       this.#options.log.debug({ worker: peer.name, type, sequence, epoch }, `refused of a probe: ${verdict}`);
     }

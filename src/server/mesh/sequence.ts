@@ -2,7 +2,7 @@ import type { GenerateRequest } from '../../backend/fxn/generator.ts';
 import { ShoalError } from '../../config/errors.ts';
 import { MAX_PROMPT_IDS_PER_MESSAGE, OPEN_DEADLINE_MS } from '../../config/limits.ts';
 import type { WireDtype } from '../../gpu/stage-engine.ts';
-import type { PeerMessage, ServerMessage } from '../../mesh/protocol/control.ts';
+import type { PeerMessage, ServerMessage, ToldToken } from '../../mesh/protocol/control.ts';
 import type { Timers } from '../../mesh/timers.ts';
 import { hasPenalties, type TokenLogprobs } from '../../model/sampling.ts';
 import { positionsToCompute, resumePoints, type StageHolds } from '../../schedule/replay.ts';
@@ -34,6 +34,8 @@ export type Verdict =
   | 'not the last stage'
   | 'not open'
   | 'seen before'
+  /** Tokens before it were lost on their way; they and it are told again. */
+  | 'to be told again'
   | 'ended'
   /** The peer has broken the protocol, and the sequence has failed of it. */
   | 'an offence';
@@ -85,6 +87,8 @@ export class Sequence {
   /** What the stages said that they hold; of those that have opened. */
   #holds = new Map<Peer, StageHolds>();
   #hasToken = false;
+  /** The last stage was asked to tell tokens again, and has not told all of them. */
+  #isRetelling = false;
 
   constructor(options: SequenceOptions) {
     this.id = options.id;
@@ -127,6 +131,7 @@ export class Sequence {
     this.#watch.leaveQueue(null);
     this.#epoch++;
     this.#hasToken = false;
+    this.#isRetelling = false;
     this.#route = route;
     this.#wire = wire;
     this.#state = 'opening';
@@ -169,6 +174,7 @@ export class Sequence {
   retell(): void {
     const last = this.#route?.stops.at(-1)?.peer;
     if (this.#state !== 'running' || last === undefined) return;
+    this.#isRetelling = true;
     this.#send(last, { type: 'retell', sequence: this.id, epoch: this.#epoch, position: this.known });
   }
 
@@ -194,20 +200,57 @@ export class Sequence {
     return 'taken';
   }
 
-  /** Only the next position counts. One beyond it means that a token was lost: the sequence fails, and another route makes it again. */
-  token(peer: Peer, message: Message<'token'>): Verdict {
-    const route = this.#route;
+  /**
+   * Only the next position counts. One beyond it means that a token was lost: the sequence fails, and another route makes it again.
+   * Unless the last stage was asked to tell them again: it goes on meanwhile, and what it was asked for comes after.
+   */
+  token(peer: Peer, message: ToldToken): Verdict {
+    const refusal = this.#refusal(peer, message);
+    if (refusal !== null) return refusal;
+    if (message.position > this.known && this.#isRetelling) return 'to be told again';
+    return this.#take(peer, message, !this.#hasToken || this.#state !== 'running');
+  }
+
+  /** Tokens that were on their way while the last stage, or the server, was away. */
+  retold(peer: Peer, message: Message<'retold'>): Verdict {
+    const refusal = this.#refusal(peer, message);
+    if (refusal !== null) return refusal;
+    if (!this.#isRetelling) return 'seen before';
+    const { sequence, epoch, position, tokens, last } = message;
+    if (position > this.known) {
+      // It became the last stage later than that: nobody has them any more, and nobody is to blame.
+      this.fail(
+        new ShoalError('PIPELINE_LOST', `tokens ${this.known} to ${position - 1} cannot be told again`),
+      );
+      return 'taken';
+    }
+    for (const [index, token] of tokens.entries()) {
+      const told = { ...token, sequence, epoch, position: position + index };
+      // They come in one go: how long that took says nothing of the route.
+      if (this.#take(peer, told, true) === 'an offence') return 'an offence';
+    }
+    if (last) this.#isRetelling = false;
+    return 'taken';
+  }
+
+  /** Why a word of the last stage does not count; null: it does. */
+  #refusal(peer: Peer, { epoch }: { readonly epoch: number }): Verdict | null {
     if (this.#state === 'closed') return 'ended';
-    if (message.epoch !== this.#epoch || route === null) return 'of an older route';
-    if (peer !== route.stops.at(-1)!.peer) return 'not the last stage';
+    if (epoch !== this.#epoch || this.#route === null) return 'of an older route';
+    if (peer !== this.#route.stops.at(-1)!.peer) return 'not the last stage';
     // A route that is given up computes until the next one opens, and what it says is as true as before.
-    if (this.#state === 'opening') return 'not open';
+    return this.#state === 'opening' ? 'not open' : null;
+  }
+
+  /** @param isUntimed the time since the last token is not what one takes */
+  #take(peer: Peer, message: ToldToken, isUntimed: boolean): Verdict {
+    const route = this.#route!;
     if (message.position < this.known) return 'seen before';
     const { topLogprobs } = this.#options.request;
     const expected = { position: this.known, vocab: this.#options.vocab, topLogprobs };
     const offence = offenceOfToken(message, expected);
     if (offence !== null) return this.#offence(peer, offence);
-    this.#watch.taken(route, !this.#hasToken || this.#state !== 'running');
+    this.#watch.taken(route, isUntimed);
     this.#hasToken = true;
     this.#ids.push(message.token);
     this.#inbox.add({

@@ -1,7 +1,5 @@
-import type { PeerMessage } from '../../mesh/protocol/control.ts';
+import type { ToldToken } from '../../mesh/protocol/control.ts';
 import type { Misbehaviour } from '../../schedule/health-events.ts';
-
-type TokenMessage = Extract<PeerMessage, { type: 'token' }>;
 
 /** What is wrong with what a peer said, and whether it may happen to any. */
 export interface Offence {
@@ -18,7 +16,7 @@ export interface ExpectedToken {
 }
 
 /** What is wrong with a token of the last stage; null: nothing. */
-export function offenceOfToken(message: TokenMessage, expected: ExpectedToken): Offence | null {
+export function offenceOfToken(message: ToldToken, expected: ExpectedToken): Offence | null {
   const { position, vocab, topLogprobs } = expected;
   if (message.position > position) {
     return {

@@ -40,11 +40,11 @@ export class TokenWatch {
     this.#expectFirst(route, isFresh, MAX_SEQUENCES_PER_STAGE);
   }
 
-  /** A token came. @param isFirst of its route: it came after all that had to be computed for it */
-  taken(route: MeshRoute, isFirst: boolean): void {
+  /** A token came. @param isUntimed it came after more than one step, or with others */
+  taken(route: MeshRoute, isUntimed: boolean): void {
     const now = this.#now;
     this.leaveQueue(now);
-    if (!isFirst) this.#options.patience.note(route, now - this.#since);
+    if (!isUntimed) this.#options.patience.note(route, now - this.#since);
     this.#since = now;
   }
 

@@ -86,7 +86,12 @@ export class FakeStage {
 
   retell({ epoch, position }: Message<'retell'>): void {
     if (epoch !== this.open.epoch) return;
-    for (const token of this.#tokens) if (token.position >= position) this.#worker.send({ ...token, epoch });
+    const { sequence, known } = this.open;
+    const first = Math.max(position, this.#tokens[0]?.position ?? known);
+    const tokens = this.#tokens
+      .filter((token) => token.position >= first)
+      .map(({ token, finish, logprobs }) => ({ token, finish, ...(logprobs && { logprobs }) }));
+    this.#worker.send({ type: 'retold', sequence, epoch, position: first, tokens, last: true });
   }
 
   /** @throws where rows are missing, or come where others are held */

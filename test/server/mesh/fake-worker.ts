@@ -39,6 +39,8 @@ export interface Misbehaviour {
   links?: 'silent';
   /** Rows below this are not kept for replay. Default 0: all are. */
   keptFrom?: number;
+  /** How long what the server asks for is on its way to it. */
+  retellMs?: number;
   /** Neighbours say nothing of it when it is killed. */
   isKilledUnseen?: boolean;
 }
@@ -67,6 +69,8 @@ export class FakeWorker {
   readonly #capability: Capability;
   #socket: WebSocket;
   #isAlive = true;
+  /** On this socket. */
+  #hasJoined = false;
 
   private constructor(url: string, name: string, options: FakeWorkerOptions) {
     this.#url = url;
@@ -103,6 +107,7 @@ export class FakeWorker {
       }),
     );
     this.send({ type: 'running', sequences, last: true });
+    this.#hasJoined = true;
   }
 
   /** The device was lost: everything on it is gone. */
@@ -114,6 +119,8 @@ export class FakeWorker {
   }
 
   send(message: PeerMessage): void {
+    // As a tab does: what runs is told first.
+    if (message.type === 'token' && !this.#hasJoined) return;
     if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
   }
 
@@ -161,6 +168,7 @@ export class FakeWorker {
 
   #open(url = this.#url): WebSocket {
     const socket = new WebSocket(url);
+    this.#hasJoined = false;
     this.closeCode = null;
     socket.on('message', (data) => this.#receive(parseServerMessage(String(data))));
     socket.on('error', () => {});
@@ -212,7 +220,10 @@ export class FakeWorker {
         this.sequences.get(message.sequence)?.prompt(message);
         break;
       case 'retell':
-        this.sequences.get(message.sequence)?.retell(message);
+        setTimeout(
+          () => this.sequences.get(message.sequence)?.retell(message),
+          this.misbehaviour.retellMs ?? 0,
+        );
         break;
       case 'close':
         this.sequences.delete(message.sequence);

@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { GenerateRequest } from '../../../src/backend/fxn/generator.ts';
 import {
   MIN_PATIENCE_MS,
@@ -251,5 +251,77 @@ describe('a sequence', () => {
     expect(await it.next(never)).toMatchObject({ id: 66, finish: 'length' });
     it.close();
     expect(types(a)).toEqual(['close']);
+  });
+
+  describe('whose last stage was asked to tell tokens again', () => {
+    const retold = (position: number, ids: readonly number[], last = true, epoch = 4) =>
+      ({
+        type: 'retold',
+        sequence: 3,
+        epoch,
+        position,
+        tokens: ids.map((id) => ({ token: id, finish: null })),
+        last,
+      }) as const;
+    let [a, b] = [worker('a'), worker('b')];
+    let it_: Sequence;
+
+    beforeEach(() => {
+      [a, b] = [worker('a'), worker('b')];
+      it_ = sequence();
+      it_.adopt(routeOver(a, b), 4, 'f16');
+    });
+    afterEach(() => {
+      it_.close();
+      expect(timers.pending).toBe(0);
+    });
+
+    it('takes them in order, whatever comes before them', async () => {
+      expect(it_.token(b.peer, token(77, 7, 4))).toBe('to be told again');
+      expect(it_.token(b.peer, token(88, 8, 4))).toBe('to be told again');
+      expect(it_.retold(b.peer, retold(5, [55, 66], false))).toBe('taken');
+      expect(it_.token(b.peer, token(99, 9, 4))).toBe('to be told again');
+      expect(it_.retold(b.peer, retold(7, [77, 88, 99]))).toBe('taken');
+      expect(it_.token(b.peer, token(10, 10, 4))).toBe('taken');
+      const ids = [];
+      for (let count = 0; count < 6; count++) ids.push((await it_.next(never)).id);
+      expect(ids).toEqual([55, 66, 77, 88, 99, 10]);
+      expect(told).toEqual([]);
+    });
+
+    it('takes the next where none was lost, and what is told again counts once', () => {
+      expect(it_.token(b.peer, token(55, 5, 4))).toBe('taken');
+      expect(it_.token(b.peer, token(66, 6, 4))).toBe('taken');
+      expect(it_.retold(b.peer, retold(5, [55, 66]))).toBe('taken');
+      expect(it_.known).toBe(7);
+      expect(told).toEqual([]);
+    });
+
+    it('blames a gap only after that, and takes nothing unasked', () => {
+      expect(it_.retold(a.peer, retold(5, [55]))).toBe('not the last stage');
+      expect(it_.retold(b.peer, retold(5, [55], true, 3))).toBe('of an older route');
+      expect(it_.retold(b.peer, retold(5, [55]))).toBe('taken');
+      expect(it_.retold(b.peer, retold(6, [66]))).toBe('seen before');
+      expect(it_.token(b.peer, token(77, 7, 4))).toBe('an offence');
+      expect(told).toEqual(['failed POSITION_GAP by b']);
+    });
+
+    it('goes on from what is known where nobody has them any more, and blames nobody', () => {
+      expect(it_.retold(b.peer, retold(9, [99]))).toBe('taken');
+      expect(told).toEqual(['failed PIPELINE_LOST by nobody']);
+      it_.moveTo(routeOver(a, b), 'f16');
+      expect(b.heard.at(-1)).toMatchObject({ type: 'open', epoch: 5, known: 5 });
+    });
+
+    it('is of no route for ever: a stage that never answers is noticed', async () => {
+      it_.token(b.peer, token(77, 7, 4));
+      await timers.advance(TOKEN_DEADLINE_MS);
+      expect(told).toEqual(['failed DEADLINE_EXCEEDED by nobody', 'stalled']);
+    });
+
+    it('checks them as it checks others', () => {
+      expect(it_.retold(b.peer, retold(5, [VOCAB]))).toBe('an offence');
+      expect(told).toEqual(['failed PROTOCOL_INVALID by b']);
+    });
   });
 });
