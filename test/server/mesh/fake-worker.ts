@@ -135,7 +135,7 @@ export class FakeWorker {
       for (const peer of this.links) {
         FakeWorker.#byId.get(peer)?.send({ type: 'link', peer: this.id, state: 'silent' });
       }
-    }, 5);
+    }, 40);
   }
 
   /** The socket breaks; the tab, its links and what runs on them live. */
