@@ -496,7 +496,7 @@ export const SERVED_HALF_LIFE_MS = 600_000;
 export const LINK_REPORT_MS = 60_000;
 /** A report of a link that was judged less than this ago is the other end's, of the same failure. */
 export const LINK_ECHO_MS = 10_000;
-/** Beside a route that serves, probes of newcomers begin so far apart: each takes two tokens' time of the stages that they share with clients. */
+/** Beside a route that serves, probes of newcomers begin so far apart: each takes a few tokens' time of the stages that they share with clients, twice where another route computes the same. */
 export const PROBE_GAP_MS = 200;
 /** A probe that gave nothing is tried again after: from, doubling, to. The first may have met a stage that compiles or was full. */
 export const PROBE_RETRY_MS = 1_000;

@@ -41,8 +41,10 @@ export type HealthEvent =
       readonly elapsedMs: number;
       readonly sharing: number;
     }
-  /** It computed a known token: as others do, or alone on its route where nobody can check it. */
-  | { readonly kind: 'proved'; readonly peer: string };
+  /** It computed tokens of a probe: as others do, or where nobody can check it. `isVouched`: another that is not it says the same. */
+  | { readonly kind: 'proved'; readonly peer: string; readonly isVouched: boolean }
+  /** It computed other tokens than another did, which may be either's doing, or their adapters'. */
+  | { readonly kind: 'doubted'; readonly peer: string };
 
 /**
  * `newcomer`: nothing is known of it. `trusted`: it has served, or proved that it computes. `suspected`: something failed,

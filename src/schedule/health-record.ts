@@ -16,8 +16,8 @@ import type { TrustState } from './health-events.ts';
  */
 export type FailureKind = 'loading' | 'serving' | 'conduct';
 
-/** A token that came quickly clears of a stall; of bad links, of being slow and of another's failures nothing but time, or proof, does. */
-export type SuspicionKind = 'stall' | 'slow' | 'link' | 'address';
+/** A token that came quickly clears of a stall; of bad links, of being slow, of other tokens than others' and of another's failures nothing but time, or proof, does. */
+export type SuspicionKind = 'stall' | 'slow' | 'link' | 'address' | 'probe';
 
 export class HealthRecord {
   readonly peer: string;
@@ -32,6 +32,9 @@ export class HealthRecord {
   reason: string | null = null;
   readonly speed = new BelievedSpeed();
   #isProven = false;
+  #isVouched = false;
+  /** It has to be probed again before it is believed, whatever it serves. */
+  #isDoubted = false;
   #tokens = 0;
   #served = 0;
   #servedAtMs = 0;
@@ -46,7 +49,21 @@ export class HealthRecord {
   }
 
   get isNewcomer(): boolean {
-    return !this.#isProven && this.#tokens < TRUSTED_TOKENS;
+    return !this.#isProven && (this.#isDoubted || this.#tokens < TRUSTED_TOKENS);
+  }
+
+  /** It has served clients, and not only probes. */
+  get hasServedClients(): boolean {
+    return !this.#isDoubted && this.#tokens >= TRUSTED_TOKENS;
+  }
+
+  /** What it computes counts against what others do. */
+  get isWitness(): boolean {
+    return !this.#isDoubted && (this.#isVouched || this.#tokens >= TRUSTED_TOKENS);
+  }
+
+  isDoubted(nowMs: number): boolean {
+    return this.#isDoubted && (this.#suspectedUntilMs.get('probe') ?? 0) > nowMs;
   }
 
   /** Tokens, of which those of long ago count less. */
@@ -125,14 +142,25 @@ export class HealthRecord {
     if (this.#tokens >= TRUSTED_TOKENS) this.#suspectedUntilMs.delete('address');
   }
 
-  prove(): void {
+  prove(isVouched: boolean): void {
     this.#isProven = true;
+    this.#isVouched ||= isVouched;
+    this.#isDoubted = false;
     this.#suspectedUntilMs.delete('address');
+    this.#suspectedUntilMs.delete('probe');
+  }
+
+  /** Until it has proved itself; for a while it may serve where nobody else can. */
+  doubt(nowMs: number, reason: string): void {
+    this.disprove();
+    this.#isDoubted = true;
+    this.suspect('probe', nowMs, reason);
   }
 
   /** What it had proved counts no more. */
   disprove(): void {
     this.#isProven = false;
+    this.#isVouched = false;
     this.#tokens = 0;
     this.#served = 0;
   }

@@ -75,7 +75,10 @@ export class WorkerHealth {
       case 'served':
         return this.#served(event, nowMs);
       case 'proved':
-        this.#proved(event.peer);
+        this.#proved(event.peer, event.isVouched);
+        return [];
+      case 'doubted':
+        this.#doubted(event.peer, nowMs);
         return [];
     }
   }
@@ -91,9 +94,25 @@ export class WorkerHealth {
   mayServe(peer: string, nowMs: number): MayServe {
     const record = this.#present(peer);
     if (!record?.mayBeUsed(nowMs)) return 'no';
+    if (record.isDoubted(nowMs)) return 'if-needed';
     if (record.isNewcomer) return 'after-probe';
     const isDoubtful = record.state(nowMs) === 'suspected' || this.#signs.isSilent(peer, nowMs);
     return isDoubtful ? 'if-needed' : 'yes';
+  }
+
+  /** It computed other tokens than others do, the last time that it was asked, and has not been out for it. */
+  isDoubted(peer: string, nowMs: number): boolean {
+    return this.#present(peer)?.isDoubted(nowMs) === true;
+  }
+
+  /** It has served clients: one probe is not that. */
+  hasServedClients(peer: string): boolean {
+    return this.#records.get(peer)?.hasServedClients === true;
+  }
+
+  /** Whether what it computes counts against what others do: it has served, or another has computed the same. */
+  isWitness(peer: string): boolean {
+    return this.#records.get(peer)?.isWitness === true;
   }
 
   /** Null for who is no worker. */
@@ -173,9 +192,16 @@ export class WorkerHealth {
     this.#records.delete(oldest);
   }
 
-  #proved(peer: string): void {
+  #doubted(peer: string, nowMs: number): void {
     const record = this.#records.get(peer);
-    record?.prove();
+    if (record === undefined) return;
+    record.doubt(nowMs, 'computed other tokens than another does');
+    this.#restricted.add(record);
+  }
+
+  #proved(peer: string, isVouched: boolean): void {
+    const record = this.#records.get(peer);
+    record?.prove(isVouched);
     if (record !== undefined) this.#addresses.clear(record.address, peer);
   }
 

@@ -87,7 +87,7 @@ describe('a newcomer', () => {
   it('holds layers beside others, and serves after a probe', () => {
     room.join('new');
     expect([room.mayHold('new'), room.mayServe('new')]).toEqual(['replica', 'after-probe']);
-    room.note({ kind: 'proved', peer: 'new' });
+    room.note({ kind: 'proved', peer: 'new', isVouched: false });
     expect([room.mayHold('new'), room.mayServe('new'), room.state('new')]).toEqual(['yes', 'yes', 'trusted']);
   });
 
@@ -385,7 +385,7 @@ describe('speed', () => {
   it('finds who sends a token every 50 s, at the first', () => {
     room.joinTrusted(['a', 'b']);
     room.join('slow');
-    room.note({ kind: 'proved', peer: 'slow' });
+    room.note({ kind: 'proved', peer: 'slow', isVouched: false });
     room.note({ kind: 'stalled', peers: ['slow'] });
     room.wait(WORKER_BACKOFF_MIN_MS + SUSPICION_MS);
     room.round(['a', 'b']);
@@ -453,7 +453,7 @@ describe('a new id', () => {
     room.note({ kind: 'load-failed', peer: 'stranger', isTooSlow: true });
     from('guest', 'cafe');
     expect(room.mayHold('guest')).toBe('if-needed');
-    room.note({ kind: 'proved', peer: 'guest' });
+    room.note({ kind: 'proved', peer: 'guest', isVouched: false });
     expect([room.mayHold('guest'), room.mayServe('guest')]).toEqual(['yes', 'yes']);
   });
 

@@ -91,6 +91,7 @@ export class Ground {
       mayLoad,
       isSuspected: (peer) => this.#health.isSuspected(peer),
       isProven: (holding) => !this.#probes || this.probing.isProven(holding),
+      isSeasoned: (peer) => !this.#probes || this.#health.hasServedClients(peer),
       outlook: () => ({
         isComing: this.placing.isComing || this.probing.proving !== null,
         detail: this.#detail,
@@ -281,6 +282,7 @@ export class Ground {
     const wasLost = this.#departures.isLost(peer);
     if (held.length > 0 && !wasLost) this.#lose(peer, 'left', why);
     this.probing.forget(peer);
+    this.#speeds.forget(peer);
     this.#departures.forget(peer);
     this.links.forget(peer);
     this.#settle();

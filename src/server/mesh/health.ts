@@ -75,14 +75,24 @@ export class Health {
     );
   }
 
-  /** No client's sequence may run over it before a known token has. */
+  /** No client's sequence may run over it before a probe's tokens have. */
   needsProbe(peer: Peer): boolean {
     return this.#workers.mayServe(peer.id, this.#now) === 'after-probe';
   }
 
-  /** Whether its word counts against another's. */
-  isTrusted(peer: string): boolean {
-    return this.#workers.trustOf(peer, this.#now)?.state === 'trusted';
+  /** It computed other tokens than others do, which its adapter may be the cause of. */
+  isDoubted(peer: Peer): boolean {
+    return this.#workers.isDoubted(peer.id, this.#now);
+  }
+
+  /** Whether what it computes counts against what others do. */
+  isWitness(peer: Peer): boolean {
+    return this.#workers.isWitness(peer.id);
+  }
+
+  /** Clients' tokens have come round with it, as many as make it one of those that others are measured by. */
+  hasServedClients(peer: Peer): boolean {
+    return this.#workers.hasServedClients(peer.id);
   }
 
   /** Whether the word of `by` counts that `about` sent it what no working worker sends. */
@@ -158,9 +168,19 @@ export class Health {
     return left;
   }
 
-  /** It computed a known token as others do, or where nobody can check it. */
-  proved(peer: Peer): void {
-    this.#note({ kind: 'proved', peer: peer.id });
+  /** It computed a probe's tokens as others do, or where nobody can check it. */
+  proved(peer: Peer, isVouched: boolean): void {
+    this.#note({ kind: 'proved', peer: peer.id, isVouched });
+  }
+
+  /** It computed others than another did: it serves where nobody else can, until it is asked again. */
+  doubted(peer: Peer): void {
+    this.#note({ kind: 'doubted', peer: peer.id });
+    this.#options.log.warn(
+      { worker: peer.name },
+      `${peer.name} computed other tokens than another worker did`,
+    );
+    this.#arm();
   }
 
   /** One of them computed another token than others do: who it is is clear where there is one. @returns who is left out */

@@ -42,6 +42,8 @@ export interface HeldWaysOptions {
   readonly isSuspected: (peer: Peer) => boolean;
   /** Whether a client's sequence may run over it: a token has. */
   readonly isProven: (holding: Holding) => boolean;
+  /** Clients' tokens have come round with the peer, and not only probes'. */
+  readonly isSeasoned: (peer: Peer) => boolean;
 }
 
 export class HeldWays {
@@ -77,7 +79,10 @@ export class HeldWays {
       hop: (state, seconds) => (state === 'up' ? seconds : null),
       isFresh: before === undefined,
     };
-    return this.#searchByClass(search, before, avoid);
+    return (
+      this.#searchByClass({ ...search, isRoomy: this.#shared(search.isRoomy) }, before, avoid) ??
+      this.#searchByClass(search, before, avoid)
+    );
   }
 
   /** The best one that serves, room apart; a link that is silent is better than none. */
@@ -187,6 +192,16 @@ export class HeldWays {
         isBad(holding) || (before === undefined && this.#unwanted(holding) > 0),
     };
     return chosenByClass(choice, before)?.stages ?? null;
+  }
+
+  /** Where some have served, who has not is given one sequence at a time until it has; what it has already stays. */
+  #shared(isRoomy: (holding: Holding) => boolean): (holding: Holding) => boolean {
+    const { holdings, isSeasoned, isSuspected } = this.#options;
+    if (!holdings.all().some(({ peer }) => isSeasoned(peer))) return isRoomy;
+    return (holding) => {
+      const { peer, sequences } = holding;
+      return isRoomy(holding) && !isSuspected(peer) && (sequences === 0 || isSeasoned(peer));
+    };
   }
 
   #unwanted(holding: Holding): number {

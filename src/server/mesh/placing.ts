@@ -177,12 +177,14 @@ export class Placing {
   #checkTarget(live: LiveRoute | null): void {
     const target = this.#target;
     if (target === null) return;
-    const { holdings, isUsable, mayLoad, isExpected } = this.#options;
+    const { holdings, health, isUsable, mayLoad, isExpected } = this.#options;
     const isWhole = target.holdings.every(
       (holding) =>
         holdings.find(holding.peer, holding.shard) === holding &&
         ((isUsable(holding.peer) && (target.isEstablished || mayLoad(holding.peer))) ||
-          isExpected(holding.peer)),
+          isExpected(holding.peer)) &&
+        // Beside a route that serves, who computes other tokens than it takes nothing over.
+        (target.isEstablished || live === null || !health.isDoubted(holding.peer)),
     );
     if (isWhole) return;
     if (!target.isBroken) this.#due.within(DEPARTURE_DEBOUNCE_MS);

@@ -1,8 +1,7 @@
 /**
- * Sends a short known sequence over what has not served yet: a route is live, and a client's sequence runs through a worker, only
+ * Sends a short sequence over what has not served yet: a route is live, and a client's sequence runs through a worker, only
  * after a token went the whole way round. Probes are no clients': they take no place and count in no metric.
  */
-import type { Logger } from 'pino';
 import { ShoalError } from '../../config/errors.ts';
 import {
   MAX_SEQUENCES_PER_STAGE,
@@ -17,18 +16,16 @@ import {
 import type { PeerMessage, ToldToken } from '../../mesh/protocol/control.ts';
 import type { Timers } from '../../mesh/timers.ts';
 import { GREEDY } from '../../model/sampling.ts';
-import { PROBE_TOKENS, ProbeAnswers, type ProbedStage, probeIds } from '../../schedule/probe.ts';
+import { PROBE_TOKENS, type ProbeAnswer } from '../../schedule/probe.ts';
 import { EarliestTimer } from '../earliest-timer.ts';
-import type { Health } from './health.ts';
 import { routeOver } from './held-ways.ts';
 import type { Holding } from './holding.ts';
-import type { Holdings } from './holdings.ts';
 import type { MeshRoute, RouteFailure } from './mesh-route.ts';
 import { Patience } from './patience.ts';
 import type { Peer } from './peer.ts';
 import { PrefillQueue } from './prefill-queue.ts';
+import { ProbeJudge, type ProbeJudgeOptions } from './probe-judge.ts';
 import type { FoundStage } from './route-search.ts';
-import type { MeshRoutes } from './routes.ts';
 import { Sequence, type Verdict } from './sequence.ts';
 import { Strikes } from './strikes.ts';
 import type { Offence } from './token-offence.ts';
@@ -36,11 +33,7 @@ import { judgeWorkerFailure } from './worker-verdict.ts';
 
 type Message<T extends PeerMessage['type']> = Extract<PeerMessage, { type: T }>;
 
-export interface ProbingOptions {
-  readonly vocab: number;
-  readonly holdings: Holdings;
-  readonly routes: MeshRoutes;
-  readonly health: Health;
+export interface ProbingOptions extends ProbeJudgeOptions {
   /** Whether what the peer holds may be used. */
   readonly isUsable: (peer: Peer) => boolean;
   /** What is to serve next: it is probed first. */
@@ -49,10 +42,7 @@ export interface ProbingOptions {
   readonly nextSequence: () => number;
   readonly onProved: () => void;
   readonly onFailed: (failure: RouteFailure) => void;
-  /** They were left out for what they computed. */
-  readonly onWrong: (peers: readonly Peer[]) => void;
   readonly timers: Timers;
-  readonly log: Logger;
 }
 
 /** Ways looked for at one time: where many are new the rest has its turn with the next change. */
@@ -62,22 +52,28 @@ interface Probe {
   readonly sequence: Sequence;
   readonly path: readonly Holding[];
   readonly route: MeshRoute;
+  readonly prompt: readonly number[];
   readonly tokens: number[];
+  readonly compared: Compared;
   readonly cancelDeadline: () => void;
 }
+
+/** What becomes of an answer: it is measured by another one, or it is what the answer of `next` will be measured by. */
+type Compared =
+  | { readonly kind: 'by'; readonly reference: ProbeAnswer | null }
+  | { readonly kind: 'for'; readonly next: readonly FoundStage[] };
 
 export class Probing {
   readonly #options: ProbingOptions;
   /** By sequence number. */
   readonly #running = new Map<number, Probe>();
-  readonly #answers = new ProbeAnswers();
+  readonly #judge: ProbeJudge;
   readonly #strikes = new Strikes();
   readonly #queue = new PrefillQueue();
   readonly #patience: Patience;
   /** Those whose last probe gave nothing: how often in a row, and until when they are let be. */
   readonly #resting = new WeakMap<Holding, { readonly failures: number; readonly untilMs: number }>();
   readonly #due: EarliestTimer;
-  readonly #prompt: readonly number[];
   /** Not before this is there another beside a route that serves. */
   #nextMs = 0;
   #turn = 0;
@@ -86,7 +82,12 @@ export class Probing {
   constructor(options: ProbingOptions) {
     this.#options = options;
     this.#patience = new Patience(this.#queue, (route) => options.routes.expectedMs(route));
-    this.#prompt = probeIds(options.vocab);
+    this.#judge = new ProbeJudge({
+      ...options,
+      isIdle: (holding) => this.#isIdle(holding),
+      isProven: (holding) => this.isProven(holding),
+      isNew: (holding) => this.#isNew(holding),
+    });
     this.#due = new EarliestTimer(options.timers, () => this.settle());
   }
 
@@ -102,7 +103,7 @@ export class Probing {
   }
 
   forget(peer: Peer): void {
-    this.#answers.forget(peer.id);
+    this.#judge.forget(peer);
   }
 
   /** To be called when holdings, links, routes or peers have changed, after the routes' own. */
@@ -111,8 +112,10 @@ export class Probing {
     const { routes } = this.#options;
     // What broke under it says nothing of those who are left.
     for (const probe of [...this.#running.values()]) if (!routes.ways.isUp(probe.path)) this.#end(probe);
-    if (routes.live === null) this.#prove(routes.ways.candidate((holding) => this.#isFree(holding)));
-    else this.#proveNewcomer();
+    if (routes.live === null) {
+      const path = routes.ways.candidate((holding) => this.#isFree(holding));
+      if (path !== null) this.#prove(path, this.#judge.draw(), { kind: 'by', reference: null });
+    } else this.#proveNewcomer();
     this.#arm();
   }
 
@@ -172,20 +175,21 @@ export class Probing {
       const holding = next[i < MAX_SEARCHES / 2 ? i : (i + this.#turn++) % next.length]!;
       const path = routes.ways.through(holding, (other) => this.#isFree(other));
       if (path === null) continue;
-      this.#prove(path);
+      const measure = this.#judge.measureFor(path);
+      if (measure === null) continue;
+      this.#prove(measure, this.#judge.draw(), { kind: 'for', next: path });
       return;
     }
   }
 
-  #prove(found: readonly FoundStage[] | null): void {
-    if (found === null) return;
+  #prove(found: readonly FoundStage[], prompt: readonly number[], compared: Compared): void {
     const path = found.map(({ holding }) => holding);
     const route = routeOver(found);
     const { vocab, timers, log, routes, nextSequence } = this.#options;
     // Nobody is held up where nobody is served.
     if (routes.sequences > 0) this.#nextMs = timers.now() + PROBE_GAP_MS;
     const request = {
-      prompt: [...this.#prompt],
+      prompt: [...prompt],
       maxTokens: PROBE_TOKENS,
       eosTokenIds: [],
       sampling: GREEDY,
@@ -209,8 +213,10 @@ export class Probing {
       sequence,
       path,
       route,
+      prompt,
       tokens: [],
-      cancelDeadline: timers.after(this.#patienceMs(path), () => this.#late(probe)),
+      compared,
+      cancelDeadline: timers.after(this.#patienceMs(path, prompt), () => this.#late(probe)),
     };
     this.#running.set(sequence.id, probe);
     log.debug({ sequence: sequence.id }, `probes ${path.map(({ peer }) => peer.name).join(', ')}`);
@@ -219,8 +225,8 @@ export class Probing {
   }
 
   /** Busy stages prefill others' positions first; the sequence's own deadlines bound that wait. */
-  #patienceMs(path: readonly Holding[]): number {
-    const positions = this.#prompt.length + PROBE_TOKENS;
+  #patienceMs(path: readonly Holding[], prompt: readonly number[]): number {
+    const positions = prompt.length + PROBE_TOKENS;
     const expectedMs = path.reduce((sum, { seconds }) => sum + 1_000 * seconds, 0) * positions;
     const sharing = 1 + Math.max(...path.map(({ sequences }) => sequences));
     const patienceMs = Math.min(Math.max(MIN_PATIENCE_MS, SLOW_FACTOR * expectedMs), TOKEN_DEADLINE_MS);
@@ -228,42 +234,22 @@ export class Probing {
   }
 
   #came(probe: Probe): void {
-    const { path, route, tokens } = probe;
-    const { health, log, onProved, onWrong } = this.#options;
-    const stages = path.map((holding) => this.#stageOf(holding));
+    const { path, route, prompt, tokens, compared } = probe;
+    const answer = this.#judge.answerOf(path, tokens);
     this.#end(probe);
-    const verdict = this.#answers.judge(stages, tokens, (peer) => health.isTrusted(peer));
-    if (verdict.kind === 'wrong') {
-      this.#rest(path.filter((holding) => !this.isProven(holding)));
-      const peers = path.map(({ peer }) => peer).filter(({ id }) => verdict.peers.includes(id));
-      for (const peer of peers) this.#answers.forget(peer.id);
-      onWrong(health.computedWrong(peers));
-      return;
-    }
-    for (const holding of path) {
-      holding.hasServed = true;
-      health.proved(holding.peer);
-    }
     this.#strikes.clear(route);
-    const names = path.map(({ peer }) => peer.name).join(', ');
-    log.debug({ witnesses: verdict.witnesses }, `a token came round ${names}`);
-    onProved();
-  }
-
-  #stageOf(holding: Holding): ProbedStage {
-    const { peer, layers } = holding;
-    const { start, end } = layers;
-    return {
-      peer: peer.id,
-      class: peer.capability?.class ?? null,
-      start,
-      end,
-      isProven: this.isProven(holding),
-    };
+    if (compared.kind === 'by') {
+      this.#rest(this.#judge.judge(path, answer, compared.reference));
+      this.#options.onProved();
+    } else if (this.#options.routes.ways.isUp(compared.next.map(({ holding }) => holding))) {
+      this.#prove(compared.next, prompt, { kind: 'by', reference: answer });
+    } else this.settle();
   }
 
   #failed(probe: Probe, error: ShoalError, by: Peer | null, offence: Offence | null): void {
-    this.#rest(probe.path.filter((holding) => !this.isProven(holding)));
+    const { compared } = probe;
+    const next = compared.kind === 'for' ? compared.next.map(({ holding }) => holding) : [];
+    this.#rest([...probe.path, ...next].filter((holding) => this.#isNew(holding)));
     this.#end(probe);
     this.#options.log.warn({ worker: by?.name }, `a probe failed: ${error}`);
     // Once may be chance, but for what no working worker does.
@@ -298,19 +284,23 @@ export class Probing {
     probe.sequence.close();
   }
 
+  /** It has something to prove. */
   #isNew(holding: Holding): boolean {
-    return (
-      holding.isHeld && !holding.isRetiring && !this.isProven(holding) && this.#options.isUsable(holding.peer)
-    );
+    const { health, isUsable } = this.#options;
+    if (!holding.isHeld || holding.isRetiring || !isUsable(holding.peer)) return false;
+    return !this.isProven(holding) || health.isDoubted(holding.peer);
   }
 
-  /** It computes no other probe, has room, and is not let be. */
+  /** It may be probed: it is idle, and not let be. */
   #isFree(holding: Holding): boolean {
-    const { timers } = this.#options;
+    return this.#isIdle(holding) && (this.#resting.get(holding)?.untilMs ?? 0) <= this.#options.timers.now();
+  }
+
+  /** It computes no other probe, and has room. */
+  #isIdle(holding: Holding): boolean {
     for (const { path } of this.#running.values())
       if (path.some(({ peer }) => peer === holding.peer)) return false;
-    if (holding.sequences >= MAX_SEQUENCES_PER_STAGE - 1) return false;
-    return (this.#resting.get(holding)?.untilMs ?? 0) <= timers.now();
+    return holding.sequences < MAX_SEQUENCES_PER_STAGE - 1;
   }
 
   #rest(holdings: readonly Holding[]): void {

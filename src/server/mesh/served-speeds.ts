@@ -8,7 +8,7 @@ const UNKNOWN_RTT_SECONDS = 0.02;
 
 export class ServedSpeeds {
   readonly #costs: StageCosts;
-  readonly #rates = new WeakMap<Peer, { readonly probed: number; readonly rate: ServedRate }>();
+  readonly #rates = new Map<Peer, { readonly probed: number; readonly rate: ServedRate }>();
 
   constructor(costs: StageCosts) {
     this.#costs = costs;
@@ -26,8 +26,27 @@ export class ServedSpeeds {
     return this.#of(peer)?.isServed === true;
   }
 
+  /** Who has not served is not believed to be faster than the fastest that has. */
   cost(peer: Peer): StepCost {
-    return this.#of(peer)?.cost ?? { stepSeconds: 0, macsPerSecond: 1 };
+    const rate = this.#of(peer);
+    if (rate === null) return { stepSeconds: 0, macsPerSecond: 1 };
+    const { stepSeconds, macsPerSecond } = rate.cost;
+    return {
+      stepSeconds,
+      macsPerSecond: rate.isServed ? macsPerSecond : Math.min(macsPerSecond, this.#fastest),
+    };
+  }
+
+  forget(peer: Peer): void {
+    this.#rates.delete(peer);
+  }
+
+  get #fastest(): number {
+    let fastest = 0;
+    for (const { rate } of this.#rates.values()) {
+      if (rate.isServed) fastest = Math.max(fastest, rate.cost.macsPerSecond);
+    }
+    return fastest === 0 ? Number.POSITIVE_INFINITY : fastest;
   }
 
   /** As either end measured it. */

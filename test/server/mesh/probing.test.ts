@@ -1,15 +1,24 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { MISBEHAVED_BACKOFF_MS } from '../../../src/config/limits.ts';
+import { MISBEHAVED_BACKOFF_MS, TRUSTED_TOKENS } from '../../../src/config/limits.ts';
 import { probeIds } from '../../../src/schedule/probe.ts';
 import { until } from '../socket-timers.ts';
+import type { FakeToken } from './fake-stage.ts';
 import { expectedIds, FAKE_VOCAB, type FakeWorker } from './fake-worker.ts';
 import { collect, Harness, never, PROMPT, request } from './harness.ts';
 
 let harness: Harness;
+/** The first of a position counts. */
+const WRONG_IDS = {
+  onToken: (worker: FakeWorker, token: FakeToken, send: () => void) => {
+    worker.send({ ...token, token: (token.token + 1) % FAKE_VOCAB });
+    send();
+  },
+};
 const answer = async () => collect(harness.mesh.coordinator.generate(request({ maxTokens: 5 }), never()));
 const capability = { class: 'x' };
+const PROBE_IDS = probeIds(FAKE_VOCAB, () => 0).length;
 const probesOf = (worker: FakeWorker) =>
-  worker.messages('open').filter(({ promptTokens }) => promptTokens === probeIds(FAKE_VOCAB).length);
+  worker.messages('open').filter(({ promptTokens }) => promptTokens === PROBE_IDS);
 const peerOf = (worker: FakeWorker) => harness.mesh.registry.get(worker.id)!;
 
 beforeEach(async () => {
@@ -25,7 +34,7 @@ describe('a route', () => {
     let release = () => {};
     const misbehaviour = {
       onToken: (_: FakeWorker, { position }: { position: number }, send: () => void) => {
-        if (position === probeIds(FAKE_VOCAB).length) send();
+        if (position === PROBE_IDS) send();
         else release = send;
       },
     };
@@ -70,25 +79,23 @@ describe('a newcomer', () => {
     await harness.heard(b);
     expect(harness.live.length).toBeGreaterThan(0);
     for (let i = 0; i < 4; i++) expect((await answer()).ids).toEqual(expectedIds(PROMPT, 5));
-    expect(b.messages('open')[0]?.promptTokens).toBe(probeIds(FAKE_VOCAB).length);
+    expect(b.messages('open')[0]?.promptTokens).toBe(PROBE_IDS);
     expect(peerOf(a).problem ?? peerOf(b).problem).toBe(null);
   });
 
-  it('that computes another token than those of its class is left out, and no client runs through it', async () => {
+  it('that computes another token than those of its class, in two places, is left out, and no client runs through it', async () => {
+    await harness.stop();
+    harness = await Harness.start({ minStages: 1, replicas: 3, probes: true });
     for (const name of ['a', 'b']) await harness.join(name, { capability });
-    await harness.untilLive(2);
-    const liar = await harness.join('liar', {
-      capability,
-      misbehaviour: {
-        // The first of a position counts.
-        onToken: (worker, token, send) => {
-          worker.send({ ...token, token: (token.token + 1) % FAKE_VOCAB });
-          send();
-        },
-      },
-    });
-    // Only who computes the last layers sends tokens.
-    harness.byName(harness.live.at(-1)!).kill();
+    const [a, b] = harness.workers as [FakeWorker, FakeWorker];
+    await until(() => b.held.size > 0 && probesOf(b).length > 0, 'both hold');
+    for (let i = 0; i < 12; i++) {
+      const both = [1, 2].map(() =>
+        collect(harness.mesh.coordinator.generate(request({ maxTokens: TRUSTED_TOKENS }), never())),
+      );
+      for (const { ids } of await Promise.all(both)) expect(ids).toEqual(expectedIds(PROMPT, TRUSTED_TOKENS));
+    }
+    const liar = await harness.join('liar', { capability, misbehaviour: WRONG_IDS });
     await until(() => liar.held.size > 0, 'it holds');
     for (let i = 0; i < 40 && peerOf(liar).problem === null; i++) {
       await harness.heard(liar);
@@ -99,5 +106,6 @@ describe('a newcomer', () => {
     expect((await answer()).ids).toEqual(expectedIds(PROMPT, 5));
     expect(peerOf(liar).problem).toContain('another token than others do');
     expect(peerOf(liar).excludedUntil - harness.timers.now()).toBeGreaterThan(MISBEHAVED_BACKOFF_MS / 2);
+    expect(peerOf(a).problem ?? peerOf(b).problem).toBe(null);
   });
 });
