@@ -262,6 +262,10 @@ export const PIPELINE_WAIT_MS = 120_000;
 export const LINK_GRACE_MS = 1_000;
 /** After a server's restart workers come back one by one with what they hold: nothing is placed anew for so long where it may still become whole. */
 export const RETURN_WAIT_MS = 10_000;
+/** So long after its start a server without `--state` believes workers that hold what another server asked for: it cannot tell. */
+export const UNRECEIPTED_CLAIM_MS = 120_000;
+/** Of the proof that a server asked for a shard. */
+export const MAX_RECEIPT_CHARS = 64;
 /** Workers that hold each layer, where memory allows: one may vanish and its neighbours go on at once. More cost every joining worker a load. */
 export const DEFAULT_REPLICAS = 2;
 /** More copies of each layer than an operator may wish for: each is a download, and a link to every neighbour's copies. */

@@ -16,6 +16,7 @@ import { defaultWire } from './mesh/default-wire.ts';
 import type { IceServers } from './mesh/ice-offer.ts';
 import { Mesh } from './mesh/mesh.ts';
 import { modelShare } from './mesh/model-share.ts';
+import type { ReceiptKey } from './mesh/receipts.ts';
 import { Signaling } from './mesh/signaling.ts';
 import type { TurnServers } from './mesh/turn.ts';
 
@@ -73,6 +74,8 @@ export interface NodeContext {
   readonly guard: HostGuard;
   /** Reverse proxies before the server; default 0. */
   readonly trustedProxies?: number;
+  /** One for all models that a server comes to serve: a worker may hold shards of an earlier one. */
+  readonly receiptKey?: ReceiptKey;
   readonly timers: Timers;
   readonly log: Logger;
 }
@@ -84,7 +87,7 @@ export async function openNode(node: ServedNode, context: NodeContext): Promise<
   }
   const { model, quantization = 'native', wire = defaultWire(node.model.spec.hidden) } = node;
   const { pipelineSize, minStages, solo, expectWorkers, replicas, iceServers = [], turn, joinKey } = node;
-  const { timers, log } = context;
+  const { receiptKey, timers, log } = context;
   const served = await loadServedModel(model);
   const costs = modelCosts(model.spec, model.dtype, quantization);
   const mesh = new Mesh({
@@ -99,6 +102,7 @@ export async function openNode(node: ServedNode, context: NodeContext): Promise<
     ...(solo !== undefined && { solo }),
     ...(expectWorkers !== undefined && { expectWorkers }),
     ...(replicas !== undefined && { replicas }),
+    ...(receiptKey !== undefined && { receiptKey }),
     timers,
     log,
   });

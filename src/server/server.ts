@@ -1,4 +1,5 @@
 /** The server as a whole: HTTP or HTTPS, signaling, mesh and backend, from start to an end that leaves nothing running. */
+import { randomBytes } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
 import { ShoalError } from '../config/errors.ts';
@@ -23,6 +24,7 @@ import { lanAddresses } from './http/lan-addresses.ts';
 import { fingerprintOf, loadCertificate, type TlsOptions } from './http/tls.ts';
 import { refuseUpgrade } from './http/web-sockets.ts';
 import type { Shortage } from './mesh/placing.ts';
+import type { ReceiptKey } from './mesh/receipts.ts';
 import { Metrics } from './metrics/metrics.ts';
 import type { ServedNode } from './node.ts';
 import { ProvideSockets } from './provide/provide-sockets.ts';
@@ -139,7 +141,11 @@ async function openServer(options: ServerOptions, lock: StateLock | null): Promi
   });
   const requests = new RequestsInFlight();
   const { trustedProxies = 0 } = options.access ?? {};
-  const serving = await Serving.open(options.node, { guard, trustedProxies, timers, log });
+  const receiptKey: ReceiptKey = {
+    bytes: store?.keyFor('shoal shard receipts') ?? randomBytes(32),
+    isKept: store !== null,
+  };
+  const serving = await Serving.open(options.node, { guard, trustedProxies, receiptKey, timers, log });
   const nodes = () => serving.pool.statuses();
   const app = createApp({
     serving,

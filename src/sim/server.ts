@@ -3,6 +3,7 @@ import { ControlConnection } from '../server/mesh/control-connection.ts';
 import type { ControlSocket } from '../server/mesh/control-socket.ts';
 import { Lobby } from '../server/mesh/lobby.ts';
 import { Mesh, type MeshOptions } from '../server/mesh/mesh.ts';
+import type { ReceiptKey } from '../server/mesh/receipts.ts';
 import type { Host, Network } from './network.ts';
 import { SimProcess } from './process.ts';
 import { SimSocket } from './socket.ts';
@@ -49,6 +50,7 @@ export class SimServer {
       vocab: this.#world.model.spec.vocab,
       wire: 'f16',
       firstSequence: this.#world.random.fork(`server ${++this.#starts}`).u32(),
+      receiptKey: this.#drawReceiptKey(),
       timers: this.process,
       log: this.#world.log as unknown as Logger,
       ...this.#world.options.mesh,
@@ -85,6 +87,13 @@ export class SimServer {
     });
     socket.onText = (to, text) => this.#world.log.message(tab.name, to, text);
     return socket;
+  }
+
+  /** One seed's server keeps its key over its starts, as with `--state`, and another's does not. */
+  #drawReceiptKey(): ReceiptKey {
+    const isKept = this.#world.random.fork('keeps receipts').chance(0.5);
+    const drawn = this.#world.random.fork(isKept ? 'receipts' : `receipts ${this.#starts}`);
+    return { bytes: Buffer.from(Array.from({ length: 32 }, () => drawn.below(256))), isKept };
   }
 
   #accept(mesh: Mesh, address: string, end: ControlSocket): void {

@@ -81,8 +81,9 @@ export class HeldShard {
 
   /** For a server that may not know it. */
   get report(): HeldShardReport {
-    const { shard, model, quantization, layers } = this.#options.message;
-    return { shard, model, quantization, layers, gpuBytes: this.gpuBytes };
+    const { shard, model, quantization, layers, receipt } = this.#options.message;
+    const { gpuBytes } = this;
+    return { shard, model, quantization, layers, gpuBytes, ...(receipt !== undefined && { receipt }) };
   }
 
   /** Loads the shard within `budgetBytes`. Never rejects: a failure is told to the server and closes it. */

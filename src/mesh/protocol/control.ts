@@ -13,6 +13,7 @@ import {
   MAX_MODEL_ID_CHARS,
   MAX_MODEL_PATH_CHARS,
   MAX_PROMPT_IDS_PER_MESSAGE,
+  MAX_RECEIPT_CHARS,
   MAX_RUNNING_PER_MESSAGE,
   MAX_TOKENS_PER_MESSAGE,
 } from '../../config/limits.ts';
@@ -24,6 +25,7 @@ export const CONTROL_VERSION = 4;
 
 const u32 = z.number().int().min(0).max(0xffff_ffff);
 const peerId = z.string().regex(/^[a-z0-9-]{4,40}$/);
+const receipt = z.string().max(MAX_RECEIPT_CHARS);
 const bytes = z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER);
 const wireDtype = z.enum(['f16', 'f32']);
 const position = z.number().int().min(0).max(MAX_CONTEXT_POSITIONS);
@@ -102,6 +104,8 @@ export const heldShardSchema = z.object({
   quantization: quantizationSchema,
   layers: shardSchema,
   gpuBytes: bytes,
+  /** As it came with `hold`. */
+  receipt: receipt.optional(),
 });
 
 /** A sequence as a stage names it to a server that may not know it (any more). */
@@ -273,6 +277,8 @@ export const serverMessageSchema = z.discriminatedUnion('type', [
     filesPath: z.string().startsWith('/').max(MAX_MODEL_PATH_CHARS),
     quantization: quantizationSchema,
     layers: shardSchema,
+    /** Proof that this server asked for it, opaque to the worker: goes back with the shard in every `join`. */
+    receipt: receipt.optional(),
   }),
   /** Free the shard; sequences that run on it fail. */
   z.object({ type: z.literal('drop'), shard: u32 }),

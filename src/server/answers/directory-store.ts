@@ -2,7 +2,7 @@
  * Answers in a directory, a sealed file each. A file is written beside its place and renamed into it, so that it is there whole or
  * not at all; one that was torn by a power failure does not open, and is as if it were not there.
  */
-import { randomBytes } from 'node:crypto';
+import { hkdfSync, randomBytes } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, stat, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
@@ -53,6 +53,11 @@ export class DirectoryStore implements AnswerStore {
     this.#key = key;
     this.#now = now;
     this.#log = log;
+  }
+
+  /** A key for another use, that is there again after a restart: 32 bytes. */
+  keyFor(use: string): Buffer {
+    return Buffer.from(hkdfSync('sha256', this.#key, '', use, this.#key.length));
   }
 
   put(record: AnswerRecord): Promise<void> {

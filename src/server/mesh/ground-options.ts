@@ -4,6 +4,7 @@ import type { Timers } from '../../mesh/timers.ts';
 import type { Quantization } from '../../model/shard.ts';
 import type { ModelCosts } from '../../schedule/costs.ts';
 import type { LayoutOptions } from '../../schedule/layout.ts';
+import type { ReceiptKey } from './receipts.ts';
 
 export interface GroundOptions {
   readonly model: string;
@@ -20,6 +21,8 @@ export interface GroundOptions {
   readonly probes?: boolean;
   /** A number for a sequence, that no other has. */
   readonly nextSequence: () => number;
+  /** Default: one of its own, that is gone with it. */
+  readonly receiptKey?: ReceiptKey;
   readonly timers: Timers;
   readonly log: Logger;
 }

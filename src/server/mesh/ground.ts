@@ -2,6 +2,7 @@
  * What generations stand on: peers, what they hold, the links between them, and the routes that come of it. Everything that
  * changes one of these settles the others here.
  */
+import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
 import { ShoalError } from '../../config/errors.ts';
 import { LINK_GRACE_MS } from '../../config/limits.ts';
@@ -54,7 +55,8 @@ export class Ground {
   #isClosed = false;
 
   constructor(given: GroundOptions) {
-    const options = { ...given, quantization: given.quantization ?? 'native' };
+    const { quantization = 'native', receiptKey = { bytes: randomBytes(32), isKept: false } } = given;
+    const options = { ...given, quantization, receiptKey };
     const { costs, log } = options;
     this.#log = log;
     this.#probes = options.probes ?? true;

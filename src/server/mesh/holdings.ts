@@ -1,7 +1,13 @@
 /** Which worker holds or loads which layers: shards come with `hold` and go with `drop`, whatever becomes of routes. */
 import type { Logger } from 'pino';
 import { ShoalError } from '../../config/errors.ts';
-import { KIB, LEAST_LOAD_BYTES_PER_SECOND, LOAD_STALL_MS, MAX_HELD_SHARDS } from '../../config/limits.ts';
+import {
+  KIB,
+  LEAST_LOAD_BYTES_PER_SECOND,
+  LOAD_STALL_MS,
+  MAX_HELD_SHARDS,
+  UNRECEIPTED_CLAIM_MS,
+} from '../../config/limits.ts';
 import type { HeldShard, PeerMessage } from '../../mesh/protocol/control.ts';
 import type { Timers } from '../../mesh/timers.ts';
 import type { Quantization, Shard } from '../../model/shard.ts';
@@ -11,6 +17,7 @@ import { manifestPath, modelPath } from '../files/model-paths.ts';
 import { TimerGroup } from '../timer-group.ts';
 import { Holding } from './holding.ts';
 import type { Peer } from './peer.ts';
+import { type ReceiptKey, Receipts } from './receipts.ts';
 import { shardCost } from './shard-cost.ts';
 
 type Message<T extends PeerMessage['type']> = Extract<PeerMessage, { type: T }>;
@@ -19,6 +26,7 @@ export interface HoldingsOptions {
   readonly model: string;
   readonly costs: ModelCosts;
   readonly quantization: Quantization;
+  readonly receiptKey: ReceiptKey;
   readonly timers: Timers;
   readonly log: Logger;
 }
@@ -51,6 +59,8 @@ export class Holdings {
   readonly bytes: LoadedBytes = { loaded: 0, loadedAgain: 0 };
   readonly #options: HoldingsOptions;
   readonly #timers: TimerGroup;
+  readonly #receipts: Receipts;
+  readonly #believesUntilMs: number;
   readonly #workers = new Map<Peer, Worker>();
   readonly #watcher: HoldingsWatcher;
   /** Of those that load. */
@@ -61,6 +71,9 @@ export class Holdings {
     this.#options = options;
     this.#timers = new TimerGroup(options.timers);
     this.#watcher = watcher;
+    const { bytes, isKept } = options.receiptKey;
+    this.#receipts = new Receipts(bytes);
+    this.#believesUntilMs = isKept ? Number.NEGATIVE_INFINITY : this.#timers.now() + UNRECEIPTED_CLAIM_MS;
   }
 
   all(): Holding[] {
@@ -90,12 +103,7 @@ export class Holdings {
     if (known !== undefined) return known;
     const worker = this.#workerOf(peer);
     const shard = ++worker.lastShard;
-    const holding = new Holding(
-      peer,
-      shard,
-      layers,
-      shardCost(this.#options.costs, peer.capability!, layers),
-    );
+    const holding = new Holding(peer, shard, layers, this.#costOn(peer, layers));
     worker.holdings.set(shard, holding);
     this.#send(holding);
     this.#watches.set(holding, new LoadWatch(holding.bytes, this.#timers.now()));
@@ -140,7 +148,8 @@ export class Holdings {
   }
 
   /**
-   * What the worker says that it holds: what fits this model is kept, whoever asked for it; the rest it is told to drop.
+   * What the worker says that it holds: what fits this model and was asked for here is kept, the rest it is told to drop. A server
+   * that has just started, and cannot know what the one before it asked for, believes what fits the worker's memory.
    * What it should hold and does not name is lost, and what it should load it is told again.
    * @returns whether it holds what nobody here had asked for
    */
@@ -176,22 +185,15 @@ export class Holdings {
     this.#timers.clear();
   }
 
-  #adopt(peer: Peer, worker: Worker, { shard, layers, gpuBytes, ...held }: HeldShard): boolean {
-    const isTwice = this.of(peer).some((holding) => holding.isSameAs(peer, layers));
-    if (isTwice || worker.holdings.has(shard) || !this.#isUsable({ shard, layers, gpuBytes, ...held })) {
-      this.#options.log.info(
-        { worker: peer.name, shard, model: held.model },
-        'shard dropped: not of this model',
-      );
+  #adopt(peer: Peer, worker: Worker, held: HeldShard): boolean {
+    const { shard, layers, gpuBytes } = held;
+    const refusal = this.#whyNotAdopted(peer, worker, held);
+    if (refusal !== null) {
+      this.#options.log.info({ worker: peer.name, shard, model: held.model }, `shard dropped: ${refusal}`);
       peer.connection.send({ type: 'drop', shard });
       return false;
     }
-    const holding = new Holding(
-      peer,
-      shard,
-      layers,
-      shardCost(this.#options.costs, peer.capability!, layers),
-    );
+    const holding = new Holding(peer, shard, layers, this.#costOn(peer, layers));
     holding.held(gpuBytes, null);
     for (const layer of layersOf(holding)) worker.hasHeld.add(layer);
     worker.holdings.set(shard, holding);
@@ -199,6 +201,21 @@ export class Holdings {
     this.#options.log.info({ worker: peer.name, shard, layers }, 'shard held since before');
     this.#watcher.held(holding);
     return true;
+  }
+
+  #whyNotAdopted(peer: Peer, worker: Worker, held: HeldShard): string | null {
+    const { layers } = held;
+    const isTwice = this.of(peer).some((holding) => holding.isSameAs(peer, layers));
+    if (isTwice || worker.holdings.has(held.shard)) return 'it is held twice';
+    if (!this.#isUsable(held)) return 'not of this model';
+    if (this.#receipts.isOurs(peer.id, held)) return null;
+    if (this.#timers.now() > this.#believesUntilMs) return 'nobody here asked for it';
+    const bytes = this.bytesOn(peer) + this.#costOn(peer, layers).bytes;
+    return bytes > peer.capability!.memoryBudgetBytes ? 'more than fits its memory' : null;
+  }
+
+  #costOn(peer: Peer, layers: Shard): ReturnType<typeof shardCost> {
+    return shardCost(this.#options.costs, peer.capability!, layers);
   }
 
   #count(holding: Holding, gpuBytes: number): void {
@@ -232,6 +249,7 @@ export class Holdings {
       filesPath: modelPath(model),
       quantization,
       layers,
+      receipt: this.#receipts.give(peer.id, { shard, model, quantization, layers }),
     });
   }
 

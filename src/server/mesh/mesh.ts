@@ -17,6 +17,7 @@ import { stageInfosOf } from './mesh-route.ts';
 import type { ModelShare } from './model-share.ts';
 import type { Peer } from './peer.ts';
 import type { Shortage } from './placing.ts';
+import type { ReceiptKey } from './receipts.ts';
 import { recoveryOf } from './recovery.ts';
 import type { Registry } from './registry.ts';
 import type { MeshRoutes } from './routes.ts';
@@ -44,6 +45,8 @@ export interface MeshOptions {
   readonly firstSequence?: number;
   /** Whether a route is live only after a token went round it. Default true; tests of what comes after do without. */
   readonly probes?: boolean;
+  /** Default: one of its own, that is gone with it. */
+  readonly receiptKey?: ReceiptKey;
   readonly timers: Timers;
   readonly log: Logger;
 }

@@ -91,8 +91,8 @@ export class FakeWorker {
   /** Offers the device, and tells what is held and what runs. */
   join(): void {
     const held = [...this.held].map((shard) => {
-      const { model, quantization, layers } = this.shards.get(shard)!;
-      return { shard, model, quantization, layers, gpuBytes: this.#gpuBytes };
+      const { model, quantization, layers, receipt } = this.shards.get(shard)!;
+      return { shard, model, quantization, layers, gpuBytes: this.#gpuBytes, ...(receipt && { receipt }) };
     });
     const links = [...this.links].filter((peer) => FakeWorker.#byId.has(peer));
     this.send({ type: 'join', capability: this.#capability, held, links });
