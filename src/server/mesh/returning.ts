@@ -99,6 +99,7 @@ export class Returning {
     }
     if (expected === undefined || route !== null) return false;
     expected.told.set(peer, running);
+    generation.sequence.noteOpenOn(peer);
     if (expected.isLate) {
       generation.sequence.noteEpoch(running.epoch);
       return false;
@@ -107,10 +108,6 @@ export class Returning {
     if (whole === null) return false;
     this.#expected.delete(running.sequence);
     generation.adopt(whole, running.epoch, running.wire);
-    for (const other of expected.told.keys()) {
-      if (stopOf(whole, other) === undefined)
-        other.connection.send({ type: 'close', sequence: running.sequence });
-    }
     return true;
   }
 }

@@ -161,8 +161,14 @@ export class Sequence {
     // What its stages tell is that of a route which was open; a token that does not come is noticed by the deadline.
     this.#hasToken = true;
     for (const { peer } of route.stops) this.#openOn.add(peer);
+    for (const peer of this.#openOn) if (stopOf(route, peer) === undefined) this.#closeOn(peer);
     this.retell();
     this.#watch.expectNext(route, true);
+  }
+
+  /** A stage of a route from before the restart: it is closed there when the sequence goes on without it. */
+  noteOpenOn(peer: Peer): void {
+    this.#openOn.add(peer);
   }
 
   /** In the run of the server before this one its stages have counted so many routes: the next is one more. */
