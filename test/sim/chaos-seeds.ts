@@ -9,7 +9,10 @@ export const CHAOS_SEEDS: readonly (readonly [seed: number, what: string])[] = [
     266,
     'three slow-downs at once made a step of a minute, and the worker slow for good: the simulation was wrong',
   ],
-  [400, 'after a restart of the server, a stage that came back and was not waited for was never told to close'],
+  [
+    400,
+    'after a restart of the server, a stage that came back and was not waited for was never told to close',
+  ],
   [415, 'the same'],
   [637, 'the same'],
   [704, 'the same'],
