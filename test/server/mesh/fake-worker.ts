@@ -130,12 +130,18 @@ export class FakeWorker {
     FakeWorker.#byId.delete(this.id);
     this.#socket.terminate();
     if (this.misbehaviour.isKilledUnseen) return;
-    // The server learns of the socket's end sooner than neighbours of a silence.
-    setTimeout(() => {
-      for (const peer of this.links) {
-        FakeWorker.#byId.get(peer)?.send({ type: 'link', peer: this.id, state: 'silent' });
-      }
-    }, 40);
+    for (const peer of this.links) void FakeWorker.#byId.get(peer)?.#missAfterServer(this.id);
+  }
+
+  /** The server learns of a socket's end sooner than neighbours of a silence: it has answered them twice since, however busy it is. */
+  async #missAfterServer(peer: string): Promise<void> {
+    const socket = this.#socket;
+    for (let round = 0; round < 2; round++) {
+      if (socket.readyState !== WebSocket.OPEN) return;
+      socket.ping();
+      await new Promise((resolve) => socket.once('pong', resolve));
+    }
+    this.send({ type: 'link', peer, state: 'silent' });
   }
 
   /** The socket breaks; the tab, its links and what runs on them live. */
