@@ -2,20 +2,20 @@
  * A real server process, killed and started again on the same port with the same --state, under workers that hold sequences and
  * go on meanwhile: the client's answer goes on too, with nothing loaded and nothing computed again.
  */
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { runShoal, type ShoalRun } from '../../support/run-shoal.ts';
 import { until } from '../../support/until.ts';
 import { FakeWorker } from '../mesh/fake-worker.ts';
 import { SseClient, type SseEvent } from './support.ts';
 
-vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
-const TOKENS = 80;
+const TOKENS = 40;
 const BODY = {
   model: 'minnow',
   prompt: 'Once upon a time',
@@ -25,47 +25,54 @@ const BODY = {
   // The fake model knows no end.
   ignore_eos: true,
 };
+/** Of an answer that has a middle: its tokens up to this position come, and the others when the test lets them. */
+const MIDDLE = 24;
+const SECOND_HALF = 32;
 
 let directory: string;
 let port: number;
 let run: ShoalRun;
 let workers: FakeWorker[];
 let isOver: boolean;
+/** What the answers are, undisturbed. */
+let calm: SseEvent[];
+let calmWhole: { choices: unknown; usage: unknown };
+/** Positions that tokens come for. */
+let upTo = Number.POSITIVE_INFINITY;
+const waiting: { readonly position: number; readonly send: () => void }[] = [];
 
 const url = () => `http://127.0.0.1:${port}`;
 
-async function startServer(...args: string[]): Promise<void> {
+/** Tokens below the position come, at once and from now on. */
+function letTokensCome(below: number): void {
+  upTo = below;
+  for (const one of waiting.splice(0)) {
+    if (one.position < upTo) one.send();
+    else waiting.push(one);
+  }
+}
+
+async function startServer(): Promise<void> {
   const fixed = ['--port', String(port), '--state', directory, '--drain-timeout', '0', '--min-stages', '2'];
-  run = runShoal(['serve', ...fixed, ...args]);
+  run = runShoal(['serve', ...fixed]);
   await until(() => /API http/.test(run.output.stderr) || run.child.exitCode !== null);
   if (run.child.exitCode !== null) throw new Error(`no server:\n${run.output.stderr}`);
 }
 
 /** As tabs do: again and again until the server is back. */
 async function keepConnected(worker: FakeWorker): Promise<void> {
-  while (!isOver && worker.isAlive) {
-    await until(() => isOver || worker.closeCode !== null || !worker.isAlive);
-    await delay(100);
-    if (!isOver && worker.isAlive) await worker.reconnect().catch(() => {});
+  while (!isOver) {
+    await until(() => isOver || worker.closeCode !== null);
+    await delay(50);
+    if (!isOver) await worker.reconnect().catch(() => {});
   }
-}
-
-async function joinWorkers(...names: string[]): Promise<void> {
-  for (const name of names) {
-    const worker = await FakeWorker.join(`ws://127.0.0.1:${port}/signal`, name);
-    // A token every 30 ms, so that there is a middle to be killed in.
-    worker.misbehaviour.onToken = (_worker, _token, send) => setTimeout(send, 30);
-    workers.push(worker);
-    void keepConnected(worker);
-  }
-  await untilReady();
 }
 
 async function untilReady(): Promise<void> {
   for (;;) {
     const ready = await fetch(`${url()}/health/ready`).catch(() => null);
     if (ready?.ok) return;
-    await delay(50);
+    await delay(20);
   }
 }
 
@@ -74,20 +81,20 @@ async function kill(): Promise<void> {
   await run.ended;
 }
 
+const post = (body: object, headers: Record<string, string> = {}) =>
+  fetch(`${url()}/v1/completions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: JSON.stringify(body),
+  });
+
 /** Again and again until the server is back. */
 async function ask(key: string, body: object = BODY, lastEventId?: string | null): Promise<Response> {
   for (;;) {
-    const response = await fetch(`${url()}/v1/completions`, {
-      method: 'POST',
-      headers: {
-        'content-type': 'application/json',
-        'idempotency-key': key,
-        ...(lastEventId && { 'last-event-id': lastEventId }),
-      },
-      body: JSON.stringify(body),
-    }).catch(() => null);
+    const headers = { 'idempotency-key': key, ...(lastEventId && { 'last-event-id': lastEventId }) };
+    const response = await post(body, headers).catch(() => null);
     if (response !== null) return response;
-    await delay(100);
+    await delay(50);
   }
 }
 
@@ -97,12 +104,11 @@ const completionOf = (events: readonly SseEvent[]): string =>
     .map(({ data }) => JSON.parse(data).choices?.[0]?.text ?? '')
     .join('');
 const untouched = (events: readonly SseEvent[]) => events.slice(0, -2);
-/** Positions that the workers have computed of all that they were asked. */
-const computed = () =>
-  workers.flatMap(({ sequences }) => [...sequences.values()].map((stage) => stage.computed));
+const stages = () => workers.flatMap(({ sequences }) => [...sequences.values()]);
 const held = () => workers.map((worker) => worker.messages('hold').length);
 
-beforeEach(async () => {
+// One server after another on one port and one directory, and the same two workers all the while: a server's start is what takes time.
+beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'shoal-state-'));
   workers = [];
   isOver = false;
@@ -111,8 +117,20 @@ beforeEach(async () => {
   port = (free.address() as { port: number }).port;
   await new Promise((resolve) => free.close(resolve));
   await startServer();
+  for (const name of ['a', 'b']) {
+    const worker = await FakeWorker.join(`ws://127.0.0.1:${port}/signal`, name, { speaks: true });
+    worker.misbehaviour.onToken = (_worker, { position }, send) => {
+      if (position < upTo) send();
+      else waiting.push({ position, send });
+    };
+    workers.push(worker);
+    void keepConnected(worker);
+  }
+  await untilReady();
+  calm = await new SseClient(await ask('calm')).rest();
+  calmWhole = await (await ask('calm whole', { ...BODY, stream: false })).json();
 });
-afterEach(async () => {
+afterAll(async () => {
   isOver = true;
   for (const worker of workers) worker.kill();
   if (run.child.exitCode === null && run.child.signalCode === null) await kill();
@@ -121,128 +139,94 @@ afterEach(async () => {
 
 describe('a server that is killed in mid-answer and started again', () => {
   it('goes on with the same events; nothing is computed or loaded again', async () => {
-    await joinWorkers('a', 'b');
-    const undisturbed = await new SseClient(await ask('calm')).rest();
+    letTokensCome(MIDDLE);
     const client = new SseClient(await ask('storm'));
     const read = await client.take(10);
+    await until(() => stages().length === 2 && waiting.length === 1);
+    const [first, last] = stages();
+    const positions = first!.open.promptTokens + TOKENS - 1;
+    // One that nobody asked to be kept, and one that no stage answers yet.
+    const gone = post(BODY).then((response) => new SseClient(response).rest());
+    gone.catch(() => {});
+    await until(() => waiting.length === 2);
+    for (const worker of workers) worker.misbehaviour.open = 'silent';
+    const opens = workers.map((worker) => worker.messages('open').length);
+    void ask('late');
+    await until(() => workers.every((worker, index) => worker.messages('open').length > opens[index]!));
     const holds = held();
-    const stages = workers.flatMap(({ sequences }) => [...sequences.values()]);
-    expect(stages).toHaveLength(2);
-    const positions = stages[0]!.open.promptTokens + TOKENS - 1;
+
     await kill();
     await client.rest().catch(() => {});
+    await expect(gone).rejects.toThrow();
+    for (const worker of workers) delete worker.misbehaviour.open;
     // The workers go on.
-    await delay(300);
+    letTokensCome(SECOND_HALF);
     await startServer();
+
     const response = await ask('storm', BODY, read.at(-1)!.id);
     expect(response.status).toBe(200);
-    const rest = await new SseClient(response).rest();
-    const all = [...read, ...rest];
-    expect(completionOf(all)).toBe(completionOf(undisturbed));
-    expect(all).toHaveLength(undisturbed.length);
+    const late = ask('late');
+    letTokensCome(Number.POSITIVE_INFINITY);
+    const all = [...read, ...(await new SseClient(response).rest())];
+    expect(completionOf(all)).toBe(completionOf(calm));
+    expect(all).toHaveLength(calm.length);
     expect(all.at(-1)!.data).toBe('[DONE]');
     expect(all.map(({ id }) => Number(id!.split('.')[1]))).toEqual(all.map((_, index) => index + 1));
     const heads = untouched(all).map(({ data }) => JSON.parse(data));
     expect(new Set(heads.map(({ id, created }) => `${id} ${created}`)).size).toBe(1);
+    expect([first!.computed, last!.computed]).toEqual([positions, positions]);
+    expect(JSON.parse(all.at(-2)!.data).shoal.restarts).toBe(0);
+    // What had no token yet began anew, and what nobody asked to be kept is forgotten.
+    expect(completionOf(await new SseClient(await late).rest())).toBe(completionOf(calm));
+    await until(() => stages().length === 0);
     expect(held()).toEqual(holds);
-    expect(stages.map(({ computed }) => computed)).toEqual([positions, positions]);
-    const last = JSON.parse(all.at(-2)!.data);
-    expect(last.shoal.restarts).toBe(0);
   });
 
   it('goes on too where it is stopped in good order, and its client is told', async () => {
-    await joinWorkers('a', 'b');
-    const undisturbed = await new SseClient(await ask('calm')).rest();
-    const client = new SseClient(await ask('storm'));
+    await untilReady();
+    letTokensCome(MIDDLE);
+    const client = new SseClient(await ask('order'));
     const read = await client.take(10);
-    const stages = workers.flatMap(({ sequences }) => [...sequences.values()]);
+    await until(() => stages().length === 2 && waiting.length === 1);
+    const [first, last] = stages();
     run.child.kill('SIGTERM');
     const told = await client.rest();
     expect(told.at(-1)).toMatchObject({ id: null, data: expect.stringContaining('shutting_down') });
     read.push(...told.slice(0, -1));
     expect(await run.ended).toBe(0);
+    letTokensCome(Number.POSITIVE_INFINITY);
     await startServer();
-    const rest = await new SseClient(await ask('storm', BODY, read.at(-1)!.id)).rest();
-    expect(completionOf([...read, ...rest])).toBe(completionOf(undisturbed));
-    const positions = stages[0]!.open.promptTokens + TOKENS - 1;
-    expect(stages.map(({ computed }) => computed)).toEqual([positions, positions]);
-  });
-
-  it('begins anew what had no token yet, when its workers are back', async () => {
-    await joinWorkers('a', 'b');
-    const undisturbed = await new SseClient(await ask('calm')).rest();
-    for (const worker of workers) worker.misbehaviour.open = 'silent';
-    const opens = workers.map((worker) => worker.messages('open').length);
-    void ask('storm');
-    await until(() => workers.every((worker, index) => worker.messages('open').length > opens[index]!));
-    await kill();
-    for (const worker of workers) delete worker.misbehaviour.open;
-    await startServer();
-    const events = await new SseClient(await ask('storm')).rest();
-    expect(completionOf(events)).toBe(completionOf(undisturbed));
+    const rest = await new SseClient(await ask('order', BODY, read.at(-1)!.id)).rest();
+    expect(completionOf([...read, ...rest])).toBe(completionOf(calm));
+    const positions = first!.open.promptTokens + TOKENS - 1;
+    expect([first!.computed, last!.computed]).toEqual([positions, positions]);
   });
 
   it('twice, while the answer comes to its end unseen, is asked without a stream, and keeps what ended', async () => {
-    await joinWorkers('a', 'b');
+    await untilReady();
+    letTokensCome(MIDDLE);
     const whole = { ...BODY, stream: false };
-    const undisturbed = await (await ask('calm', whole)).json();
-    const lost = fetch(`${url()}/v1/completions`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json', 'idempotency-key': 'storm' },
-      body: JSON.stringify(whole),
-    }).catch(() => 'lost');
-    await until(() => computed().some((positions) => positions > 20));
+    const lost = post(whole, { 'idempotency-key': 'twice' }).catch(() => 'lost');
+    await until(() => waiting.length === 1);
     await kill();
     expect(await lost).toBe('lost');
     await startServer();
-    await delay(200);
     await kill();
-    // Long enough for the rest of its tokens.
-    await delay(TOKENS * 40);
+    letTokensCome(Number.POSITIVE_INFINITY);
     await startServer();
-    const answer = await (await ask('storm', whole)).json();
-    expect(answer.choices).toEqual(undisturbed.choices);
-    expect(answer.usage).toEqual(undisturbed.usage);
+    const answer = await (await ask('twice', whole)).json();
+    expect(answer.choices).toEqual(calmWhole.choices);
+    expect(answer.usage).toEqual(calmWhole.usage);
     expect(answer.shoal.restarts).toBe(0);
-    await until(() => workers.every(({ sequences }) => sequences.size === 0));
-    await delay(200);
-    await kill();
+    await until(() => stages().length === 0);
+    // In good order, so that its end has been written.
+    run.child.kill('SIGTERM');
+    await run.ended;
     await startServer();
-    const again = await ask('storm', whole);
+    const again = await ask('twice', whole);
     expect(again.headers.get('idempotent-replayed')).toBe('true');
     expect(await again.json()).toEqual(answer);
-    expect(await (await ask('calm', whole)).json()).toEqual(undisturbed);
-  });
-
-  it('has sequences that nobody asked to be kept forgotten by its workers', async () => {
-    await joinWorkers('a', 'b');
-    const gone = fetch(`${url()}/v1/completions`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(BODY),
-    }).then((response) => new SseClient(response).rest());
-    gone.catch(() => {});
-    await until(() => computed().some((positions) => positions > 20));
-    await kill();
-    await expect(gone).rejects.toThrow();
-    expect(await readdir(join(directory, 'answers'))).toEqual([]);
-    await startServer();
-    await until(() => workers.every(({ sequences }) => sequences.size === 0));
-    await untilReady();
-    expect(completionOf(await new SseClient(await ask('new')).rest())).not.toBe('');
-  });
-
-  it('moves an answer that lost a worker meanwhile to another', async () => {
-    await joinWorkers('a', 'b', 'c');
-    const undisturbed = await new SseClient(await ask('calm')).rest();
-    const client = new SseClient(await ask('storm'));
-    const read = await client.take(10);
-    const victim = workers.find(({ sequences }) => sequences.size > 0)!;
-    await kill();
-    victim.kill();
-    await delay(100);
-    await startServer();
-    const rest = await new SseClient(await ask('storm', BODY, read.at(-1)!.id)).rest();
-    expect(completionOf([...read, ...rest])).toBe(completionOf(undisturbed));
+    expect(await (await ask('calm whole', whole)).json()).toEqual(calmWhole);
+    expect(completionOf(await new SseClient(await ask('calm')).rest())).toBe(completionOf(calm));
   });
 });

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { WebSocket } from 'ws';
 import type { ErrorCode } from '../../../src/config/errors.ts';
+import { STATS_INTERVAL_MS } from '../../../src/config/limits.ts';
 import { parseServerMessage } from '../../../src/mesh/protocol/codec.ts';
 import {
   type Capability,
@@ -67,6 +68,7 @@ export class FakeWorker {
   readonly key: string;
   readonly #url: string;
   readonly #capability: Capability;
+  readonly #speaking: NodeJS.Timeout | undefined;
   #socket: WebSocket;
   #isAlive = true;
   /** On this socket. */
@@ -79,6 +81,7 @@ export class FakeWorker {
     this.#capability = { ...CAPABILITY, ...options.capability };
     this.misbehaviour = options.misbehaviour ?? {};
     this.#socket = this.#open();
+    if (options.speaks === true) this.#speaking = setInterval(() => this.#speak(), STATS_INTERVAL_MS).unref();
   }
 
   /** Connects, says hello and joins; resolves when the server has welcomed it. */
@@ -127,10 +130,14 @@ export class FakeWorker {
   /** The tab was killed: no goodbye, and its neighbours notice. */
   kill(): void {
     this.#isAlive = false;
+    clearInterval(this.#speaking);
     FakeWorker.#byId.delete(this.id);
     this.#socket.terminate();
     if (this.misbehaviour.isKilledUnseen) return;
-    for (const peer of this.links) void FakeWorker.#byId.get(peer)?.#missAfterServer(this.id);
+    for (const peer of this.links) {
+      const neighbour = FakeWorker.#byId.get(peer);
+      if (neighbour !== undefined) void neighbour.#missAfterServer(this.id);
+    }
   }
 
   /** The server learns of a socket's end sooner than neighbours of a silence: it has answered them twice since, however busy it is. */
@@ -273,6 +280,21 @@ export class FakeWorker {
     });
   }
 
+  #speak(): void {
+    if (this.id === '') return;
+    this.send({
+      type: 'stats',
+      tokensPerSecond: 0,
+      sequences: this.sequences.size,
+      bytesSent: 0,
+      bytesReceived: 0,
+      hop: null,
+      prefillRowsPerSecond: null,
+      freePositions: 1_000_000,
+      links: [],
+    });
+  }
+
   /** Each message is answered with the links that are up. */
   #link(peers: readonly string[]): void {
     this.links.clear();
@@ -313,4 +335,6 @@ export interface FakeWorkerOptions {
   readonly misbehaviour?: Misbehaviour;
   /** Who it is; default: somebody new. */
   readonly key?: string;
+  /** It says every second that it lives, as real ones do: for a server whose clock is the real one. */
+  readonly speaks?: boolean;
 }
