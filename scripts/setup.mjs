@@ -4,7 +4,7 @@
  *
  * Usage: node scripts/setup.mjs [--no-page] [--root DIR]
  */
-import { existsSync, mkdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildPage, pageIsStale } from './build-page.mjs';
@@ -29,13 +29,32 @@ export function nodeIsOldEnough(version) {
   return major > MIN_NODE_MAJOR || (major === MIN_NODE_MAJOR && minor >= MIN_NODE_MINOR);
 }
 
+/** @typedef {{ version?: string, integrity?: string, optional?: boolean }} Package */
+
 /**
+ * Whether what npm says it installed is something else than what the lock file asks for. By content, not by time: a checkout,
+ * a rebase or a copy of the folder makes files new and changes nothing.
  * @param {string} root
  */
 export function packagesAreStale(root) {
-  const installed = statSync(join(root, INSTALLED_LOCK), { throwIfNoEntry: false });
-  const locked = statSync(join(root, 'package-lock.json'), { throwIfNoEntry: false });
-  return installed === undefined || (locked !== undefined && locked.mtimeMs > installed.mtimeMs);
+  const installed = packagesOf(join(root, INSTALLED_LOCK));
+  if (installed === null) return true;
+  return Object.entries(packagesOf(join(root, 'package-lock.json')) ?? {}).some(([path, wanted]) => {
+    if (path === '') return false;
+    const found = installed[path];
+    // What is for another platform is left out.
+    if (found === undefined) return wanted.optional !== true;
+    return found.version !== wanted.version || (found.integrity ?? wanted.integrity) !== wanted.integrity;
+  });
+}
+
+/** @param {string} file @returns {Record<string, Package> | null} */
+function packagesOf(file) {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')).packages ?? {};
+  } catch {
+    return null;
+  }
 }
 
 /** @param {string} root */
@@ -54,9 +73,6 @@ async function installPackages(root) {
         throw packagesFailed(again);
       });
     }
-    // npm leaves the file's time alone where nothing had to change; packagesAreStale reads it.
-    const now = new Date();
-    utimesSync(join(root, INSTALLED_LOCK), now, now);
   });
 }
 

@@ -194,14 +194,24 @@ it('knows which Node versions will do', () => {
   expect(versions.map(nodeIsOldEnough)).toEqual([false, false, true, true, true, true]);
 });
 
-it('installs again when the lock file is newer than the last install', () => {
-  write('node_modules/.package-lock.json', '{}');
-  const at = (seconds: number, path: string) => utimesSync(join(root, path), seconds, seconds);
-  at(100, 'package-lock.json');
-  at(200, 'node_modules/.package-lock.json');
-  expect(packagesAreStale(root)).toBe(false);
-  at(300, 'package-lock.json');
+it('installs again when the lock file asks for something else than is there, however old either file is', () => {
+  const lock = (path: string, packages: object) => write(path, JSON.stringify({ packages }));
+  const there = { 'node_modules/a': { version: '1.0.0', integrity: 'sha512-a' } };
+  const other = { 'node_modules/for-macos': { version: '2.0.0', optional: true } };
   expect(packagesAreStale(root)).toBe(true);
+  lock('node_modules/.package-lock.json', there);
+  lock('package-lock.json', { '': { name: 'shoal' }, ...there, ...other });
+  utimesSync(join(root, 'node_modules/.package-lock.json'), 100, 100);
+  expect(packagesAreStale(root)).toBe(false);
+  for (const wanted of [
+    { 'node_modules/a': { version: '1.0.1', integrity: 'sha512-a' } },
+    { 'node_modules/a': { version: '1.0.0', integrity: 'sha512-b' } },
+    { ...there, 'node_modules/b': { version: '1.0.0' } },
+  ]) {
+    lock('package-lock.json', wanted);
+    utimesSync(join(root, 'package-lock.json'), 50, 50);
+    expect(packagesAreStale(root)).toBe(true);
+  }
 });
 
 it('builds the page again when a source is newer, and not for the server’s code', () => {
