@@ -46,36 +46,62 @@ export function predict(
   };
 }
 
-/** Answers after which a correction has taken in most of what they said. */
-const CORRECTION_WEIGHT = 0.3;
+/**
+ * Weight of the newest measurement: machines are busier at one time than at another, so what all routes have in common follows quickly,
+ * what a number of stages adds to it slowly. There are many tokens, and one first token an answer.
+ */
+const WEIGHTS = {
+  token: { common: 0.1, stages: 0.03 },
+  firstToken: { common: 0.4, stages: 0.15 },
+} as const;
 /** What is not in the stages' own times (a machine that several tabs share, the browser between) is of this size at most. */
 const CORRECTION_BOUND = 4;
 
-/** By how much tokens have taken longer than was expected: one factor a number of stages, for each hop adds to it. */
+/** By how much tokens have taken longer than was expected: what is common to all routes, and what each number of stages adds. */
 export class Correction {
+  /** Logarithms of factors. */
   readonly #byStages = new Map<number, number>();
-  #any: number | null = null;
+  #common: number | null = null;
+  readonly #weights: (typeof WEIGHTS)[keyof typeof WEIGHTS];
+
+  constructor(of: keyof typeof WEIGHTS) {
+    this.#weights = WEIGHTS[of];
+  }
 
   /** @param predictedSeconds without correction, @param measuredSeconds of the same tokens */
   learn(stages: number, predictedSeconds: number, measuredSeconds: number): void {
     if (!(predictedSeconds > 0) || !(measuredSeconds > 0)) return;
-    const log = Math.log(measuredSeconds / predictedSeconds);
     const most = Math.log(CORRECTION_BOUND);
-    const bounded = Math.min(most, Math.max(-most, log));
-    this.#byStages.set(stages, mixed(this.#byStages.get(stages) ?? null, bounded));
-    this.#any = mixed(this.#any, bounded);
+    const log = Math.min(most, Math.max(-most, Math.log(measuredSeconds / predictedSeconds)));
+    const own = this.#nearest(stages);
+    this.#common ??= log - own;
+    const missed = log - this.#common - own;
+    this.#common += missed * this.#weights.common;
+    this.#byStages.set(stages, own + missed * this.#weights.stages);
   }
 
   /** Seconds measured over seconds predicted, as expected for a route of so many stages. */
   factor(stages: number): number {
-    return Math.exp(this.#byStages.get(stages) ?? this.#any ?? 0);
+    const most = Math.log(CORRECTION_BOUND);
+    const log = (this.#common ?? 0) + this.#nearest(stages);
+    return Math.exp(Math.min(most, Math.max(-most, log)));
+  }
+
+  /** Of as many stages, or of the number next to it that has been on. */
+  #nearest(stages: number): number {
+    let [found, distance] = [0, Number.POSITIVE_INFINITY];
+    for (const [count, log] of this.#byStages) {
+      if (Math.abs(count - stages) >= distance) continue;
+      [found, distance] = [log, Math.abs(count - stages)];
+    }
+    return found;
   }
 }
 
-function mixed(old: number | null, next: number): number {
-  return old === null ? next : old + (next - old) * CORRECTION_WEIGHT;
-}
-
-export function corrected({ tokensPerSecond, firstTokenSeconds }: Prediction, factor: number): Prediction {
-  return { tokensPerSecond: tokensPerSecond / factor, firstTokenSeconds };
+/** @param token of a token's time @param firstToken of the first one's */
+export function corrected(
+  { tokensPerSecond, firstTokenSeconds }: Prediction,
+  { token, firstToken }: { readonly token: number; readonly firstToken: number },
+): Prediction {
+  return { tokensPerSecond: tokensPerSecond / token, firstTokenSeconds: firstTokenSeconds * firstToken };
 }

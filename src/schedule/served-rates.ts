@@ -57,14 +57,7 @@ export class ServedRate {
       .map(({ macs, seconds }) => ({ macs, seconds: medianOf(seconds) }));
     const last = points.at(-1);
     if (last === undefined) return { stepSeconds: 0, macsPerSecond: this.#probed };
-    const slope = slopeOf(points);
-    if (slope === null) {
-      const stepSeconds = Math.min(GUESSED_STEP_SECONDS, last.seconds * GUESSED_STEP_SHARE);
-      return { stepSeconds, macsPerSecond: this.#bounded(last.macs / (last.seconds - stepSeconds)) };
-    }
-    const macsPerSecond = this.#bounded(1 / slope);
-    const rest = points.map(({ macs, seconds }) => seconds - macs / macsPerSecond);
-    return { stepSeconds: Math.max(0, medianOf(rest)), macsPerSecond };
+    return fitted(points, (macsPerSecond) => this.#bounded(macsPerSecond));
   }
 
   #bounded(macsPerSecond: number): number {
@@ -72,11 +65,29 @@ export class ServedRate {
   }
 }
 
+/** a and b of a + b · macs through what was measured. @param points the newest last, at least one */
+export function fitted(
+  points: readonly { readonly macs: number; readonly seconds: number }[],
+  bounded: (macsPerSecond: number) => number = (macsPerSecond) => macsPerSecond,
+): StepCost {
+  const slope = slopeOf(points);
+  if (slope === null) {
+    const last = points.at(-1)!;
+    const stepSeconds = Math.min(GUESSED_STEP_SECONDS, last.seconds * GUESSED_STEP_SHARE);
+    return { stepSeconds, macsPerSecond: bounded(last.macs / (last.seconds - stepSeconds)) };
+  }
+  const macsPerSecond = bounded(1 / slope);
+  const rest = points.map(({ macs, seconds }) => seconds - macs / macsPerSecond);
+  return { stepSeconds: Math.max(0, medianOf(rest)), macsPerSecond };
+}
+
 /** The median slope of all pairs (Theil 1950, Sen 1968): a wrong point does not bend it. Null where no slope makes sense. */
 function slopeOf(points: readonly { readonly macs: number; readonly seconds: number }[]): number | null {
   const slopes: number[] = [];
   for (const [index, a] of points.entries()) {
-    for (const b of points.slice(index + 1)) slopes.push((b.seconds - a.seconds) / (b.macs - a.macs));
+    for (const b of points.slice(index + 1)) {
+      if (a.macs !== b.macs) slopes.push((b.seconds - a.seconds) / (b.macs - a.macs));
+    }
   }
   if (slopes.length === 0) return null;
   const slope = medianOf(slopes);

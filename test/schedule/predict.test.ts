@@ -77,17 +77,40 @@ describe('predict', () => {
     expect(two).toBeCloseTo(10.24 + 0.64, 6);
   });
 
-  it('learns what is not in the stages, for as many stages, within a bound', () => {
-    const correction = new Correction();
+  it('learns what is not in the stages, within a bound', () => {
+    const correction = new Correction('token');
     expect(correction.factor(3)).toBe(1);
     for (let i = 0; i < 10; i++) correction.learn(3, 0.1, 0.15);
     expect(correction.factor(3)).toBeCloseTo(1.5, 6);
     expect(correction.factor(2)).toBeCloseTo(1.5, 6);
-    for (let i = 0; i < 30; i++) correction.learn(2, 0.1, 100);
+    for (let i = 0; i < 200; i++) correction.learn(2, 0.1, 100);
     expect(correction.factor(2)).toBeCloseTo(4, 3);
-    expect(correction.factor(3)).toBeCloseTo(1.5, 6);
+    for (const nonsense of [0, -1, Number.NaN]) correction.learn(2, 0.1, nonsense);
+    expect(correction.factor(2)).toBeCloseTo(4, 3);
+  });
+
+  it('tells a busy machine, which all routes feel, from what more stages cost', () => {
+    const correction = new Correction('token');
+    const cost = [0, 1, 1.1, 1.2];
+    for (let round = 0; round < 20; round++) {
+      for (const stages of [1, 2, 3]) {
+        for (let i = 0; i < 20; i++) correction.learn(stages, 0.1, 0.1 * cost[stages]!);
+      }
+    }
+    for (const stages of [1, 2, 3]) expect(correction.factor(stages)).toBeCloseTo(cost[stages]!, 1);
+    // Only routes of three are used while it is twice as slow: the others will find it so.
+    for (let i = 0; i < 20; i++) correction.learn(3, 0.1, 0.2 * cost[3]!);
+    expect(correction.factor(1)).toBeGreaterThan(1.5);
+    expect(correction.factor(1)).toBeLessThan(correction.factor(3));
+    // More stages than were ever on: as the most that were.
+    expect(correction.factor(6)).toBe(correction.factor(3));
+  });
+
+  it('corrects both that is said by its own factor', () => {
     const before = predict(costs, [stage(0, 8, 0)], 1);
-    expect(corrected(before, 2).tokensPerSecond).toBeCloseTo(before.tokensPerSecond / 2, 9);
+    const after = corrected(before, { token: 2, firstToken: 3 });
+    expect(after.tokensPerSecond).toBeCloseTo(before.tokensPerSecond / 2, 9);
+    expect(after.firstTokenSeconds).toBeCloseTo(before.firstTokenSeconds * 3, 9);
   });
 
   it('is within a fifth, as a median, for ten cuts never seen before on machines with noise', () => {
@@ -102,7 +125,7 @@ describe('predict', () => {
       // The probe was taken on a busy machine, and all have in common what no stage tells.
       const rates = truth.map(({ macsPerSecond }) => new ServedRate(macsPerSecond * (0.3 + next())));
       const shared = 1 + next();
-      const correction = new Correction();
+      const correction = new Correction('firstToken');
       for (let placement = 0; placement < 10; placement++) {
         const cut = 1 + Math.floor(next() * 6);
         const last = cut + 1 + Math.floor(next() * (7 - cut));
@@ -130,7 +153,7 @@ describe('predict', () => {
           token += step() + 0.003;
         }
         const measured = token * shared;
-        const expected = corrected(said, correction.factor(3));
+        const expected = corrected(said, { token: correction.factor(3), firstToken: 1 });
         errors.push(Math.abs(expected.tokensPerSecond * measured - 1));
         correction.learn(3, 1 / said.tokensPerSecond, measured);
       }

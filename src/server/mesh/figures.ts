@@ -1,5 +1,6 @@
 /** How the mesh stands, in numbers, for who operates it. */
 import type { HopTimings } from '../../mesh/protocol/control.ts';
+import type { PredictionErrors } from '../../schedule/prediction-errors.ts';
 import type { Holding } from './holding.ts';
 import type { LinkState } from './wanted-links.ts';
 
@@ -16,6 +17,8 @@ export interface MeshFigures {
   readonly stageSeconds: readonly number[];
   /** Round trips of links, as either end reports them. */
   readonly roundTripSeconds: readonly number[];
+  /** What was said of the last placements before their first token, against what they gave. */
+  readonly predictionErrors: PredictionErrors;
   /** Rises: sequences that went on with another route. */
   readonly failovers: number;
   /** Rises: positions that stages computed again for it, all stages together. */

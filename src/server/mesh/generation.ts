@@ -352,7 +352,12 @@ export class Generation {
   #wish(avoid: ReadonlySet<Peer>): RouteWish {
     const { prompt, maxTokens } = this.#options.request;
     const before = this.#before;
-    return { positions: prompt.length + maxTokens, avoid, ...(before !== null && { before }) };
+    return {
+      positions: prompt.length + maxTokens,
+      prompt: prompt.length,
+      avoid,
+      ...(before !== null && { before }),
+    };
   }
 
   #leave(): void {

@@ -62,7 +62,7 @@ export class Ground {
     this.#probes = options.probes ?? true;
     this.#layers = costs.layers.length;
     const stageCosts = stageCostsOf(costs);
-    this.#speeds = new ServedSpeeds(stageCosts);
+    this.#speeds = new ServedSpeeds(stageCosts, () => options.timers.now());
     this.#timers = new TimerGroup(options.timers);
     // A sequence that left frees room, which its own release tells; where it found none, telling so would ask again at once.
     this.#soon = new EarliestTimer(this.#timers, () => this.#settle(false));

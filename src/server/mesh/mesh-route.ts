@@ -29,6 +29,8 @@ export interface RouteWish {
   readonly positions: number;
   /** Taken only where there is nobody else: the sequence got nothing from a route with them. */
   readonly avoid?: ReadonlySet<Peer>;
+  /** Of them, the prompt's. */
+  readonly prompt?: number;
 }
 
 /** Why the mesh has no route now, and whether to wait for one. */

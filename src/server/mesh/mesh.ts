@@ -215,6 +215,7 @@ export class Mesh {
       away: peers.filter(({ isAway }) => isAway).length,
       stageSeconds: stats.flatMap(({ hop }) => (hop === null ? [] : stageMs(hop) / 1_000)),
       roundTripSeconds: stats.flatMap(({ links: ends }) => ends.map(({ rttMs }) => rttMs / 1_000)),
+      predictionErrors: this.routes.forecast.errors,
       ...this.coordinator.counts,
       loadedBytes: holdings.bytes.loaded,
       loadedAgainBytes: holdings.bytes.loadedAgain,

@@ -9,9 +9,11 @@ import {
   type MoveReason,
   type RouteFailure,
   type RouteOutlook,
+  type RouteStop,
   type Routes,
   type RouteWish,
   routeOf,
+  stopOf,
 } from './mesh-route.ts';
 import type { Peer } from './peer.ts';
 
@@ -40,6 +42,10 @@ export class MeshRoutes implements Routes {
   readonly #enteredAt = new WeakMap<MeshRoute, number>();
   /** That a sequence may come to hold on it. */
   readonly #positions = new WeakMap<MeshRoute, number>();
+  /** The stage of the newest sequence on a worker; undefined where it is not alone. */
+  readonly #lastOn = new WeakMap<Peer, RouteStop | undefined>();
+  /** Of its prompt, where it begins there: what another route had computed tells nothing of the first token. */
+  readonly #prompts = new WeakMap<MeshRoute, number>();
   readonly #possibleListeners: (() => void)[] = [];
   readonly #lostListeners: ((peer: Peer, loss: Loss, shard: number | null) => void)[] = [];
   readonly #movableListeners: ((peer: Peer, why: MoveReason) => void)[] = [];
@@ -54,7 +60,7 @@ export class MeshRoutes implements Routes {
     this.#options = options;
     this.ways = new HeldWays(options);
     const { costs, speeds } = options;
-    this.forecast = new Forecast({ costs, speeds, hopSeconds: (a, b) => this.ways.hopSeconds(a, b) });
+    this.forecast = new Forecast({ costs, speeds });
   }
 
   /** The best route for who has none yet, room apart. */
@@ -90,6 +96,7 @@ export class MeshRoutes implements Routes {
     if (found === null) return null;
     const route = routeOver(found);
     this.#positions.set(route, wish.positions);
+    if (wish.before === undefined && wish.prompt !== undefined) this.#prompts.set(route, wish.prompt);
     return route;
   }
 
@@ -97,6 +104,7 @@ export class MeshRoutes implements Routes {
     const holdings = route.stops.flatMap(({ peer, shard }) => this.#options.holdings.find(peer, shard) ?? []);
     for (const holding of holdings) {
       holding.sequences++;
+      this.#lastOn.set(holding.peer, holding.sequences > 1 ? undefined : stopOf(route, holding.peer));
       holding.promise(this.#positions.get(route) ?? 0);
     }
     this.#entered.set(route, holdings);
@@ -126,11 +134,13 @@ export class MeshRoutes implements Routes {
     for (const holding of holdings ?? []) holding.hasServed = true;
     // The first token of a route comes after all that has to be computed for it.
     if (holdings === undefined) return;
+    const said = this.#said(holdings);
     if (before === undefined) {
-      this.forecast.first(now - (this.#enteredAt.get(route) ?? now));
+      const prompt = this.#prompts.get(route);
+      const elapsedMs = now - (this.#enteredAt.get(route) ?? now);
+      if (prompt !== undefined) this.forecast.first(route, elapsedMs, prompt, said.sharing);
       return;
     }
-    const said = this.#said(holdings);
     this.forecast.token(route, now - before, said.sharing);
     this.#options.onServed({ ...said, elapsedMs: now - before });
   }
@@ -170,7 +180,7 @@ export class MeshRoutes implements Routes {
     this.#liveListeners.push(listener);
   }
 
-  /** The layers that the sequences on a worker compute there; null: none, or not all the same. */
+  /** The layers that the sequences on a worker compute there, or the last one did if it was alone; null: none, or not all the same. */
   layersOn(peer: Peer): readonly [number, number] | null {
     let found: readonly [number, number] | null = null;
     for (const route of this.#entered.keys()) {
@@ -180,7 +190,13 @@ export class MeshRoutes implements Routes {
         found = [stop.start, stop.end];
       }
     }
-    return found;
+    if (found !== null) return found;
+    // While nothing runs, a worker tells of the shard that came last.
+    const last = this.#lastOn.get(peer);
+    const [held, ...others] = this.#options.holdings.of(peer);
+    return last !== undefined && others.length === 0 && held?.shard === last.shard
+      ? [last.start, last.end]
+      : null;
   }
 
   /** To be called when holdings, links or peers have changed. */
@@ -197,7 +213,7 @@ export class MeshRoutes implements Routes {
       });
     if (isSame) return;
     this.#live = next && { epoch: ++this.#epoch, stops: next };
-    this.forecast.began();
+    this.forecast.began(this.#live);
     if (this.#live !== null) for (const listener of this.#liveListeners) listener(this.#live);
   }
 

@@ -1,4 +1,5 @@
 import { Counter, Gauge, type Registry } from 'prom-client';
+import { medianOf } from '../../schedule/mesh-view.ts';
 import type { MeshFigures } from '../mesh/figures.ts';
 
 const COUNTERS = {
@@ -34,6 +35,7 @@ export class MeshMetrics {
   readonly #replicas: Gauge<'stat'>;
   readonly #stage: Gauge<'stat'>;
   readonly #roundTrip: Gauge<'stat'>;
+  readonly #prediction: Gauge<'of' | 'stat'>;
   readonly #spectators: Gauge;
   readonly #away: Gauge;
   readonly #gauges: readonly Gauge[];
@@ -60,9 +62,22 @@ export class MeshMetrics {
       'Round trip of a ping, over the links that workers report.',
       ['stat'],
     );
+    this.#prediction = gauge(
+      'shoal_prediction_error_ratio',
+      'Of the last ten placements: what was expected before the first token against what was measured, as a share of that; of tokens a second (speed) and of the time to the first (first_token).',
+      ['of', 'stat'],
+    );
     this.#spectators = gauge('shoal_spectators', 'Pages that are connected and lend nothing.');
     this.#away = gauge('shoal_away_workers', 'Workers whose connection is gone and who may return.');
-    this.#gauges = [this.#links, this.#replicas, this.#stage, this.#roundTrip, this.#spectators, this.#away];
+    this.#gauges = [
+      this.#links,
+      this.#replicas,
+      this.#stage,
+      this.#roundTrip,
+      this.#prediction,
+      this.#spectators,
+      this.#away,
+    ];
   }
 
   /** @param figures null while no mesh is served */
@@ -79,12 +94,21 @@ export class MeshMetrics {
     summarize(this.#replicas, figures.replicas, ['min', 'mean']);
     summarize(this.#stage, figures.stageSeconds, ['mean', 'max']);
     summarize(this.#roundTrip, figures.roundTripSeconds, ['mean', 'max']);
+    const { speed, firstToken } = figures.predictionErrors;
+    for (const [of, errors] of [['speed', speed] as const, ['first_token', firstToken] as const]) {
+      if (errors.length === 0) continue;
+      for (const stat of ['median', 'max', 'last'] as const) {
+        this.#prediction.set({ of, stat }, STATS[stat](errors));
+      }
+    }
   }
 }
 
 const STATS = {
   min: (values: readonly number[]) => values.reduce((a, b) => Math.min(a, b)),
   max: (values: readonly number[]) => values.reduce((a, b) => Math.max(a, b)),
+  last: (values: readonly number[]) => values.at(-1)!,
+  median: medianOf,
   mean: (values: readonly number[]) => values.reduce((a, b) => a + b) / values.length,
 };
 

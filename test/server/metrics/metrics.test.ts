@@ -150,6 +150,7 @@ const FIGURES: MeshFigures = {
   away: 1,
   stageSeconds: [0.01, 0.03],
   roundTripSeconds: [],
+  predictionErrors: { speed: [0.4, 0.1, 0.2], firstToken: [] },
   failovers: 6,
   replayedPositions: 70,
   crossings: 2,
@@ -216,6 +217,9 @@ describe('the gauges', () => {
     expect(value('shoal_failovers_total')).toBe(6);
     expect(value('shoal_replayed_positions_total')).toBe(70);
     expect(value('shoal_class_crossings_total')).toBe(2);
+    const speed = (stat: string) => value('shoal_prediction_error_ratio', { of: 'speed', stat });
+    expect([speed('median'), speed('max'), speed('last')]).toEqual([0.2, 0.4, 0.2]);
+    expect(value('shoal_prediction_error_ratio', { of: 'first_token', stat: 'last' })).toBeUndefined();
     expect(value('shoal_loaded_bytes_total')).toBe(800);
     expect(value('shoal_loaded_again_bytes_total')).toBe(90);
     // Totals are the mesh's own: another scrape does not add them again.
