@@ -150,6 +150,12 @@ export const LINK_RETRY_MIN_MS = 500;
 export const LINK_RETRY_MAX_MS = 30_000;
 /** Links of one peer: its neighbours on every route that may lead over it. Chromium allows 500 connections a page. */
 export const MAX_LINKS = 64;
+/** Of them, those that a worker is given to each of its ranges' next, and as many from who comes before; in a small room that is everybody. What a route needs is made beside them. */
+export const LINKS_EACH_WAY = 8;
+/** With fewer left each way, others are found for those that went: as many as may be lost while the next come up. */
+export const LEAST_LINKS_EACH_WAY = 4;
+/** Workers beside each stage of the route that serves that are linked to both of its neighbours, so that one may step in and no other stage has to move. */
+export const STANDBY_LINKS = 3;
 /** Signals kept from a peer that this one was not yet told to connect to: an offer and its ICE candidates. */
 export const MAX_EARLY_SIGNALS = 64;
 /** Highest attempt number of a pair of peers: a pair that failed this often needs a reload, not another try. */
@@ -270,8 +276,16 @@ export const MAX_RECEIPT_CHARS = 64;
 export const DEFAULT_REPLICAS = 2;
 /** More copies of each layer than an operator may wish for: each is a download, and a link to every neighbour's copies. */
 export const MAX_REPLICAS = 64;
+/** Up to so many workers, whatever changes in a mesh settles all the rest of it at once ... */
+export const SETTLE_AT_ONCE_WORKERS = 64;
+/** ... of more, so long after the last time for each worker: at ten thousand five times a second, each some milliseconds of work. A loss is told to answers at once all the same. */
+export const SETTLE_REST_MS_A_WORKER = 0.02;
 /** Workers come in bursts: placement waits this long for the next before it acts. */
 export const PLACEMENT_DEBOUNCE_MS = 300;
+/** The same for each worker of a mesh that serves, where that is longer: at a thousand 300 ms, at ten thousand three seconds. */
+export const PLACEMENT_REST_MS_A_WORKER = 0.3;
+/** Holdings around a newcomer among which a way for its probe is looked for: a few hops of LINKS_EACH_WAY. */
+export const PROBE_NEIGHBOURS = 256;
 /** A worker that was given layers must be ready, or report progress, within this. */
 export const LOAD_STALL_MS = 120_000;
 

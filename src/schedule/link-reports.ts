@@ -58,8 +58,8 @@ export class LinkReports {
 
   /** Whether they may be neighbours: their link has not failed lately. */
   mayLink(a: string, b: string, nowMs: number): boolean {
-    this.#forget(nowMs);
-    return !this.#judgedAtMs.has(pairOf(a, b));
+    const judgedAtMs = this.#judgedAtMs.get(pairOf(a, b));
+    return judgedAtMs === undefined || nowMs - judgedAtMs >= LINK_AVOID_MS;
   }
 
   /** It is gone; what it said stays for its time. */

@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
 import { ShoalError } from '../../config/errors.ts';
-import { LINK_GRACE_MS } from '../../config/limits.ts';
+import { LINK_GRACE_MS, SETTLE_AT_ONCE_WORKERS, SETTLE_REST_MS_A_WORKER } from '../../config/limits.ts';
 import type { PeerMessage } from '../../mesh/protocol/control.ts';
 import type { Loss } from '../../mesh/protocol/status.ts';
 import { stageCostsOf } from '../../schedule/layout.ts';
@@ -22,7 +22,7 @@ import type { Peer, PeerStats } from './peer.ts';
 import { Placing } from './placing.ts';
 import { Planner } from './planner.ts';
 import { Probing } from './probing.ts';
-import { byWeight, stateOf } from './purpose.ts';
+import { stateOf } from './purpose.ts';
 import { Registry } from './registry.ts';
 import { MeshRoutes } from './routes.ts';
 import { ServedSpeeds } from './served-speeds.ts';
@@ -33,7 +33,7 @@ type Message<T extends PeerMessage['type']> = Extract<PeerMessage, { type: T }>;
 export class Ground {
   readonly registry: Registry;
   readonly holdings: Holdings;
-  readonly links = new WantedLinks();
+  readonly links: WantedLinks;
   readonly routes: MeshRoutes;
   readonly placing: Placing;
   readonly probing: Probing;
@@ -49,6 +49,7 @@ export class Ground {
   /** The route that served last, until somebody of it is lost. */
   #served: MeshRoute | null = null;
   #isSettling = false;
+  #settledAtMs = Number.NEGATIVE_INFINITY;
   #isUnsettled = false;
   /** Where there was no route, or no room, there may be now. */
   #hasNews = false;
@@ -80,8 +81,14 @@ export class Ground {
       lagging: () => this.#relieved(),
       lost: (holding, error) => this.#shardLost(holding, error),
     });
-    this.#departures = new Departures(this.holdings, this.links);
     const isUsable = (peer: Peer) => this.#isUsable(peer);
+    this.links = new WantedLinks({
+      layers: this.#layers,
+      speed: (peer) => this.#speeds.cost(peer).macsPerSecond,
+      isUsable,
+      mayLink: (a, b) => this.#health.mayLink(a, b),
+    });
+    this.#departures = new Departures(this.holdings, this.links);
     const mayLoad = (peer: Peer) => this.#mayLoad(peer);
     this.routes = new MeshRoutes({
       holdings: this.holdings,
@@ -128,7 +135,11 @@ export class Ground {
       isUsable,
       mayLoad,
       isExpected: (peer) => peer.isAway && !this.#departures.isLost(peer),
-      onPlaced: () => this.#settle(),
+      onPlaced: () => {
+        // What was decided is done at once: until the next decision nothing more is handed out.
+        this.#settledAtMs = Number.NEGATIVE_INFINITY;
+        this.#settle();
+      },
       onUnlinked: (a, b, error) => {
         this.#unlinked(a, b, error);
         this.#settle();
@@ -164,7 +175,7 @@ export class Ground {
     this.#health.joined(peer);
     this.#departures.returned(peer);
     if (this.holdings.reconcile(peer, held)) this.placing.adopted();
-    this.links.update(byWeight(this.holdings, this.routes.live), this.#layers);
+    this.#wantLinks();
     this.links.joined(peer, links);
     this.placing.joined(peer);
     this.#settle();
@@ -308,10 +319,15 @@ export class Ground {
     this.#isUnsettled = true;
     this.#hasNews ||= isNews;
     if (this.#isSettling || this.#isClosed) return;
+    const waitMs = this.#settledAtMs + this.#restMs - this.#timers.now();
+    if (waitMs > 0) {
+      this.#soon.within(waitMs);
+      return;
+    }
     this.#isSettling = true;
     while (this.#isUnsettled) {
       this.#isUnsettled = false;
-      this.links.update(byWeight(this.holdings, this.routes.live), this.#layers);
+      this.#wantLinks();
       this.routes.refresh();
       this.#giveUpLost();
       this.placing.settle();
@@ -328,13 +344,20 @@ export class Ground {
       }
     }
     this.#isSettling = false;
+    this.#settledAtMs = this.#timers.now();
     if (!this.#hasNews) return;
     this.#hasNews = false;
     this.routes.tellPossible();
   }
 
+  /** Between two times: each looks at everybody, and of ten thousand somebody changes all the time. */
+  get #restMs(): number {
+    const workers = this.registry.workers().length;
+    return workers <= SETTLE_AT_ONCE_WORKERS ? 0 : workers * SETTLE_REST_MS_A_WORKER;
+  }
+
   #giveUpLost(): void {
-    const away = this.registry.all().filter(({ isAway }) => isAway);
+    const away = this.registry.away();
     for (const peer of this.#departures.newlyLost(away)) {
       this.#lose(peer, 'left', `${peer.name} left (its connection closed)`);
       this.#isUnsettled = true;
@@ -352,5 +375,13 @@ export class Ground {
       if (this.#departures.isDraining(peer)) this.routes.tellMovable(peer, 'drains');
       else if (this.#health.isSilent(peer)) this.routes.tellMovable(peer, 'silent');
     }
+  }
+
+  /** What serves first: its links are the ones that matter. */
+  #wantLinks(): void {
+    const { holdings, routes, placing } = this;
+    const live = routes.live?.stops.flatMap(({ peer, shard }) => holdings.find(peer, shard) ?? []);
+    const paths = [live, placing.loading?.holdings].filter((path) => path !== undefined);
+    this.links.update({ holdings: holdings.all(), version: holdings.version, paths });
   }
 }

@@ -100,6 +100,11 @@ export class Health {
     return this.#workers.isCredible(by.id, about.id, this.#now);
   }
 
+  /** Whether both may be asked for a link: theirs has not failed lately. */
+  mayLink(a: Peer, b: Peer): boolean {
+    return this.#workers.mayLink(a.id, b.id, this.#now);
+  }
+
   joined(peer: Peer): void {
     this.#holding.delete(peer);
     this.#note({ kind: 'joined', peer: peer.id, address: peer.address });

@@ -1,5 +1,5 @@
 /** Ways over the shards that are held: which is best for whom, and what is missing where there is none. */
-import { MAX_SEQUENCES_PER_STAGE } from '../../config/limits.ts';
+import { MAX_SEQUENCES_PER_STAGE, PROBE_NEIGHBOURS } from '../../config/limits.ts';
 import { hopSeconds } from '../../schedule/mesh-view.ts';
 import { routeLack } from '../../schedule/route-lack.ts';
 import type { StageCosts } from '../../schedule/stage-costs.ts';
@@ -114,7 +114,7 @@ export class HeldWays {
 
   /** The way over `wished` that has the fewest others that no token has come round; null: there is none. */
   through(wished: Holding, isFree: (holding: Holding) => boolean): readonly FoundStage[] | null {
-    const path = this.#searchToProve(isFree, (holding) => holding === wished);
+    const path = this.#searchToProve(isFree, (holding) => holding === wished, this.#around(wished));
     return path?.some(({ holding }) => holding === wished) ? path : null;
   }
 
@@ -159,6 +159,7 @@ export class HeldWays {
   #searchToProve(
     isFree: (holding: Holding) => boolean,
     isWished: (holding: Holding) => boolean,
+    among = this.#options.holdings.all(),
   ): readonly FoundStage[] | null {
     const { isProven } = this.#options;
     const search: Search = {
@@ -172,7 +173,7 @@ export class HeldWays {
       hop: (state, seconds) => (state === 'up' ? seconds : null),
       isFresh: false,
     };
-    return this.#search(search, this.#roomy(search))?.stages ?? null;
+    return this.#search(search, this.#roomy(search, among))?.stages ?? null;
   }
 
   #searchByClass(
@@ -204,15 +205,25 @@ export class HeldWays {
     };
   }
 
+  /** What those hold who are nearest to it by links: of a large mesh, the only ones by whom a way through it may lead. */
+  #around({ peer }: Holding): readonly Holding[] {
+    const { holdings, links } = this.#options;
+    if (holdings.all().length <= PROBE_NEIGHBOURS) return holdings.all();
+    const near = new Set([peer]);
+    for (const one of near) {
+      if (near.size >= PROBE_NEIGHBOURS) break;
+      for (const other of links.upOf(one)) near.add(other);
+    }
+    return [...near].flatMap((one) => holdings.of(one));
+  }
+
   #unwanted(holding: Holding): number {
     const suspected = this.#options.isSuspected(holding.peer) ? SUSPECT_SECONDS : 0;
     return (holding.isRetiring ? RETIRING_SECONDS : 0) + suspected;
   }
 
-  #roomy({ isRoomy }: Search): Holding[] {
-    return this.#options.holdings
-      .all()
-      .filter((holding) => holding.isHeld && this.#isThere(holding) && isRoomy(holding));
+  #roomy({ isRoomy }: Search, among = this.#options.holdings.all()): Holding[] {
+    return among.filter((holding) => holding.isHeld && this.#isThere(holding) && isRoomy(holding));
   }
 
   #search(

@@ -62,6 +62,8 @@ export class Holdings {
   readonly #receipts: Receipts;
   readonly #believesUntilMs: number;
   readonly #workers = new Map<Peer, Worker>();
+  #all: readonly Holding[] | null = null;
+  #version = 0;
   readonly #watcher: HoldingsWatcher;
   /** Of those that load. */
   readonly #watches = new Map<Holding, LoadWatch>();
@@ -76,8 +78,15 @@ export class Holdings {
     this.#believesUntilMs = isKept ? Number.NEGATIVE_INFINITY : this.#timers.now() + UNRECEIPTED_CLAIM_MS;
   }
 
-  all(): Holding[] {
-    return [...this.#workers.values()].flatMap(({ holdings }) => [...holdings.values()]);
+  /** Asked for at every change of the mesh: made anew only where it is another. */
+  all(): readonly Holding[] {
+    this.#all ??= [...this.#workers.values()].flatMap(({ holdings }) => [...holdings.values()]);
+    return this.#all;
+  }
+
+  /** Rises when something is held, or loads, that did not, and when it does no more. */
+  get version(): number {
+    return this.#version;
   }
 
   of(peer: Peer): Holding[] {
@@ -105,6 +114,7 @@ export class Holdings {
     const shard = ++worker.lastShard;
     const holding = new Holding(peer, shard, layers, this.#costOn(peer, layers));
     worker.holdings.set(shard, holding);
+    this.#changed();
     this.#send(holding);
     this.#watches.set(holding, new LoadWatch(holding.bytes, this.#timers.now()));
     this.#watchLoad(holding);
@@ -133,6 +143,7 @@ export class Holdings {
     if (holding === undefined || holding.isHeld) return;
     this.#endDeadlines(holding);
     holding.held(gpuBytes, kvPositions);
+    this.#changed();
     peer.downloadedBytes += downloadedBytes;
     this.#count(holding, gpuBytes);
     this.#options.log.info({ worker: peer.name, shard, downloadedBytes, gpuBytes, loadMs }, 'shard held');
@@ -164,6 +175,7 @@ export class Holdings {
         if (holding.isHeld) continue;
         this.#endDeadlines(holding);
         holding.held(held.gpuBytes, null);
+        this.#changed();
         this.#watcher.held(holding);
       } else if (holding.isHeld || held !== undefined) {
         this.#remove(holding);
@@ -197,6 +209,7 @@ export class Holdings {
     holding.held(gpuBytes, null);
     for (const layer of layersOf(holding)) worker.hasHeld.add(layer);
     worker.holdings.set(shard, holding);
+    this.#changed();
     worker.lastShard = Math.max(worker.lastShard, shard);
     this.#options.log.info({ worker: peer.name, shard, layers }, 'shard held since before');
     this.#watcher.held(holding);
@@ -288,7 +301,13 @@ export class Holdings {
 
   #remove(holding: Holding): boolean {
     this.#endDeadlines(holding);
+    this.#changed();
     return this.#workers.get(holding.peer)?.holdings.delete(holding.shard) ?? false;
+  }
+
+  #changed(): void {
+    this.#all = null;
+    this.#version++;
   }
 
   #workerOf(peer: Peer): Worker {

@@ -7,6 +7,7 @@ import {
   DEPARTURE_DEBOUNCE_MS,
   EXPECT_WORKERS_MS,
   PLACEMENT_DEBOUNCE_MS,
+  PLACEMENT_REST_MS_A_WORKER,
   RETURN_WAIT_MS,
 } from '../../config/limits.ts';
 import type { SpareReason } from '../../mesh/protocol/status.ts';
@@ -48,6 +49,8 @@ export class Placing {
   #wasLive = false;
   /** Who should hold what, as of the last placement; null before the first. */
   #plan: Plan | null = null;
+  /** What copies were last given out by: the same again gives the same. */
+  #copiesOf: readonly unknown[] = [];
 
   constructor(options: PlacingOptions) {
     this.#options = options;
@@ -118,7 +121,7 @@ export class Placing {
 
   joined(peer: Peer): void {
     this.#judged.forget(peer.id);
-    this.#due.within(PLACEMENT_DEBOUNCE_MS);
+    this.#dueWithin(PLACEMENT_DEBOUNCE_MS);
   }
 
   /** A worker held something that this server had not asked for. */
@@ -130,12 +133,12 @@ export class Placing {
   lost(why: string): void {
     this.#judged.clear();
     this.#lack = why;
-    this.#due.within(DEPARTURE_DEBOUNCE_MS);
+    this.#dueWithin(DEPARTURE_DEBOUNCE_MS);
   }
 
   /** Somebody may be given layers again. */
   relieved(): void {
-    this.#due.within(0);
+    this.#dueWithin(0);
   }
 
   /** To be called when holdings, links, routes or peers have changed, after the routes' own. */
@@ -153,7 +156,7 @@ export class Placing {
     if (this.#wasLive && !isLive) this.#due.within(DEPARTURE_DEBOUNCE_MS);
     this.#wasLive = isLive;
     if (this.#waitsForIdle && !this.#isInUse) this.#due.within(0);
-    if (isLive && this.#cutter.isOutgrown) this.#due.within(PLACEMENT_DEBOUNCE_MS);
+    if (isLive && this.#cutter.isOutgrown) this.#dueWithin(PLACEMENT_DEBOUNCE_MS);
   }
 
   close(): void {
@@ -161,6 +164,16 @@ export class Placing {
     this.#timers.clear();
     this.#lack = 'the server is shutting down';
     this.#target = null;
+  }
+
+  /**
+   * While something serves, who comes and goes in a large mesh is placed together: each decision looks at everybody, and where
+   * somebody comes every moment there would be one every moment.
+   */
+  #dueWithin(ms: number): void {
+    const { routes, registry } = this.#options;
+    const restMs = routes.live === null ? 0 : registry.workers().length * PLACEMENT_REST_MS_A_WORKER;
+    this.#due.within(restMs < PLACEMENT_DEBOUNCE_MS ? ms : Math.max(ms, restMs));
   }
 
   /** Somebody who is away, and may return, makes what is there whole. */
@@ -207,15 +220,21 @@ export class Placing {
     target.isEstablished = true;
     this.#cutter.lastOrder = target.holdings.map(({ peer }) => peer.id);
     retireOthers(this.#options.holdings, target.holdings, this.#plan);
-    this.#due.within(PLACEMENT_DEBOUNCE_MS);
+    this.#dueWithin(PLACEMENT_DEBOUNCE_MS);
     this.#options.routes.refresh();
     this.#options.log.info({}, `serves now: ${target}${expectedText(this.#options.routes)}`);
   }
 
   /** What others than the route's workers should hold, beside a route that serves. @returns whether anything was done */
   giveCopies(): boolean {
-    if (this.#plan === null || this.loading !== null || this.isDue) return false;
-    if (this.#options.routes.live === null) return false;
+    const { routes, registry, holdings } = this.#options;
+    if (this.#plan === null || this.loading !== null || this.isDue || routes.live === null) {
+      this.#copiesOf = [];
+      return false;
+    }
+    const view = [this.#plan, this.#target, registry.workers(), holdings.version];
+    if (view.every((part, index) => part === this.#copiesOf[index])) return false;
+    this.#copiesOf = view;
     return this.#copies.settle(this.#plan, this.#target);
   }
 

@@ -1,17 +1,8 @@
 /** What a shard, and so its worker, is for: what serves, what loads to serve next, or neither. */
 import type { Holding } from './holding.ts';
-import type { Holdings } from './holdings.ts';
 import type { Peer } from './peer.ts';
 import type { LiveRoute } from './routes.ts';
 import type { Target } from './target.ts';
-
-/** What serves first: its links are the ones that matter. */
-export function byWeight(holdings: Holdings, live: LiveRoute | null): Holding[] {
-  const isLive = (holding: Holding) =>
-    live?.stops.some(({ peer, shard }) => holding.peer === peer && holding.shard === shard) === true;
-  const weight = (holding: Holding) => (isLive(holding) ? 2 : 0) + (holding.isRetiring ? 0 : 1);
-  return holdings.all().sort((a, b) => weight(b) - weight(a));
-}
 
 /** Of a worker that holds `holdings`. */
 export function stateOf(

@@ -57,6 +57,9 @@ export class Registry {
   /** Of them, workers, those that are away included. */
   readonly #lending = new Set<Entry>();
   readonly #watchers: PeerWatcher[] = [];
+  /** Made anew where it is another: asked for at every change of the mesh. */
+  #workers: readonly Peer[] | null = null;
+  readonly #away = new Set<Peer>();
   #isClosed = false;
 
   constructor(options: RegistryOptions) {
@@ -123,7 +126,9 @@ export class Registry {
     if (peer.isWorker) return;
     entry.cancelReturn();
     this.#lending.add(entry);
+    this.#away.delete(peer);
     peer.moveTo('joined');
+    this.#workers = null;
   }
 
   /** Its connection is about to be closed for this. */
@@ -136,6 +141,8 @@ export class Registry {
     const entry = this.#entries.get(peer.id);
     if (entry === undefined || !this.#lending.delete(entry)) return false;
     entry.cancelReturn();
+    this.#away.delete(peer);
+    this.#workers = null;
     peer.moveTo('leaving');
     peer.capability = null;
     peer.stats = null;
@@ -164,7 +171,13 @@ export class Registry {
 
   /** Those that may be given layers. */
   workers(): readonly Peer[] {
-    return this.all().filter((peer) => peer.isWorker);
+    this.#workers ??= this.all().filter((peer) => peer.isWorker);
+    return this.#workers;
+  }
+
+  /** Those that may return. */
+  away(): readonly Peer[] {
+    return [...this.#away];
   }
 
   /** Nobody is expected back any more. */
@@ -203,6 +216,8 @@ export class Registry {
   #goAway(entry: Entry, reason: string): void {
     const { peer } = entry;
     peer.moveTo('away');
+    this.#away.add(peer);
+    this.#workers = null;
     this.#options.log.info(
       { peer: peer.id, worker: peer.name },
       `peer away, ${PEER_RETURN_MS / 1_000} s to return: ${reason}`,
@@ -220,6 +235,8 @@ export class Registry {
     this.#lending.delete(entry);
     peer.connection = NO_CONNECTION;
     peer.moveTo('gone');
+    this.#away.delete(peer);
+    this.#workers = null;
     this.#entries.delete(peer.id);
     this.#options.log.info({ peer: peer.id, worker: peer.name }, `peer gone: ${reason}`);
     for (const watcher of this.#watchers) watcher.gone?.(peer, reason);

@@ -182,6 +182,7 @@ export class MeshRoutes implements Routes {
 
   /** The layers that the sequences on a worker compute there, or the last one did if it was alone; null: none, or not all the same. */
   layersOn(peer: Peer): readonly [number, number] | null {
+    if (this.#options.holdings.of(peer).every(({ sequences }) => sequences === 0)) return null;
     let found: readonly [number, number] | null = null;
     for (const route of this.#entered.keys()) {
       for (const stop of route.stops) {

@@ -1,6 +1,5 @@
 /** Which workers keep links to each other, and how these are, as their ends report. */
-import { MAX_LINKS } from '../../config/limits.ts';
-import type { Holding } from './holding.ts';
+import { LinkChooser, type LinkOptions, type LinkWish } from './link-chooser.ts';
 import type { Peer } from './peer.ts';
 
 /** `unknown`: wanted, and no end has told of it yet. */
@@ -14,47 +13,40 @@ export class WantedLinks {
   readonly #ends = new Map<Peer, Ends>();
   /** Those that have just gone, and may be made again in a moment. */
   readonly #falling = new Set<string>();
+  /** Those that an end has called silent. */
+  readonly #silent = new Map<string, readonly [Peer, Peer]>();
+  readonly #chooser: LinkChooser;
+  /** Whose links have changed, and who was not told yet. */
+  readonly #changed = new Set<Peer>();
 
-  /**
-   * Wants a link wherever frames may go: from each range to those that hold the layer after it, and from the last to the first.
-   * Tells whom it concerns.
-   * @param holdings the more important first: they get their links where MAX_LINKS do not allow all
-   * @param layers of the model
-   */
-  update(holdings: readonly Holding[], layers: number): void {
-    const wanted = new Map<Peer, Set<Peer>>();
-    const neighboursOf = (peer: Peer) => {
-      const known = wanted.get(peer) ?? new Set<Peer>();
-      wanted.set(peer, known);
-      return known;
-    };
-    const byStart = new Map<number, Holding[]>();
-    for (const holding of holdings) {
-      const { start } = holding.layers;
-      byStart.set(start, [...(byStart.get(start) ?? []), holding]);
-    }
-    const starts = [...byStart.keys()].sort((a, b) => a - b);
-    for (const { peer, layers: own } of holdings) {
-      // A stage may use part of what is held: who holds the next layer, wherever its range begins, can go on.
-      const next = own.end === layers ? 0 : own.end;
-      const onward = starts
-        .filter((start) => start <= next)
-        .flatMap((start) => byStart.get(start)!.filter(({ layers: range }) => range.end > next));
-      for (const { peer: other } of onward) {
-        if (other === peer) continue;
-        const [mine, its] = [neighboursOf(peer), neighboursOf(other)];
-        if (mine.size >= MAX_LINKS || its.size >= MAX_LINKS) continue;
-        mine.add(other);
-        its.add(peer);
-      }
-    }
-    for (const peer of new Set([...this.#ends.keys(), ...wanted.keys()])) {
-      this.#want(peer, wanted.get(peer) ?? new Set());
-    }
+  constructor(options: LinkOptions) {
+    this.#chooser = new LinkChooser(options, {
+      of: (peer) => this.#ends.get(peer) ?? NONE,
+      state: (a, b) => this.state(a, b),
+      add: (a, b) => this.#add(a, b),
+      remove: (a, b) => this.#remove(a, b),
+    });
+  }
+
+  /** Wants links wherever frames may go: a few of each worker, and those that routes need. Tells whom it concerns. */
+  update(wish: LinkWish): void {
+    this.#chooser.update(wish);
+    for (const peer of this.#changed) if (peer.isWorker) this.tell(peer);
+    this.#changed.clear();
   }
 
   areWanted(a: Peer, b: Peer): boolean {
     return this.#ends.get(a)?.has(b) === true;
+  }
+
+  /** How many the peer is to have. */
+  countOf(peer: Peer): number {
+    return this.#ends.get(peer)?.size ?? 0;
+  }
+
+  /** Those to whom the peer's links are up. */
+  upOf(peer: Peer): Peer[] {
+    return [...(this.#ends.get(peer)?.keys() ?? [])].filter((other) => this.state(peer, other) === 'up');
   }
 
   /** Up when one end says so and none says otherwise. One that has just gone counts as silent until `settled`. */
@@ -64,9 +56,10 @@ export class WantedLinks {
   }
 
   #told(a: Peer, b: Peer): LinkState {
-    const told = [this.#ends.get(a)?.get(b) ?? null, this.#ends.get(b)?.get(a) ?? null];
-    for (const state of ['down', 'silent', 'up'] as const) if (told.includes(state)) return state;
-    return 'unknown';
+    const [one, other] = [this.#ends.get(a)?.get(b) ?? null, this.#ends.get(b)?.get(a) ?? null];
+    if (one === 'down' || other === 'down') return 'down';
+    if (one === 'silent' || other === 'silent') return 'silent';
+    return one ?? other ?? 'unknown';
   }
 
   /** What those who are connected say of their links to `peer`. */
@@ -81,6 +74,7 @@ export class WantedLinks {
     if (!ends?.has(other)) return null;
     const before = this.#told(reporter, other);
     ends.set(other, state);
+    if (state === 'silent') this.#silent.set(keyOf(reporter, other), [reporter, other]);
     const hasGone = this.#told(reporter, other) === 'down' && before !== 'down';
     if (hasGone) this.#falling.add(keyOf(reporter, other));
     return hasGone;
@@ -88,7 +82,9 @@ export class WantedLinks {
 
   /** It had its time to be made again. @returns whether it was not */
   settled(a: Peer, b: Peer): boolean {
-    return this.#falling.delete(keyOf(a, b)) && this.#told(a, b) === 'down';
+    const isDown = this.#falling.delete(keyOf(a, b)) && this.#told(a, b) === 'down';
+    if (isDown) this.#chooser.reconsider(a, b);
+    return isDown;
   }
 
   /** After a `join`: the worker is told its links, even none (it may have some of a server before this one), and says how they are. */
@@ -108,11 +104,11 @@ export class WantedLinks {
 
   /** Links that are silent, though nothing says that they are gone. */
   silent(): [Peer, Peer][] {
-    return [...this.#ends].flatMap(([peer, ends]) =>
-      [...ends.keys()]
-        .filter((other) => peer.id < other.id && this.#told(peer, other) === 'silent')
-        .map((other): [Peer, Peer] => [peer, other]),
-    );
+    return [...this.#silent].flatMap(([key, [a, b]]): [Peer, Peer][] => {
+      const isSaid = this.#ends.get(a)?.get(b) === 'silent' || this.#ends.get(b)?.get(a) === 'silent';
+      if (!isSaid) this.#silent.delete(key);
+      return this.#told(a, b) === 'silent' ? [a.id < b.id ? [a, b] : [b, a]] : [];
+    });
   }
 
   /** How many there are in each state. */
@@ -125,7 +121,12 @@ export class WantedLinks {
   }
 
   forget(peer: Peer): void {
+    for (const other of [...(this.#ends.get(peer)?.keys() ?? [])]) {
+      this.#remove(peer, other);
+      this.#chooser.reconsider(other);
+    }
     this.#ends.delete(peer);
+    this.#changed.delete(peer);
   }
 
   tell(peer: Peer): void {
@@ -136,15 +137,33 @@ export class WantedLinks {
     });
   }
 
-  #want(peer: Peer, others: ReadonlySet<Peer>): void {
-    const before: Ends = this.#ends.get(peer) ?? new Map();
-    const isSame = before.size === others.size && [...others].every((other) => before.has(other));
-    if (isSame) return;
-    if (others.size === 0) this.#ends.delete(peer);
-    else this.#ends.set(peer, new Map([...others].map((other) => [other, before.get(other) ?? null])));
-    if (peer.isWorker) this.tell(peer);
+  #add(a: Peer, b: Peer): void {
+    for (const [peer, other] of [
+      [a, b],
+      [b, a],
+    ] as const) {
+      const ends = this.#ends.get(peer) ?? new Map<Peer, Told | null>();
+      this.#ends.set(peer, ends);
+      if (!ends.has(other)) ends.set(other, null);
+      this.#changed.add(peer);
+    }
+  }
+
+  #remove(a: Peer, b: Peer): void {
+    for (const [peer, other] of [
+      [a, b],
+      [b, a],
+    ] as const) {
+      const ends = this.#ends.get(peer);
+      if (ends?.delete(other) !== true) continue;
+      if (ends.size === 0) this.#ends.delete(peer);
+      this.#changed.add(peer);
+    }
+    this.#falling.delete(keyOf(a, b));
   }
 }
+
+const NONE: ReadonlyMap<Peer, unknown> = new Map();
 
 function keyOf(a: Peer, b: Peer): string {
   return a.id < b.id ? `${a.id} ${b.id}` : `${b.id} ${a.id}`;
