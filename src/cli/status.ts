@@ -4,6 +4,7 @@ import { coverage, type HeldLayers, heldLayers, replicas } from '../mesh/protoco
 import { recoveryText } from '../mesh/protocol/loss-text.ts';
 import { readinessText } from '../mesh/protocol/readiness-text.ts';
 import type { SpareReason, Status, WorkerStatus } from '../mesh/protocol/status.ts';
+import { workerCount } from '../mesh/protocol/worker-counts.ts';
 import { type ApiClient, fetchStatus } from './api-client.ts';
 import { lacksMesh } from './mesh-is-up.ts';
 import { printable } from './printable.ts';
@@ -48,6 +49,7 @@ export async function statusInTime(
 export function statusText(server: string, found: Status, columns = Number.POSITIVE_INFINITY): string {
   const { provider, ready, model, pipeline, requestsInFlight, workers, nodes } = found;
   const lost = recoveryText(found);
+  const unnamed = workerCount(found) - workers.length;
   const head = textTable([
     ...(model === null
       ? []
@@ -75,6 +77,7 @@ export function statusText(server: string, found: Status, columns = Number.POSIT
     ...section(ROUTE_TITLES, routeRows(found.routes ?? [], columns - ROUTE_INDENT)),
     ...section(LAYER_TITLES, model === null ? [] : layerRows(found, model.layers)),
     ...section(WORKER_TITLES, workers.map(workerCells)),
+    ...(unnamed > 0 ? [`${INDENT}and ${unnamed} more workers`] : []),
     ...section(NODE_TITLES, nodes.map(nodeCells)),
     ...[
       ...workers.map((w) => [w.name, w.problem] as const),
@@ -155,7 +158,7 @@ const HELD_STATE: Record<HeldLayers['state'], string> = {
 function layerRows(found: Status, layers: number): string[][] {
   const held = heldLayers(found);
   if (held.length === 0) return [];
-  return coverage(held, layers).map((part) => [
+  return coverage(held, layers, found.replicas).map((part) => [
     range(part),
     `${replicas(part)}×`,
     part.by.length === 0 ? 'nobody' : few(part.by.map(holderText), SHOWN_HOLDERS),

@@ -285,7 +285,7 @@ export const PLACEMENT_DEBOUNCE_MS = 300;
 /** The same for each worker of a mesh that serves, where that is longer: at a thousand 300 ms, at ten thousand three seconds. */
 export const PLACEMENT_REST_MS_A_WORKER = 0.3;
 /** Holdings around a newcomer among which a way for its probe is looked for: a few hops of LINKS_EACH_WAY. */
-export const PROBE_NEIGHBOURS = 256;
+export const PROBE_NEIGHBOURS = 96;
 /** A worker that was given layers must be ready, or report progress, within this. */
 export const LOAD_STALL_MS = 120_000;
 
@@ -406,6 +406,12 @@ export const NODE_MODELS_MS = 60_000;
 export const NODE_MODELS_WAIT_MS = 1_000;
 /** Models of one node that are remembered: what a large Ollama holds, times ten. */
 export const MAX_NODE_MODELS = 1_024;
+/** Workers in `GET /api/status` beside those of the pipelines, and rows of who holds which layers: the rest is counted. A page shows twelve. */
+export const MAX_STATUS_WORKERS = 48;
+/** Of a mesh of more than SETTLE_AT_ONCE_WORKERS, a status that is no older answers whoever asks: every tab does. */
+export const STATUS_FRESH_MS = 500;
+/** A page asks for it once a second up to so many workers, and the more there are the more rarely: the server answers some three hundred a second however many there are. */
+export const STATUS_POLL_WORKERS = 300;
 /** Models of one node in `GET /api/status`, which pages poll once a second. */
 export const MAX_STATUS_MODELS = 16;
 /** A node's last error there: a sentence or two. */

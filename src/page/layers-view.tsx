@@ -28,9 +28,14 @@ export function LayersView({ status }: { readonly status: Status }) {
   if (layers === 0 || held.every(({ peer }) => inPipeline.has(peer))) return null;
   const own = (row: HeldLayers) => row.peer === ownPeer.value;
   const shown = held.toSorted((a, b) => Number(own(b)) - Number(own(a))).slice(0, SHOWN_ROWS);
+  const holders = Object.entries(status.workerStates ?? {}).reduce(
+    (sum, [state, count]) => sum + (state === 'joined' ? 0 : count),
+    0,
+  );
+  const more = Math.max(held.length, holders) - shown.length;
   return (
     <div class="layers-held">
-      <p class="small muted">{replicaText(coverage(held, layers).map(replicas))}</p>
+      <p class="small muted">{replicaText(coverage(held, layers, status.replicas).map(replicas))}</p>
       <ul class="small">
         {held
           .filter((row) => shown.includes(row))
@@ -46,7 +51,7 @@ export function LayersView({ status }: { readonly status: Status }) {
             </li>
           ))}
       </ul>
-      {held.length > shown.length && <p class="small muted">and {held.length - shown.length} more</p>}
+      {more > 0 && <p class="small muted">and {more} more</p>}
     </div>
   );
 }

@@ -2,6 +2,7 @@ import { heldLayers } from '../mesh/protocol/layers-held.ts';
 import { recoveryText } from '../mesh/protocol/loss-text.ts';
 import { readinessText } from '../mesh/protocol/readiness-text.ts';
 import type { Status } from '../mesh/protocol/status.ts';
+import { spareCount, workerCount } from '../mesh/protocol/worker-counts.ts';
 import { LayersView } from './layers-view.tsx';
 import { NodesView } from './nodes-view.tsx';
 import { ownPeer } from './own-peer.ts';
@@ -25,6 +26,8 @@ export function PipelineView() {
   const holding = new Set(
     [...stages, ...(loading?.stages ?? []), ...heldLayers(current)].map(({ peer }) => peer),
   );
+  const spares = current.workers.filter(({ peer }) => !holding.has(peer));
+  const workers = workerCount(current);
   const endpoints = current.nodes.filter(({ provider }) => provider !== 'fxn');
   const isMesh = current.provider === 'fxn';
   return (
@@ -43,11 +46,11 @@ export function PipelineView() {
       ) : null}
       <MeshState current={current} />
       <LayersView status={current} />
-      <SparesView spares={current.workers.filter(({ peer }) => !holding.has(peer))} own={ownPeer.value} />
+      <SparesView spares={spares} count={spareCount(current, spares.length)} own={ownPeer.value} />
       {endpoints.length > 0 && <NodesView nodes={endpoints} />}
       <p class="muted small">
         {current.model && `${current.model.id}, ${current.model.layers} layers · `}
-        {isMesh && `${current.workers.length} worker${current.workers.length === 1 ? '' : 's'} · `}
+        {isMesh && `${workers} worker${workers === 1 ? '' : 's'} · `}
         {current.requestsInFlight} answer
         {current.requestsInFlight === 1 ? '' : 's'} in flight
       </p>

@@ -1,4 +1,5 @@
 import type { Status } from '../mesh/protocol/status.ts';
+import { workerCount } from '../mesh/protocol/worker-counts.ts';
 
 /** What a tab would hold if it joined now. */
 export type ShareEstimate =
@@ -28,8 +29,9 @@ export function estimateShare(status: Status | null, budgetBytes: number): Share
   const maxStages = Math.min(layers, share.maxStages ?? layers);
   const neededBytes = share.scratchGpuBytes + share.layerGpuBytes;
   if (budgetBytes < neededBytes) return { kind: 'too-small', neededBytes };
-  if (status.workers.length >= maxStages) return { kind: 'spare' };
-  const stages = Math.min(status.workers.length + 1, maxStages);
+  const workers = workerCount(status);
+  if (workers >= maxStages) return { kind: 'spare' };
+  const stages = Math.min(workers + 1, maxStages);
   const ends = share.endsGpuBytes / stages;
   const room = Math.max(1, Math.floor((budgetBytes - share.scratchGpuBytes - ends) / share.layerGpuBytes));
   const held = Math.min(Math.ceil(layers / stages), room);

@@ -4,8 +4,13 @@ import type { WorkerStatus } from '../mesh/protocol/status.ts';
 const SHOWN_PROBLEMS = 3;
 
 /** Workers without layers, in a line however many they are, and what is in the way of some. */
-export function SparesView(props: { readonly spares: readonly WorkerStatus[]; readonly own: string | null }) {
-  const { spares, own } = props;
+export function SparesView(props: {
+  readonly spares: readonly WorkerStatus[];
+  /** With those that are not named. */
+  readonly count: number;
+  readonly own: string | null;
+}) {
+  const { spares, count, own } = props;
   if (spares.length === 0) return null;
   const isOwn = ({ peer }: WorkerStatus) => peer === own;
   const names = spares
@@ -15,7 +20,8 @@ export function SparesView(props: { readonly spares: readonly WorkerStatus[]; re
   return (
     <div class="spares small muted">
       <p>
-        {spares.length} spare{spares.length === 1 ? '' : 's'}: {nameList(names)}
+        {count} spare{count === 1 ? '' : 's'}: {nameList(names)}
+        {count > spares.length && ' …'}
       </p>
       {problems.length > 0 && (
         <ul>

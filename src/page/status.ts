@@ -1,5 +1,8 @@
 import { signal } from '@preact/signals';
+import { STATUS_POLL_WORKERS } from '../config/limits.ts';
 import { type Status, statusSchema } from '../mesh/protocol/status.ts';
+import { workerCount } from '../mesh/protocol/worker-counts.ts';
+import { ownPeer } from './own-peer.ts';
 
 const POLL_MS = 1_000;
 /** While something loads or an answer comes in: a pause of a second is one that people wonder about. */
@@ -23,7 +26,8 @@ export function pollStatus(abort: AbortSignal): void {
   const poll = async () => {
     if (!document.hidden) {
       try {
-        const response = await fetch('api/status', {
+        const own = ownPeer.value;
+        const response = await fetch(own === null ? 'api/status' : `api/status?peer=${own}`, {
           signal: AbortSignal.any([abort, AbortSignal.timeout(5_000)]),
         });
         status.value = statusSchema.parse(await response.json());
@@ -34,7 +38,13 @@ export function pollStatus(abort: AbortSignal): void {
       }
     }
     const isMoving = watchers > 0 || status.value?.loading != null;
-    if (!abort.aborted) setTimeout(poll, isMoving && serverReachable.value ? WATCH_MS : POLL_MS);
+    const pauseMs = isMoving && serverReachable.value ? WATCH_MS : POLL_MS;
+    if (!abort.aborted) setTimeout(poll, pauseMs * crowding(status.value));
   };
   void poll();
+}
+
+/** All tabs of a large mesh together ask no more often than those of one of STATUS_POLL_WORKERS. */
+export function crowding(found: Status | null): number {
+  return found === null ? 1 : Math.max(1, workerCount(found) / STATUS_POLL_WORKERS);
 }

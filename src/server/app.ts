@@ -34,6 +34,7 @@ import { shareWithListed } from './http/share-with-listed.ts';
 import type { Metrics } from './metrics/metrics.ts';
 import type { RequestsInFlight } from './requests-in-flight.ts';
 import type { Serving } from './serving.ts';
+import { SharedStatus, withOwn } from './shared-status.ts';
 
 export interface AppOptions {
   /** Asked anew by each request: what is served may change. */
@@ -102,13 +103,16 @@ export function createApp({
       measured: null,
       ...mesh?.forecast(),
       recovery: mesh?.recovery() ?? null,
-      workers: mesh?.workers() ?? [],
-      layers: mesh?.layers() ?? null,
+      workers: [],
+      layers: null,
+      ...mesh?.rows(),
       routes: mesh?.routesInUse() ?? null,
       nodes: nodes(),
       requestsInFlight: requests.count,
     };
   };
+
+  const shared = new SharedStatus(status, () => performance.now());
 
   app.use(
     exchanges({
@@ -125,9 +129,14 @@ export function createApp({
 
   compressDocuments(app);
   // Shares a prefix with Ollama's API but not its keys: the page polls it.
-  app.get('/api/status', async (c) =>
-    c.json(await status(c.req.raw.signal), 200, { 'cache-control': 'no-store' }),
-  );
+  app.get('/api/status', async (c) => {
+    const own = c.req.query('peer');
+    const found = withOwn(
+      await shared.get(c.req.raw.signal),
+      own === undefined ? null : serving.mesh?.rowsOf(own),
+    );
+    return c.json(found, 200, { 'cache-control': 'no-store' });
+  });
   // Before keys and limits: one of them shares the API's prefix.
   app.route('/', healthRoutes(readiness));
   const hasProxies = () => nodes().some(({ provider }) => provider !== 'fxn');

@@ -1,19 +1,13 @@
 /** How many workers one server process bears: joins, signs of life, statistics, placement, with nothing else on its loop. */
 import type { Logger } from 'pino';
-import { ALIVE_MS, STATS_INTERVAL_MS } from '../config/limits.ts';
 import { parseServerMessage, writeMessage } from '../mesh/protocol/codec.ts';
-import {
-  type Capability,
-  CONTROL_VERSION,
-  type HopTimings,
-  type PeerMessage,
-} from '../mesh/protocol/control.ts';
 import type { Timers } from '../mesh/timers.ts';
 import { ControlConnection } from '../server/mesh/control-connection.ts';
 import type { ControlSocket, ControlSocketEvents } from '../server/mesh/control-socket.ts';
 import { Lobby } from '../server/mesh/lobby.ts';
 import { Mesh } from '../server/mesh/mesh.ts';
 import { VirtualClock } from './clock.ts';
+import { LoadWorker } from './load-worker.ts';
 import { SimLog } from './log.ts';
 import { simModel } from './model.ts';
 import { SeededRandom } from './random.ts';
@@ -25,6 +19,10 @@ export interface LoadOptions {
   /** Who leaves, and who comes for it, a second. */
   readonly churnPerSecond: number;
   readonly seed: number;
+  /** Whether what is held has to compute a token before it counts. Default true. */
+  readonly probes?: boolean;
+  /** Workers that shall hold each layer. Default: as the server's. With as many as there are, everybody holds some. */
+  readonly replicas?: number;
 }
 
 export interface LoadResult {
@@ -48,6 +46,12 @@ export interface LoadResult {
   /** Workers that the server gave up though they spoke. */
   readonly missed: number;
   readonly messagesPerSecond: number;
+  /** That a worker is to keep. */
+  readonly links: { readonly mean: number; readonly most: number };
+  /** That the server sends a worker in a second, as a mean, all having joined. */
+  readonly sentBytesPerSecond: number;
+  /** One `GET /api/status`, as text. */
+  readonly status: { readonly ms: number; readonly bytes: number };
 }
 
 /** Of this process, its threads together: what others do on the machine is not counted. */
@@ -60,6 +64,7 @@ function cpuMs(): number {
 class Meter implements Timers {
   readonly #timers: Timers;
   messages = 0;
+  sentBytes = 0;
   /** Each; of a quiet machine, for what others do meanwhile is in it. */
   timersMs: number[] = [];
 
@@ -81,42 +86,37 @@ class Meter implements Timers {
 
   reset(): void {
     this.messages = 0;
+    this.sentBytes = 0;
     this.timersMs = [];
   }
 }
 
-const HOP: HopTimings = {
-  uploadMs: 0.1,
-  computeMs: 8,
-  readbackMs: 0.4,
-  packMs: 0.1,
-  unpackMs: 0.1,
-  wireRttMs: 20,
-  bytesPerToken: 4_096,
-};
 const LATENCY_MS = 20;
-const LOAD_MS = [2_000, 20_000] as const;
 
-/** A worker as the server sees it: what it sends, and nothing behind it. */
-class LoadWorker implements ControlSocket {
+/** The server's end of a worker's connection. */
+class LoadSocket implements ControlSocket {
   isOpen = true;
   readonly bufferedAmount = 0;
+  readonly worker: LoadWorker;
   #events: ControlSocketEvents | null = null;
   readonly #clock: VirtualClock;
   readonly #meter: Meter;
-  readonly #random: SeededRandom;
-  readonly #held = new Set<number>();
-  readonly #links = new Set<string>();
   wasRefused: string | null = null;
 
-  constructor(clock: VirtualClock, meter: Meter, random: SeededRandom) {
+  constructor(clock: VirtualClock, meter: Meter, random: SeededRandom, crowd: Map<string, LoadWorker>) {
     this.#clock = clock;
     this.#meter = meter;
-    this.#random = random;
-  }
-
-  get holds(): number {
-    return this.#held.size;
+    this.worker = new LoadWorker({
+      timers: clock,
+      random,
+      crowd,
+      isOpen: () => this.isOpen,
+      send: (message) => {
+        const text = writeMessage(message);
+        this.#meter.messages += 1;
+        this.#events?.message(text, text.length);
+      },
+    });
   }
 
   listen(events: ControlSocketEvents): void {
@@ -124,7 +124,10 @@ class LoadWorker implements ControlSocket {
   }
 
   send(text: string): void {
-    this.#clock.after(LATENCY_MS, () => this.#received(text));
+    this.#meter.sentBytes += text.length;
+    this.#clock.after(LATENCY_MS, () => {
+      if (this.isOpen) this.worker.received(parseServerMessage(text));
+    });
   }
 
   ping(): void {}
@@ -137,96 +140,27 @@ class LoadWorker implements ControlSocket {
   terminate(): void {
     if (!this.isOpen) return;
     this.isOpen = false;
+    this.worker.ended();
     this.#events?.closed();
-  }
-
-  hello(): void {
-    const key = Buffer.from(Array.from({ length: 32 }, () => this.#random.below(256))).toString('base64url');
-    this.#say({ type: 'hello', version: CONTROL_VERSION, name: 'tab', key });
-  }
-
-  #say(message: PeerMessage): void {
-    if (!this.isOpen) return;
-    const text = writeMessage(message);
-    this.#meter.messages += 1;
-    this.#events?.message(text, text.length);
-  }
-
-  #received(text: string): void {
-    if (!this.isOpen) return;
-    const message = parseServerMessage(text);
-    switch (message.type) {
-      case 'welcome':
-        this.#say({ type: 'join', capability: capabilityOf(this.#random), held: [], links: [] });
-        this.#say({ type: 'running', sequences: [], last: true });
-        this.#every(ALIVE_MS, () => this.#say({ type: 'alive' }));
-        this.#every(STATS_INTERVAL_MS, () => this.#tellStats());
-        return;
-      case 'hold':
-        this.#clock.after(this.#random.between(...LOAD_MS), () => {
-          this.#held.add(message.shard);
-          const held = { downloadedBytes: 1e6, gpuBytes: 1e6, loadMs: 1_000, kvPositions: 8_192 };
-          this.#say({ type: 'held', shard: message.shard, ...held });
-        });
-        return;
-      case 'drop':
-        this.#held.delete(message.shard);
-        return;
-      case 'links':
-        for (const { peer } of message.peers) {
-          if (this.#links.has(peer)) continue;
-          this.#links.add(peer);
-          this.#clock.after(10 * LATENCY_MS, () => this.#say({ type: 'link', peer, state: 'up' }));
-        }
-        return;
-      default:
-        return;
-    }
-  }
-
-  #tellStats(): void {
-    if (this.#held.size === 0) return;
-    this.#say({
-      type: 'stats',
-      tokensPerSecond: 10,
-      sequences: 1,
-      bytesSent: 1e6,
-      bytesReceived: 1e6,
-      hop: HOP,
-      prefillRowsPerSecond: 400,
-      freePositions: 4_096,
-      links: [...this.#links].slice(0, 8).map((peer) => ({ peer, rttMs: 40 })),
-    });
-  }
-
-  #every(ms: number, run: () => void): void {
-    this.#clock.after(ms * this.#random.between(0.9, 1.1), () => {
-      if (!this.isOpen) return;
-      run();
-      this.#every(ms, run);
-    });
   }
 }
 
 const MODEL = simModel({ layers: 32, contextLength: 4_096, layerBytes: 218e6, headBytes: 525e6 });
 
-function capabilityOf(random: SeededRandom): Capability {
-  return {
-    adapter: { vendor: 'sim', architecture: 'hash', description: 'simulated adapter', isFallback: false },
-    maxBufferBytes: 2 ** 31,
-    maxStorageBindingBytes: 2 ** 31,
-    memoryBudgetBytes: Math.round(random.between(1.5e9, 8e9)),
-    gemvMacsPerSecond: 2e10 * 20 ** random.unit(),
-    userAgent: 'sim',
-  };
-}
-
 /** What takes less is no placement: a connection's watch, a peer that is given up. */
 const DECISION_MS = 0.5;
+const WARM_UP_MS = 60_000;
 /** Joins come so many a second. */
 const JOINS_PER_SECOND = 200;
 
-export async function runLoad({ workers, seconds, churnPerSecond, seed }: LoadOptions): Promise<LoadResult> {
+export async function runLoad({
+  workers,
+  seconds,
+  churnPerSecond,
+  seed,
+  probes = true,
+  replicas,
+}: LoadOptions): Promise<LoadResult> {
   const clock = new VirtualClock();
   const meter = new Meter(clock);
   const random = new SeededRandom(seed);
@@ -239,13 +173,14 @@ export async function runLoad({ workers, seconds, churnPerSecond, seed }: LoadOp
     vocab: MODEL.spec.vocab,
     wire: 'f16',
     firstSequence: 1,
-    // Nothing is behind these workers that could compute a token.
-    probes: false,
+    probes,
+    ...(replicas !== undefined && { replicas }),
     timers: meter,
     log,
   });
   const lobby = new Lobby();
-  const all: LoadWorker[] = [];
+  const all: LoadSocket[] = [];
+  const crowd = new Map<string, LoadWorker>();
   let missed = 0;
   let left = 0;
   mesh.registry.watch({
@@ -254,16 +189,18 @@ export async function runLoad({ workers, seconds, churnPerSecond, seed }: LoadOp
     },
   });
   const join = () => {
-    const worker = new LoadWorker(clock, meter, random.fork(`worker ${all.length}`));
+    const socket = new LoadSocket(clock, meter, random.fork(`worker ${all.length}`), crowd);
     const address = `w${all.length}`;
-    all.push(worker);
-    new ControlConnection(worker, address, lobby, { mesh, iceServers: [], timers: meter, log });
-    worker.hello();
+    all.push(socket);
+    new ControlConnection(socket, address, lobby, { mesh, iceServers: [], timers: meter, log });
+    socket.worker.hello();
   };
   const startedMs = cpuMs();
   for (let i = 0; i < workers; i++) clock.after((i * 1_000) / JOINS_PER_SECOND, join);
   await clock.run((workers * 1_000) / JOINS_PER_SECOND + 1_000);
   const joinMs = (cpuMs() - startedMs) / workers;
+  // All load what they are to hold, and newcomers are probed.
+  await clock.run(WARM_UP_MS);
   const decisions = [...meter.timersMs];
   globalThis.gc?.();
   const bytesPerWorker = (process.memoryUsage().heapUsed - before) / workers;
@@ -282,9 +219,10 @@ export async function runLoad({ workers, seconds, churnPerSecond, seed }: LoadOp
   decisions.push(...meter.timersMs);
   const refused = all.find(({ wasRefused }) => wasRefused !== null)?.wasRefused ?? null;
   if (refused !== null) throw new Error(`a worker was refused: ${refused}`);
+  const present = all.filter(({ isOpen }) => isOpen);
   const result: LoadResult = {
     workers,
-    holding: all.filter(({ isOpen, holds }) => isOpen && holds > 0).length,
+    holding: present.filter(({ worker }) => worker.holds > 0).length,
     isReady: mesh.readiness().ready,
     coreShare,
     joinMs,
@@ -292,9 +230,21 @@ export async function runLoad({ workers, seconds, churnPerSecond, seed }: LoadOp
     decisionMs: quantiles(decisions.filter((ms) => ms > DECISION_MS)),
     missed: missed - left,
     messagesPerSecond: meter.messages / seconds,
+    links: {
+      mean: present.reduce((sum, { worker }) => sum + worker.links, 0) / present.length,
+      most: present.reduce((most, { worker }) => Math.max(most, worker.links), 0),
+    },
+    sentBytesPerSecond: meter.sentBytes / seconds / workers,
+    status: statusOf(mesh),
   };
   mesh.close();
   return result;
+}
+
+function statusOf(mesh: Mesh): LoadResult['status'] {
+  const startedMs = performance.now();
+  const text = JSON.stringify({ pipeline: mesh.pipeline(), ...mesh.rows() });
+  return { ms: performance.now() - startedMs, bytes: text.length };
 }
 
 function quantiles(values: readonly number[]): LoadResult['decisionMs'] {
@@ -305,7 +255,7 @@ function quantiles(values: readonly number[]): LoadResult['decisionMs'] {
 
 export function loadText(rows: readonly LoadResult[]): string {
   const head =
-    '| workers | messages/s | of a core | a join | heap a worker | placement p50 / p99 / worst | given up though alive | serves |';
+    '| workers | messages/s | of a core | a join | heap a worker | in one go p50 / p99 / worst | links mean / most | status | given up though alive | serves |';
   const lines = rows.map((row) => {
     const { p50, p99, worst } = row.decisionMs;
     const cells = [
@@ -315,10 +265,12 @@ export function loadText(rows: readonly LoadResult[]): string {
       `${row.joinMs.toFixed(2)} ms`,
       `${(row.bytesPerWorker / 1_024).toFixed(1)} KiB`,
       `${p50.toFixed(0)} / ${p99.toFixed(0)} / ${worst.toFixed(0)} ms`,
+      `${row.links.mean.toFixed(0)} / ${row.links.most}`,
+      `${(row.status.bytes / 1_024).toFixed(0)} KiB in ${row.status.ms.toFixed(1)} ms`,
       row.missed,
       row.isReady ? `yes, ${row.holding} hold layers` : 'no',
     ];
     return `| ${cells.join(' | ')} |`;
   });
-  return [head, `|${'---|'.repeat(8)}`, ...lines, ''].join('\n');
+  return [head, `|${'---|'.repeat(10)}`, ...lines, ''].join('\n');
 }

@@ -11,6 +11,7 @@ const { values, positionals } = parseArgs({
     from: { type: 'string', default: '1' },
     seed: { type: 'string' },
     workers: { type: 'string' },
+    replicas: { type: 'string' },
   },
 });
 
@@ -31,7 +32,9 @@ switch (what) {
   case 'load': {
     const rows = [];
     for (const workers of sizes([100, 1_000, 10_000])) {
-      rows.push(await runLoad({ workers, seconds: 20, churnPerSecond: 2, seed: 1 }));
+      const replicas = values.replicas === undefined ? {} : { replicas: Number(values.replicas) };
+      rows.push(await runLoad({ workers, seconds: 20, churnPerSecond: 2, seed: 1, ...replicas }));
+      process.stderr.write(loadText(rows));
     }
     process.stdout.write(loadText(rows));
     break;

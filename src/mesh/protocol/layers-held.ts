@@ -17,22 +17,36 @@ export function heldLayers({ layers, workers }: Pick<Status, 'layers' | 'workers
 export interface Coverage {
   readonly start: number;
   readonly end: number;
+  /** Those that are named. */
   readonly by: readonly HeldLayers[];
+  /** How many can compute it now, where the server counts them: of a large mesh not all are named. */
+  readonly counted?: number;
 }
 
-/** The model's layers cut where their holders change; a part without any is a gap. @param layers of the model */
-export function coverage(held: readonly HeldLayers[], layers: number): Coverage[] {
-  const cuts = new Set([0, layers, ...held.flatMap((one) => one.layers)]);
+/**
+ * The model's layers cut where their holders change; a part without any is a gap.
+ * @param layers of the model
+ * @param counts of each layer, how many can compute it
+ */
+export function coverage(
+  held: readonly HeldLayers[],
+  layers: number,
+  counts?: readonly number[] | null,
+): Coverage[] {
+  const changes = counts?.flatMap((count, layer) => (count === counts[layer - 1] ? [] : layer)) ?? [];
+  const cuts = new Set([0, layers, ...held.flatMap((one) => one.layers), ...changes]);
   const ordered = [...cuts].filter((cut) => cut >= 0 && cut <= layers).toSorted((a, b) => a - b);
   return ordered.slice(1).map((end, index) => {
     const start = ordered[index]!;
-    return { start, end, by: held.filter((one) => one.layers[0] < end && one.layers[1] > start) };
+    const by = held.filter((one) => one.layers[0] < end && one.layers[1] > start);
+    const counted = counts?.[start];
+    return { start, end, by, ...(counted !== undefined && { counted }) };
   });
 }
 
 /** How many can compute it now. */
-export const replicas = ({ by }: Coverage): number =>
-  new Set(by.filter(({ state }) => state === 'held').map(({ peer }) => peer)).size;
+export const replicas = ({ by, counted }: Coverage): number =>
+  counted ?? new Set(by.filter(({ state }) => state === 'held').map(({ peer }) => peer)).size;
 
 /** How often layers are held, for people. @param counts of each part of the model, how many can compute it */
 export function replicaText(counts: readonly number[]): string {

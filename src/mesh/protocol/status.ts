@@ -1,4 +1,4 @@
-/** `GET /api/status`: what the server tells everyone about the mesh. The page polls it once a second. */
+/** `GET /api/status`: what the server tells everyone about the mesh. The page polls it once a second, and more rarely the more workers there are; `?peer=` asks for one's own rows. */
 import { z } from 'zod';
 import { PROVIDERS } from '../../config/backend-config.ts';
 import { capabilitySchema, hopSchema, routeSchema, stageInfoSchema } from './control.ts';
@@ -132,8 +132,13 @@ export const statusSchema = z.object({
   predicted: z.object({ tokensPerSecond: z.number(), firstTokenMs: z.number() }).nullish(),
   /** What requests alone then had on it, as moving averages; null before a token. */
   measured: z.object({ tokensPerSecond: z.number(), firstTokenMs: z.number().nullable() }).nullish(),
+  /** Those of the pipelines, who asks, and some of the others: of a large mesh not all (`workerStates` counts them). */
   workers: z.array(workerStatusSchema),
-  /** Layers × workers: what each holds or loads. */
+  /** How many there are in each state. */
+  workerStates: z.record(z.string(), z.number()).nullish(),
+  /** Of each layer of the model, how many workers can compute it now. */
+  replicas: z.array(z.number()).nullish(),
+  /** Layers × workers: what each holds or loads, of a large mesh not all. */
   layers: z
     .array(
       z.object({

@@ -3,7 +3,7 @@ import type { Holding } from './holding.ts';
 
 export type LayerTable = NonNullable<Status['layers']>;
 
-/** Layers × workers: who holds or loads what, and how many sequences run there. */
+/** Layers × workers: who holds or loads what, and how many sequences run there. @param holdings those that are shown */
 export function layerTable(holdings: readonly Holding[]): LayerTable {
   return holdings
     .map(({ peer, layers, isHeld, isRetiring, sequences }) => ({

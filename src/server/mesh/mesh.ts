@@ -12,7 +12,7 @@ import type { MeshMessage } from './control-connection.ts';
 import { Coordinator } from './coordinator.ts';
 import { type MeshFigures, replicasOf, stageMs } from './figures.ts';
 import { Ground } from './ground.ts';
-import { type LayerTable, layerTable } from './layer-table.ts';
+import { layerTable } from './layer-table.ts';
 import { stageInfosOf } from './mesh-route.ts';
 import type { ModelShare } from './model-share.ts';
 import type { Peer } from './peer.ts';
@@ -21,6 +21,7 @@ import type { ReceiptKey } from './receipts.ts';
 import { recoveryOf } from './recovery.ts';
 import type { Registry } from './registry.ts';
 import type { MeshRoutes } from './routes.ts';
+import { shownHoldings, shownPeers } from './shown.ts';
 
 export interface MeshOptions {
   readonly model: string;
@@ -57,6 +58,8 @@ export class Mesh {
   readonly #ground: Ground;
   readonly #layers: number;
   readonly #log: Logger;
+  #replicasOf: readonly unknown[] = [];
+  #counted: number[] = [];
 
   constructor(options: MeshOptions) {
     this.share = options.share ?? null;
@@ -149,27 +152,63 @@ export class Mesh {
     return live && { epoch: live.epoch, stages: stageInfosOf(live, this.#layers) };
   }
 
-  workers(): WorkerStatus[] {
+  /** Who there is and who holds what, as far as it is named; of a large mesh the rest is counted. */
+  rows(): Pick<Status, 'workers' | 'workerStates' | 'layers' | 'replicas'> {
     const { routes, holdings, placing } = this.#ground;
-    return this.registry.workers().map((peer) => {
-      const stop = routes.live?.stops.find((candidate) => candidate.peer === peer);
-      const held = stop ?? holdings.of(peer).find(({ isHeld, isRetiring }) => isHeld && !isRetiring)?.layers;
-      return {
-        peer: peer.id,
-        name: peer.name,
-        state: peer.state,
-        layers: held === undefined || peer.state !== 'serving' ? null : [held.start, held.end],
-        adapter: peer.capability?.adapter ?? null,
-        class: classOf(peer),
-        gemvMacsPerSecond: peer.capability?.gemvMacsPerSecond ?? null,
-        tokensPerSecond: peer.stats?.tokensPerSecond ?? 0,
-        downloadedBytes: peer.downloadedBytes,
-        hop: peer.stats?.hop ?? null,
-        prefillRowsPerSecond: peer.stats?.prefillRowsPerSecond ?? null,
-        problem: peer.problem,
-        spare: placing.spareReason(peer),
-      };
+    const shown = shownPeers({
+      workers: this.registry.workers(),
+      first: [
+        ...(routes.live?.stops.map(({ peer }) => peer) ?? []),
+        ...(placing.loading?.holdings.map(({ peer }) => peer) ?? []),
+      ],
     });
+    const states: Record<string, number> = {};
+    for (const { state } of this.registry.workers()) states[state] = (states[state] ?? 0) + 1;
+    return {
+      workers: shown.filter(({ isWorker }) => isWorker).map((peer) => this.#statusOf(peer)),
+      workerStates: states,
+      layers: layerTable(shownHoldings(shown, holdings)),
+      replicas: this.#replicas(),
+    };
+  }
+
+  /** What is told of one worker. */
+  rowsOf(id: string): Pick<Status, 'workers' | 'layers'> {
+    const peer = this.registry.get(id);
+    if (!peer?.isWorker) return { workers: [], layers: [] };
+    return { workers: [this.#statusOf(peer)], layers: layerTable(this.#ground.holdings.of(peer)) };
+  }
+
+  #statusOf(peer: Peer): WorkerStatus {
+    const { routes, holdings, placing } = this.#ground;
+    const stop = routes.live?.stops.find((candidate) => candidate.peer === peer);
+    const held = stop ?? holdings.of(peer).find(({ isHeld, isRetiring }) => isHeld && !isRetiring)?.layers;
+    return {
+      peer: peer.id,
+      name: peer.name,
+      state: peer.state,
+      layers: held === undefined || peer.state !== 'serving' ? null : [held.start, held.end],
+      adapter: peer.capability?.adapter ?? null,
+      class: classOf(peer),
+      gemvMacsPerSecond: peer.capability?.gemvMacsPerSecond ?? null,
+      tokensPerSecond: peer.stats?.tokensPerSecond ?? 0,
+      downloadedBytes: peer.downloadedBytes,
+      hop: peer.stats?.hop ?? null,
+      prefillRowsPerSecond: peer.stats?.prefillRowsPerSecond ?? null,
+      problem: peer.problem,
+      spare: placing.spareReason(peer),
+    };
+  }
+
+  /** Counted anew where somebody came or went, or something is held that was not. */
+  #replicas(): number[] {
+    const { holdings } = this.#ground;
+    const view = [holdings.version, this.registry.workers()];
+    if (!view.every((part, index) => part === this.#replicasOf[index])) {
+      this.#replicasOf = view;
+      this.#counted = replicasOf(holdings.all(), this.#layers);
+    }
+    return this.#counted;
   }
 
   /** What the route that serves should give a request alone, and what it has given. */
@@ -200,16 +239,12 @@ export class Mesh {
     });
   }
 
-  layers(): LayerTable {
-    return layerTable(this.#ground.holdings.all());
-  }
-
   figures(): MeshFigures {
     const { holdings, links } = this.#ground;
     const peers = this.registry.all();
     const stats = peers.flatMap((peer) => (peer.isWorker ? (peer.stats ?? []) : []));
     return {
-      replicas: replicasOf(holdings.all(), this.#layers),
+      replicas: this.#replicas(),
       links: links.counts(),
       spectators: peers.filter(({ state }) => state === 'connected').length,
       away: peers.filter(({ isAway }) => isAway).length,

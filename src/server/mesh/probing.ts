@@ -10,6 +10,7 @@ import {
   PROBE_GAP_MS,
   PROBE_RETRY_MAX_MS,
   PROBE_RETRY_MS,
+  SETTLE_AT_ONCE_WORKERS,
   SLOW_FACTOR,
   TOKEN_DEADLINE_MS,
 } from '../../config/limits.ts';
@@ -47,6 +48,8 @@ export interface ProbingOptions extends ProbeJudgeOptions {
 
 /** Ways looked for at one time: where many are new the rest has its turn with the next change. */
 const MAX_SEARCHES = 16;
+/** The same in a large mesh, where changes follow each other without an end. */
+const MAX_SEARCHES_OF_MANY = 4;
 
 interface Probe {
   readonly sequence: Sequence;
@@ -73,6 +76,8 @@ export class Probing {
   readonly #patience: Patience;
   /** Those whose last probe gave nothing: how often in a row, and until when they are let be. */
   readonly #resting = new WeakMap<Holding, { readonly failures: number; readonly untilMs: number }>();
+  /** Those that no way led through, and until when they are not looked at. */
+  readonly #unreachable = new WeakMap<Holding, number>();
   readonly #due: EarliestTimer;
   /** Not before this is there another beside a route that serves. */
   #nextMs = 0;
@@ -167,16 +172,24 @@ export class Probing {
     const { routes, holdings, wanted, timers } = this.#options;
     if (timers.now() < this.#nextMs || this.#running.size > 0) return;
     const next = [...new Set([...wanted(), ...holdings.all()])].filter(
-      (holding) => this.#isNew(holding) && this.#isFree(holding),
+      (holding) =>
+        this.#isNew(holding) &&
+        this.#isFree(holding) &&
+        (this.#unreachable.get(holding) ?? 0) <= timers.now(),
     );
-    const tries = Math.min(next.length, MAX_SEARCHES);
+    const isLarge = holdings.all().length > SETTLE_AT_ONCE_WORKERS;
+    const most = isLarge ? MAX_SEARCHES_OF_MANY : MAX_SEARCHES;
+    const tries = Math.min(next.length, most);
     for (let i = 0; i < tries; i++) {
       // What is wanted first; then others' turns, where these are many.
-      const holding = next[i < MAX_SEARCHES / 2 ? i : (i + this.#turn++) % next.length]!;
+      const holding = next[i < most / 2 ? i : (i + this.#turn++) % next.length]!;
       const path = routes.ways.through(holding, (other) => this.#isFree(other));
-      if (path === null) continue;
-      const measure = this.#judge.measureFor(path);
-      if (measure === null) continue;
+      const measure = path && this.#judge.measureFor(path);
+      if (path === null || measure === null) {
+        // Where something changes all the time, not each time all that have no way yet are looked at again.
+        if (isLarge) this.#unreachable.set(holding, timers.now() + PROBE_RETRY_MS);
+        continue;
+      }
       this.#prove(measure, this.#judge.draw(), { kind: 'for', next: path });
       return;
     }
@@ -320,7 +333,7 @@ export class Probing {
     let next = Number.POSITIVE_INFINITY;
     for (const holding of holdings.all()) {
       if (!this.#isNew(holding)) continue;
-      const untilMs = this.#resting.get(holding)?.untilMs ?? 0;
+      const untilMs = Math.max(this.#resting.get(holding)?.untilMs ?? 0, this.#unreachable.get(holding) ?? 0);
       // With nothing to wait for it is another's change that makes a way through it.
       if (untilMs > now || notBefore > now) next = Math.min(next, Math.max(notBefore, untilMs));
     }

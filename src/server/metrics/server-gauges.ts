@@ -4,7 +4,7 @@ import type { Status } from '../../mesh/protocol/status.ts';
 
 /** What stands at the moment of a scrape. */
 export interface Snapshot {
-  readonly status: Pick<Status, 'ready' | 'pipeline' | 'workers'>;
+  readonly status: Pick<Status, 'ready' | 'pipeline' | 'workers' | 'workerStates'>;
   readonly nodes: readonly Pick<NodeStatus, 'provider' | 'state' | 'inFlight'>[];
   readonly isDraining: boolean;
   /** Requests by model label. */
@@ -70,7 +70,9 @@ export class ServerGauges {
     this.#ready.set(status.ready ? 1 : 0);
     this.#draining.set(isDraining ? 1 : 0);
     this.#stages.set(status.pipeline?.stages.length ?? 0);
-    for (const { state } of status.workers) this.#workers.inc({ state });
+    if (!status.workerStates) for (const { state } of status.workers) this.#workers.inc({ state });
+    for (const [state, count] of Object.entries(status.workerStates ?? {}))
+      this.#workers.set({ state }, count);
     status.pipeline?.stages.forEach((stage, index) => {
       const hop = status.workers.find(({ peer }) => peer === stage.peer)?.hop;
       if (hop === null || hop === undefined) return;

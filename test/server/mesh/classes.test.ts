@@ -142,5 +142,5 @@ it('the status says of each worker what class it is of', async () => {
     ['a1', 'a', 1],
     ['x1', null, 1],
   ]);
-  expect(harness.mesh.workers().map(({ class: name }) => name)).toEqual(['a', null]);
+  expect(harness.mesh.rows().workers.map(({ class: name }) => name)).toEqual(['a', null]);
 });

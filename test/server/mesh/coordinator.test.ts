@@ -328,7 +328,7 @@ describe('a stage that misbehaves', () => {
     harness.timers.advance(OPEN_DEADLINE_MS);
     expect((await answer).served).toEqual([['a']]);
     expect((await answer).ids).toEqual(expectedIds(PROMPT, 20));
-    expect(harness.mesh.workers().find(({ name }) => name === 'b')?.problem).toMatch('did not answer');
+    expect(harness.mesh.rows().workers.find(({ name }) => name === 'b')?.problem).toMatch('did not answer');
   });
 
   it('and fails every time is left out, and the others answer', async () => {
@@ -338,7 +338,7 @@ describe('a stage that misbehaves', () => {
     expect(answer.ids).toEqual(expectedIds(PROMPT, 20));
     expect(answer.served).toEqual([['a']]);
     expect(last!.messages('open')).toHaveLength(MAX_STRIKES);
-    expect(harness.mesh.workers().find(({ name }) => name === 'b')?.problem).toContain('POSITION_GAP');
+    expect(harness.mesh.rows().workers.find(({ name }) => name === 'b')?.problem).toContain('POSITION_GAP');
     await until(() => openSequences() === 0);
   });
 

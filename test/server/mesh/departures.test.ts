@@ -14,7 +14,7 @@ const restart = async (options: Parameters<typeof Harness.start>[0]) => {
 const loads = () => harness.workers.map((worker) => worker.messages('hold').length);
 const settled = () => new Promise((resolve) => setTimeout(resolve, 30));
 const generate = (over = {}) => collect(harness.mesh.coordinator.generate(request(over), never()));
-const table = () => harness.mesh.layers().map(({ name, layers, state }) => [name, ...layers, state]);
+const table = () => harness.mesh.rows().layers!.map(({ name, layers, state }) => [name, ...layers, state]);
 
 /** Three workers, a third of the layers each. */
 async function three(
@@ -120,14 +120,14 @@ describe('replicas', () => {
     await until(() => table().length === 6 && table().every(([, , , state]) => state === 'held'));
     const ranges = table().map(([, start, end]) => `${start}-${end}`);
     expect(ranges).toEqual(['0-3', '0-3', '3-6', '3-6', '6-8', '6-8']);
-    expect(harness.mesh.workers().find(({ name }) => name === 'd')).toMatchObject({
+    expect(harness.mesh.rows().workers.find(({ name }) => name === 'd')).toMatchObject({
       state: 'serving',
       spare: null,
     });
     // Each may be followed by each.
     const [, second] = harness.live.map((name) => harness.byName(name));
     expect(second!.links.size).toBe(4);
-    await until(() => harness.mesh.workers().filter(({ spare }) => spare !== null).length === 1);
+    await until(() => harness.mesh.rows().workers.filter(({ spare }) => spare !== null).length === 1);
   });
 
   it('take over at once for one that is lost, and nothing is loaded before', async () => {
@@ -158,7 +158,7 @@ describe('replicas', () => {
       worker.misbehaviour = { onToken: (_w, _t, send) => held.push(send) };
     const answers = Array.from({ length: 4 }, () => generate({ maxTokens: 1 }));
     await until(() => held.length === 4);
-    expect(harness.mesh.layers().map(({ sequences }) => sequences)).toEqual([2, 2, 2, 2, 2, 2]);
+    expect(harness.mesh.rows().layers!.map(({ sequences }) => sequences)).toEqual([2, 2, 2, 2, 2, 2]);
     const inUse = harness.mesh.routes.inUse();
     expect(inUse.reduce((sum, { sequences }) => sum + sequences, 0)).toBe(4);
     expect(inUse[0]!.stages.map(({ start, end }) => [start, end])).toEqual([
@@ -191,7 +191,7 @@ describe('replicas', () => {
     });
     expect(copy.messages('hold').map(({ layers }) => layers.start)).toEqual([0]);
     // Nobody is blamed, and it counts again when it is heard.
-    expect(harness.mesh.workers().filter(({ problem }) => problem !== null)).toEqual([]);
+    expect(harness.mesh.rows().workers.filter(({ problem }) => problem !== null)).toEqual([]);
   });
 });
 

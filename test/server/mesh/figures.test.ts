@@ -29,7 +29,7 @@ it('counts replicas of each layer, links, and those who are away or only look', 
   expect(loadedBytes).toBeGreaterThan(0);
 
   // The cut of a live route's worker, from the status: its layers have nobody while it is away.
-  const [start, end] = harness.mesh.layers().find(({ peer }) => peer === a!.id)!.layers;
+  const [start, end] = harness.mesh.rows().layers!.find(({ peer }) => peer === a!.id)!.layers;
   a!.disconnect();
   await until(() => harness.mesh.figures().away === 1);
   expect(harness.mesh.figures().replicas).toEqual(

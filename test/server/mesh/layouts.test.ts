@@ -11,7 +11,7 @@ const start = async (options: Parameters<typeof Harness.start>[0] = {}) => {
 };
 const layersOf = () =>
   Object.fromEntries(
-    (harness.mesh.layers() ?? [])
+    (harness.mesh.rows().layers! ?? [])
       .filter(({ state }) => state === 'held')
       .map(({ name, layers }) => [name, layers]),
   );
@@ -30,7 +30,9 @@ describe('without a wish for a split', () => {
     expect(harness.byName('a').messages('hold')).toHaveLength(1);
     // Who is not needed is told so.
     await harness.join('c');
-    await until(() => harness.mesh.workers().find(({ name }) => name === 'c')?.spare?.why === 'replicated');
+    await until(
+      () => harness.mesh.rows().workers.find(({ name }) => name === 'c')?.spare?.why === 'replicated',
+    );
   });
 
   it('requests at once go to both, and one that loses its worker goes on with the other, which loads nothing', async () => {
@@ -80,7 +82,7 @@ describe('without a wish for a split', () => {
     await harness.join('small', { capability: { memoryBudgetBytes: 6_000 } });
     await harness.joinAll(['a'], 1);
     await until(
-      () => harness.mesh.workers().find(({ name }) => name === 'small')?.spare?.why === 'small-memory',
+      () => harness.mesh.rows().workers.find(({ name }) => name === 'small')?.spare?.why === 'small-memory',
     );
     expect(layersOf()).toEqual({ a: [0, 8] });
   });

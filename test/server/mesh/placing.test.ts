@@ -17,7 +17,7 @@ const restart = async (options: Parameters<typeof Harness.start>[0]) => {
   await harness.stop();
   harness = await Harness.start(options);
 };
-const worker = (name: string) => harness.mesh.workers().find((candidate) => candidate.name === name);
+const worker = (name: string) => harness.mesh.rows().workers.find((candidate) => candidate.name === name);
 
 beforeEach(async () => {
   harness = await Harness.start();
@@ -135,7 +135,7 @@ describe('leaving', () => {
     expect(harness.mesh.readiness()).toEqual({ ready: true, detail: 'fake is served by a' });
     a!.send({ type: 'leave', reason: 'button' });
     await until(() => !harness.mesh.readiness().ready);
-    expect(harness.mesh.workers()).toEqual([]);
+    expect(harness.mesh.rows().workers).toEqual([]);
     a!.send({ type: 'leave', reason: 'again' });
     a!.join();
     await harness.untilLive(1);

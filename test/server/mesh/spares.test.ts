@@ -12,7 +12,7 @@ const restart = async (options: Parameters<typeof Harness.start>[0]) => {
   await harness.stop();
   harness = await Harness.start(options);
 };
-const spare = (name: string) => harness.mesh.workers().find((worker) => worker.name === name)?.spare;
+const spare = (name: string) => harness.mesh.rows().workers.find((worker) => worker.name === name)?.spare;
 
 beforeEach(async () => {
   harness = await Harness.start();
