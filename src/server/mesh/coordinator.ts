@@ -67,7 +67,7 @@ export class Coordinator implements TokenGenerator {
     this.#lastSequence = options.firstSequence ?? null;
     this.#slots = new Slots(routes, timers);
     this.#patience = new Patience(this.#queue, (route) => routes.expectedMs(route));
-    this.#returning = new Returning(this.#generations);
+    this.#returning = new Returning(this.#generations, (route) => options.routes.isHeld(route));
     routes.onPossible(() => this.#slots.changed());
     routes.onPeerLost((peer, loss, shard) => this.#peerLost(peer, loss, shard));
     routes.onMovable((peer, why) => this.#movable(peer, why));

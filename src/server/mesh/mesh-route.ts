@@ -71,6 +71,8 @@ export interface Routes {
   readonly outlook: RouteOutlook;
   /** The best route now, with a free place for one more sequence on each stage; null: there is none. */
   choose(wish: RouteWish): MeshRoute | null;
+  /** Whether each worker holds the shard that it computes its layers with, and all the model's layers are computed. */
+  isHeld(route: MeshRoute): boolean;
   /** A sequence runs on the route from here on, until `leave`. */
   enter(route: MeshRoute): void;
   leave(route: MeshRoute): void;

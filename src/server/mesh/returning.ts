@@ -28,8 +28,12 @@ export class Returning {
   /** What peers have told in messages before their last. */
   readonly #partial = new WeakMap<Peer, RunningSequence[]>();
 
-  constructor(generations: ReadonlyMap<number, Generation>) {
+  readonly #isHeld: (route: MeshRoute) => boolean;
+
+  /** @param isHeld whether the route's workers hold what they say that they compute with */
+  constructor(generations: ReadonlyMap<number, Generation>, isHeld: (route: MeshRoute) => boolean) {
     this.#generations = generations;
+    this.#isHeld = isHeld;
   }
 
   /** The sequence began before the server was started again: its stages may be back soon. */
@@ -105,7 +109,7 @@ export class Returning {
       return false;
     }
     const whole = wholeRoute(expected.told, running.epoch);
-    if (whole === null) return false;
+    if (whole === null || !this.#isHeld(whole)) return false;
     this.#expected.delete(running.sequence);
     generation.adopt(whole, running.epoch, running.wire);
     return true;

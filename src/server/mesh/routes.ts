@@ -100,6 +100,18 @@ export class MeshRoutes implements Routes {
     return route;
   }
 
+  isHeld({ stops }: MeshRoute): boolean {
+    const { holdings, costs, isUsable } = this.#options;
+    const isWhole = stops.at(-1)!.end === costs.layers;
+    return (
+      isWhole &&
+      stops.every(
+        ({ peer, shard, ...layers }) =>
+          isUsable(peer) && holdings.find(peer, shard)?.isHeld && holdings.find(peer, shard)?.covers(layers),
+      )
+    );
+  }
+
   enter(route: MeshRoute): void {
     const holdings = route.stops.flatMap(({ peer, shard }) => this.#options.holdings.find(peer, shard) ?? []);
     for (const holding of holdings) {

@@ -29,6 +29,7 @@ let route: MeshRoute | null;
 let possible: () => void;
 let coordinator: Coordinator;
 let entered: MeshRoute[];
+let holdsIt: (route: MeshRoute) => boolean;
 
 function worker(name: string): Listener {
   const heard: ServerMessage[] = [];
@@ -70,6 +71,7 @@ beforeEach(() => {
   route = null;
   possible = () => {};
   entered = [];
+  holdsIt = () => true;
   const routes: Routes = {
     outlook: { ready: true, isComing: true, detail: '' },
     choose: () => route,
@@ -84,6 +86,7 @@ beforeEach(() => {
     },
     onPeerLost: () => {},
     suspectsOf: () => [],
+    isHeld: (told) => holdsIt(told),
     onMovable: () => {},
     onLinkLost: () => {},
   };
@@ -128,6 +131,21 @@ describe('a sequence of before the restart', () => {
     tell(b, running(whole, 1, 9, 4));
     expect(entered).toEqual([whole]);
     expect(types(b)).toEqual(['retell']);
+    expect(types(liar)).toEqual(['close']);
+    coordinator.close();
+    await ended;
+  });
+
+  it('is not taken by a worker that tells a route of its own and holds none of the layers', async () => {
+    const [a, b, liar] = [worker('a'), worker('b'), worker('m')];
+    const ended = expect(generate({ resume })).rejects.toMatchObject({ code: 'ABORTED' });
+    holdsIt = ({ stops }) => stops.every(({ peer }) => peer !== liar.peer);
+    tell(liar, running(routeOver(liar), 0, 9, 5));
+    expect(entered).toEqual([]);
+    const whole = routeOver(a, b);
+    tell(a, running(whole, 0, 9, 4));
+    tell(b, running(whole, 1, 9, 4));
+    expect(entered).toEqual([whole]);
     expect(types(liar)).toEqual(['close']);
     coordinator.close();
     await ended;
