@@ -31,6 +31,13 @@ export type HealthEvent =
   | { readonly kind: 'not-opened'; readonly peers: readonly string[] }
   /** It reports failures of its own, or its answers do not fit; once may be chance, which is for who notes it to judge. */
   | { readonly kind: 'failed'; readonly peer: string }
+  /** `by` refuses what `about` sent it. `how`: what that is, where it is no accident. */
+  | {
+      readonly kind: 'accused';
+      readonly by: string;
+      readonly about: string;
+      readonly how: Misbehaviour | null;
+    }
   | { readonly kind: 'misbehaved'; readonly peer: string; readonly how: Misbehaviour }
   /** No token came round, and nobody says why. */
   | { readonly kind: 'stalled'; readonly peers: readonly string[] }

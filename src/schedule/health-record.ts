@@ -17,7 +17,7 @@ import type { TrustState } from './health-events.ts';
 export type FailureKind = 'loading' | 'serving' | 'conduct';
 
 /** A token that came quickly clears of a stall; of bad links, of being slow, of other tokens than others' and of another's failures nothing but time, or proof, does. */
-export type SuspicionKind = 'stall' | 'slow' | 'link' | 'address' | 'probe';
+export type SuspicionKind = 'stall' | 'slow' | 'link' | 'address' | 'probe' | 'accused';
 
 export class HealthRecord {
   readonly peer: string;

@@ -10,6 +10,7 @@ import {
   SLOW_EXCESS_MS,
   SLOW_FACTOR,
 } from '../config/limits.ts';
+import { Accusations, hasServedLess } from './accusations.ts';
 import { excessOf } from './believed-speed.ts';
 import { FailedAddresses } from './failed-addresses.ts';
 import type { HealthEvent, MayHold, MayServe, Misbehaviour, Trust, Verdict } from './health-events.ts';
@@ -28,6 +29,8 @@ const MISDEEDS: Record<Misbehaviour, string> = {
   flood: 'sent more than it may',
 };
 
+const MISDEED_OF_LINK = 'sends what its neighbour refuses, or refuses what its neighbour sends';
+
 export class WorkerHealth {
   /** Of workers that are there, and of those that may return as themselves. */
   readonly #records = new Map<string, HealthRecord>();
@@ -35,6 +38,7 @@ export class WorkerHealth {
   readonly #absent = new Set<string>();
   readonly #signs = new SignsOfLife();
   readonly #links = new LinkReports();
+  readonly #accusations = new Accusations();
   readonly #addresses = new FailedAddresses();
   /** Whose state will change by itself. */
   readonly #restricted = new Set<HealthRecord>();
@@ -67,6 +71,8 @@ export class WorkerHealth {
         return this.#exclude(event.peers, 'serving', 'did not answer', nowMs);
       case 'failed':
         return this.#exclude([event.peer], 'serving', 'failed', nowMs);
+      case 'accused':
+        return this.#accused(event.by, event.about, event.how, nowMs);
       case 'misbehaved':
         this.#records.get(event.peer)?.disprove();
         return this.#exclude([event.peer], 'conduct', MISDEEDS[event.how], nowMs, MISBEHAVED_BACKOFF_MS);
@@ -134,11 +140,12 @@ export class WorkerHealth {
     return this.#links.mayLink(a, b, nowMs);
   }
 
-  /** Whether the word of `by` counts against `about`: not where a newcomer accuses one that has served more. */
+  /** Whether the word of `by` counts against `about`: not where a newcomer accuses one that has served more, or anybody one that has served far more. */
   isCredible(by: string, about: string, nowMs: number): boolean {
     const [from, to] = [this.#records.get(by), this.#records.get(about)];
     if (from === undefined || to === undefined) return false;
-    return !from.isNewcomer || to.served(nowMs) <= from.served(nowMs);
+    const [mine, its] = [from.served(nowMs), to.served(nowMs)];
+    return !hasServedLess({ served: mine }, { served: its }) && (!from.isNewcomer || its <= mine);
   }
 
   /** Of the speed that a worker says it has, the part to count on, in (0, 1]; null before it has served. */
@@ -184,6 +191,7 @@ export class WorkerHealth {
     record.isPresent = false;
     this.#signs.forget(peer);
     this.#links.forget(peer);
+    this.#accusations.forget(peer);
     this.#absent.add(peer);
     if (this.#absent.size <= MAX_REMEMBERED_WORKERS) return;
     const [oldest] = this.#absent;
@@ -218,6 +226,18 @@ export class WorkerHealth {
     const isConduct = judgement.isSure || moved.linkIncidents > 1;
     this.#suspect([moved.peer], 'link', reason, nowMs);
     return this.#exclude([moved.peer], isConduct ? 'conduct' : 'serving', reason, nowMs);
+  }
+
+  #accused(by: string, about: string, how: Misbehaviour | null, nowMs: number): readonly Verdict[] {
+    const [from, to] = [this.#present(by), this.#present(about)];
+    if (from === undefined || to === undefined) return [];
+    const verdict = this.#accusations.judge(this.#standing(from, nowMs), this.#standing(to, nowMs), nowMs);
+    this.#suspect(verdict.suspected, 'accused', 'or its neighbour sends what is refused', nowMs);
+    for (const peer of verdict.suspected) this.#restricted.add(this.#records.get(peer)!);
+    if (verdict.out === null) return [];
+    if (verdict.out === about && how !== null)
+      return this.note({ kind: 'misbehaved', peer: about, how }, nowMs);
+    return this.#exclude([verdict.out], 'conduct', MISDEED_OF_LINK, nowMs);
   }
 
   #stalled(

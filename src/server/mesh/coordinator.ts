@@ -170,17 +170,19 @@ export class Coordinator implements TokenGenerator {
       { sequence: sequence.id, epoch: message.epoch, worker: peer.name, blamed: blamed.name, code },
       `a worker reports a failed sequence: ${text}`,
     );
-    if (!sequence.fail(error, blamed) || !isBlamed || !this.#strikes.reported(blamed)) return;
+    if (!sequence.fail(error, blamed) || !isBlamed || !this.#strikes.reported(accused ?? peer)) return;
+    if (accused === null) {
+      const failed = new ShoalError('PIPELINE_LOST', `it failed a sequence with ${code}`);
+      this.#options.routes.failed({ kind: 'reported', peer, error: failed });
+      return;
+    }
+    const what = `${peer.name} refused what ${accused.name} sent with ${code}`;
     this.#options.routes.failed({
-      kind: 'reported',
-      peer: blamed,
-      error: new ShoalError(
-        'PIPELINE_LOST',
-        blamed === peer
-          ? `it failed a sequence with ${code}`
-          : `${peer.name} refused what it sent with ${code}`,
-      ),
-      ...(code === 'NON_FINITE' && blamed !== peer && { how: 'non-finite' as const }),
+      kind: 'refused',
+      by: peer,
+      sender: accused,
+      error: new ShoalError('PIPELINE_LOST', what),
+      how: code === 'NON_FINITE' ? 'non-finite' : null,
     });
   }
 

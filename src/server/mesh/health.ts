@@ -153,6 +153,10 @@ export class Health {
           error,
         );
       }
+      case 'refused': {
+        const { by, sender, how } = failure;
+        return this.#blame({ kind: 'accused', by: by.id, about: sender.id, how }, error);
+      }
       case 'unresponsive':
         return this.#blame({ kind: 'not-opened', peers: failure.peers.map(({ id }) => id) }, error);
       case 'stalled':

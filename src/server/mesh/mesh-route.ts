@@ -53,6 +53,14 @@ export type RouteFailure =
       /** What a worker that works does not do. */
       readonly how?: Misbehaviour;
     }
+  /** One stage refuses what another sent it. */
+  | {
+      readonly kind: 'refused';
+      readonly by: Peer;
+      readonly sender: Peer;
+      readonly error: ShoalError;
+      readonly how: Misbehaviour | null;
+    }
   /** It did not answer `open` in time. */
   | { readonly kind: 'unresponsive'; readonly peers: readonly Peer[]; readonly error: ShoalError }
   /** No token came and nobody says why. */

@@ -39,7 +39,9 @@ export function judgeWorkerFailure(
       : // Room is reserved when a sequence opens; who has opened it has room.
         (code === 'SEQUENCE_LIMIT' || code === 'KV_EXHAUSTED') && !sequence.hasOpened(by);
   const before = sequence.route === null ? null : stageBefore(sequence.route, by);
-  const accused = OF_FRAMES.includes(code) && before?.id === sender ? before : null;
+  // Nobody is given anything to send before every stage has opened it.
+  const isEarly = code === 'SEQUENCE_UNKNOWN' && !sequence.hasOpened(by);
+  const accused = (isEarly || OF_FRAMES.includes(code)) && before?.id === sender ? before : null;
   if (sentence !== undefined && (isExcused || code === 'NON_FINITE')) {
     return { error: new ShoalError(code, sentence), isBlamed: !isExcused, accused };
   }

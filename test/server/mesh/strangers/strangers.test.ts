@@ -25,6 +25,15 @@ const isOut = (worker: FakeWorker) => (peerOf(worker)?.excludedUntil ?? 0) > har
 const down = (by: FakeWorker, about: FakeWorker) =>
   by.send({ type: 'link', peer: about.id, state: 'down', error: { code: 'LINK_FAILED', message: 'gone' } });
 
+/** It has served on other routes. */
+function seasoned(worker: FakeWorker): void {
+  const stop = harness.mesh.routes.live!.stops.find(({ peer }) => peer.id === worker.id)!;
+  const route = { stops: [stop] };
+  harness.mesh.routes.enter(route);
+  for (let i = 0; i < 10 * TRUSTED_TOKENS; i++) harness.mesh.routes.served(route);
+  harness.mesh.routes.leave(route);
+}
+
 beforeEach(() => start({ pipelineSize: 2 }));
 afterEach(async () => {
   await harness.stop();
@@ -116,8 +125,9 @@ describe('a stranger', () => {
     await until(() => harness.live.includes('again'), 'nobody else can');
   });
 
-  it('that sends values that are no numbers is left out, not the stage that refuses them', async () => {
+  it('that sends values that are no numbers is left out, not the stage that refuses them and has served more', async () => {
     const [a, b] = await harness.joinAll(['a', 'b']);
+    seasoned(b!);
     b!.misbehaviour = {
       onToken: ({ sequences }, { sequence, epoch, position }, send) => {
         if (sequences.get(sequence)!.open.route.length === 1 || position < PROMPT.length + 3) return send();
@@ -129,8 +139,25 @@ describe('a stranger', () => {
     expect(answered.ids).toEqual(expectedIds(PROMPT, 20));
     expect(answered.served.at(-1)).toEqual(['b']);
     expect([isOut(a!), isOut(b!)]).toEqual([true, false]);
-    expect(peerOf(a!)?.problem).toContain('b refused what it sent');
+    expect(peerOf(a!)?.problem).toContain('b refused what a sent');
   });
+
+  it.each(['NON_FINITE', 'FRAME_INVALID', 'POSITION_GAP'] as const)(
+    'that says %s of a stage which has served far more goes, and not that stage',
+    async (code) => {
+      const [a, liar] = await harness.joinAll(['a', 'liar']);
+      const c = await harness.join('c');
+      await harness.heard(c);
+      seasoned(a!);
+      liar!.misbehaviour = {
+        onToken: (_worker, { sequence, epoch }) => {
+          liar!.send({ type: 'sequence-failed', sequence, epoch, error: { code, message: '' }, peer: a!.id });
+        },
+      };
+      expect((await answer()).ids).toEqual(expectedIds(PROMPT, 20));
+      expect([isOut(a!), isOut(liar!), isOut(c)]).toEqual([false, true, false]);
+    },
+  );
 
   it('that names a peer which sends it nothing is blamed itself', async () => {
     const [a, b] = await harness.joinAll(['a', 'b']);
