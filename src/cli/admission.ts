@@ -1,6 +1,7 @@
 /** What a server asks workers for, and the relays that it gives those that it takes. */
 import { ShoalError } from '../config/errors.ts';
 import { MAX_JOIN_KEY_CHARS, MIN_JOIN_KEY_CHARS } from '../config/limits.ts';
+import type { MeshSettings } from '../config/mesh-fields.ts';
 import { Secret } from '../config/secret.ts';
 import type { TurnServers } from '../server/mesh/turn.ts';
 import type { ServerFlags } from './program.ts';
@@ -10,14 +11,15 @@ export interface Admission {
   readonly turn?: TurnServers;
 }
 
-/** Flags win over the environment. @throws CONFIG_INVALID */
+/** Flags win over the environment, and that over the file. @throws CONFIG_INVALID */
 export function admissionOf(
   flags: Pick<ServerFlags, 'joinKey' | 'turnUrl' | 'turnSecret'>,
   env: NodeJS.ProcessEnv,
+  file: Pick<MeshSettings, 'joinKey' | 'turnUrls' | 'turnSecret'> = {},
 ): Admission {
-  const joinKey = flags.joinKey ?? (env.SHOAL_JOIN_KEY || undefined);
-  const secret = flags.turnSecret ?? (env.SHOAL_TURN_SECRET || undefined);
-  const urls = flags.turnUrl ?? [];
+  const joinKey = flags.joinKey ?? (env.SHOAL_JOIN_KEY || file.joinKey?.reveal());
+  const secret = flags.turnSecret ?? (env.SHOAL_TURN_SECRET || file.turnSecret?.reveal());
+  const urls = flags.turnUrl ?? file.turnUrls ?? [];
   if (joinKey !== undefined && (joinKey.length < MIN_JOIN_KEY_CHARS || joinKey.length > MAX_JOIN_KEY_CHARS)) {
     throw new ShoalError(
       'CONFIG_INVALID',
@@ -28,7 +30,7 @@ export function admissionOf(
   if (urls.length > 0 && secret === undefined) {
     throw new ShoalError(
       'CONFIG_INVALID',
-      `--turn-url ${urls[0]} needs the secret that coturn has as static-auth-secret; give --turn-secret, or set SHOAL_TURN_SECRET`,
+      `--turn-url ${urls[0]} needs the secret that coturn has as static-auth-secret; give --turn-secret, set SHOAL_TURN_SECRET, or write turn_secret into the file`,
     );
   }
   if (flags.turnSecret !== undefined && urls.length === 0) {

@@ -1,5 +1,6 @@
 import type { FxnConfig, NodeConfig, ProxyConfig } from '../config/backend-config.ts';
 import { DEFAULT_MODEL_ID } from '../config/catalogue.ts';
+import type { MeshSettings } from '../config/mesh-fields.ts';
 import { openModel } from './open-model.ts';
 import { readConfigFile } from './read-config.ts';
 import { textTable } from './text-table.ts';
@@ -24,7 +25,7 @@ export async function configCheck(
 
 type Row = readonly [title: string, text: string];
 
-async function fxnRows({ fxnId = DEFAULT_MODEL_ID }: FxnConfig): Promise<Row[]> {
+async function fxnRows({ fxnId = DEFAULT_MODEL_ID, ...mesh }: FxnConfig): Promise<Row[]> {
   const { model, quantization } = await openModel(fxnId);
   const { layers, contextLength } = model.spec;
   return [
@@ -33,6 +34,26 @@ async function fxnRows({ fxnId = DEFAULT_MODEL_ID }: FxnConfig): Promise<Row[]> 
     ['weights', quantization === 'native' ? `native (${model.dtype})` : quantization],
     ['layers', `${layers}, to be shared by the workers that join`],
     ['context', `${contextLength} tokens`],
+    ...meshRows(mesh),
+  ];
+}
+
+/** What the file says of the mesh; the rest is as the command line has it. */
+function meshRows(mesh: MeshSettings): Row[] {
+  const { minStages, maxStages, solo, replicas, joinKey, turnUrls, state } = mesh;
+  const stages = [
+    ...(solo === true ? ['the whole model on each worker'] : []),
+    ...(minStages === undefined ? [] : [`at least ${minStages}`]),
+    ...(maxStages === undefined ? [] : [`at most ${maxStages}`]),
+  ];
+  return [
+    ...(stages.length === 0 ? [] : [['stages', stages.join(', ')] as const]),
+    ...(replicas === undefined
+      ? []
+      : [['replicas', `${replicas} of each layer, where memory allows`] as const]),
+    ...(joinKey === undefined ? [] : [['workers', 'are asked for the join key'] as const]),
+    ...(turnUrls === undefined ? [] : [['relays', turnUrls.join(', ')] as const]),
+    ...(state === undefined ? [] : [['answers', `are kept in ${state}`] as const]),
   ];
 }
 

@@ -5,10 +5,11 @@ import type { ModelBackendConfig } from '../config/backend-config.ts';
 import { DEFAULT_MODEL_ID } from '../config/catalogue.ts';
 import { ShoalError } from '../config/errors.ts';
 import { PAGE_FOLDER } from '../config/installation.ts';
+import type { MeshSettings } from '../config/mesh-fields.ts';
 import { stateFolder } from '../config/state-folder.ts';
 import type { AccessSettings } from '../server/access/open-access.ts';
 import type { TlsOptions } from '../server/http/tls.ts';
-import type { MeshNode, ServedNode } from '../server/node.ts';
+import type { ServedNode } from '../server/node.ts';
 import { type RunningServer, type ServerOptions, startServer } from '../server/server.ts';
 import type { Replaced } from '../server/serving.ts';
 import { admissionOf } from './admission.ts';
@@ -18,6 +19,7 @@ import { openModel } from './open-model.ts';
 import { DEFAULT_PORT, type ServerFlags } from './program.ts';
 import { readFirstConfig } from './read-config.ts';
 import type { Scope } from './scope.ts';
+import { splitOf } from './split-settings.ts';
 import { stateOf } from './state-settings.ts';
 
 export interface OpenServerOptions {
@@ -52,7 +54,7 @@ export async function openServer(
     access: accessOf(flags),
     takesProviders: flags.providers,
     isStrict: flags.strict ?? false,
-    ...stateOf(flags, process.env),
+    ...stateOf(flags, process.env, meshOf(config)),
     pageDirectory: PAGE_FOLDER,
     log,
   };
@@ -60,6 +62,9 @@ export async function openServer(
   scope.defer(() => server.close());
   if (server.warning !== null) log.warn(server.warning);
   const apply = async (next: ModelBackendConfig) => {
+    if (meshOf(next).state !== meshOf(config).state) {
+      reloadLog.warn(`${file}: state takes effect when the server is started anew`);
+    }
     const replaced = await server.replace(await nodeOf(next, flags, expectWorkers));
     await onReplaced?.(replaced);
   };
@@ -98,31 +103,20 @@ async function nodeOf(
   if (flags.model === undefined && config.provider !== 'fxn') {
     return { kind: 'proxy', provider: config.provider, open: () => openProxyNodes(config) };
   }
+  const file = meshOf(config);
   const wanted = fromCallersFolder(flags.model) ?? config.fxnId ?? DEFAULT_MODEL_ID;
   return {
     kind: 'mesh',
     ...(await openModel(wanted, flags.quantization)),
     ...(flags.wire !== 'auto' && { wire: flags.wire }),
     iceServers: [...(flags.iceServer ?? [])],
-    ...admissionOf(flags, process.env),
-    ...splitOf(flags, expectWorkers),
+    ...admissionOf(flags, process.env, file),
+    ...splitOf(flags, file, expectWorkers),
     ...(expectWorkers !== undefined && { expectWorkers }),
   };
 }
 
-/** Tabs that one command starts show a split, unless it says otherwise. */
-function splitOf(
-  { minStages, maxStages, solo, replicas }: ServerFlags,
-  expectWorkers: number | undefined,
-): Pick<MeshNode, 'minStages' | 'pipelineSize' | 'solo' | 'replicas'> {
-  const stages = minStages ?? (solo === true ? undefined : expectWorkers);
-  return {
-    ...(stages !== undefined && { minStages: stages }),
-    ...(maxStages !== undefined && { pipelineSize: maxStages }),
-    ...(solo !== undefined && { solo }),
-    ...(replicas !== undefined && { replicas }),
-  };
-}
+const meshOf = (config: ModelBackendConfig): MeshSettings => (config.provider === 'fxn' ? config : {});
 
 function accessOf({ apiKeys, rateLimit, maxConcurrent, trustProxy }: ServerFlags): AccessSettings {
   return {

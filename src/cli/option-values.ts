@@ -1,5 +1,6 @@
 import { InvalidArgumentError } from 'commander';
 import { MAX_JOIN_KEY_CHARS } from '../config/limits.ts';
+import { TURN_URL } from '../config/mesh-fields.ts';
 
 /** Parsers of option values; what they throw ends with exit code 2 and a line that names the option. */
 
@@ -74,7 +75,7 @@ export function iceServer(text: string, previous: readonly IceServer[] = []): re
 
 /** Of a TURN server that takes coturn's time-limited credentials; collects repeated options. */
 export function turnUrl(text: string, previous: readonly string[] = []): readonly string[] {
-  if (!/^turns?:[^\s,@/]+$/.test(text)) {
+  if (!TURN_URL.test(text)) {
     throw new InvalidArgumentError(
       'It must be turn:host:port or turns:host:port, without user and credential.',
     );

@@ -1,4 +1,5 @@
 /** What model_backend.yaml says once it is read and checked; the page's form makes the same. For Node and browsers. */
+import type { MeshSettings } from './mesh-fields.ts';
 import type { Secret } from './secret.ts';
 
 export const PROVIDERS = ['fxn', 'custom', 'vllm', 'ollama'] as const;
@@ -6,7 +7,7 @@ export type Provider = (typeof PROVIDERS)[number];
 
 export type ModelBackendConfig = FxnConfig | ProxyConfig;
 
-export interface FxnConfig {
+export interface FxnConfig extends MeshSettings {
   readonly provider: 'fxn';
   /** A catalogue id or a directory in Hugging Face layout; absent: the embedded model. */
   readonly fxnId?: string;

@@ -12,6 +12,7 @@ import {
   UPSTREAM_HEADERS_MS,
   UPSTREAM_IDLE_MS,
 } from './limits.ts';
+import { MESH_FIELDS, MESH_KEYS, meshSettingsOf } from './mesh-fields.ts';
 
 export interface BackendReading {
   /** Null exactly when there are faults. */
@@ -35,6 +36,8 @@ export function readBackendFields(input: Readonly<Record<string, unknown>>): Bac
   const faults: FieldNote[] = [];
   const top = readFields(TOP_FIELDS, input, '', faults);
   const provider = top.backend_provider ?? 'fxn';
+  const meshFields = readFields(MESH_FIELDS, input, '', faults);
+  const mesh = meshSettingsOf(meshFields, asList(input.turn_urls), faults);
   const timeouts = readFields(TIMEOUT_FIELDS, asMap(input.timeout_seconds), 'timeout_seconds', faults);
   const allowAddresses = readAllowed(asList(input.allow_addresses), faults);
   const entries = asList(input.nodes).map((node, index) =>
@@ -48,8 +51,10 @@ export function readBackendFields(input: Readonly<Record<string, unknown>>): Bac
   }
   if (provider === 'fxn') {
     const config =
-      faults.length > 0 ? null : { provider, ...(top.fxn_id !== undefined && { fxnId: top.fxn_id }) };
-    return { config, faults, warnings: withoutEffect(input) };
+      faults.length > 0
+        ? null
+        : { provider, ...(top.fxn_id !== undefined && { fxnId: top.fxn_id }), ...mesh };
+    return { config, faults, warnings: withoutEffect(input, PROXY_KEYS, '"fxn", which forwards nothing') };
   }
 
   const given = input.nodes === undefined ? [input] : asList(input.nodes).map(asMap);
@@ -151,11 +156,14 @@ function urlFault(url: string, provider: Provider, allowed: readonly string[]): 
   return `${address} is ${what}; a proxy reaches it only when you say so: allow_addresses: ["${address}"]`;
 }
 
-function withoutEffect(input: Readonly<Record<string, unknown>>): FieldNote[] {
-  return PROXY_KEYS.filter((key) => isSet(input[key])).map((path) => ({
-    path,
-    message: 'has no effect with backend_provider "fxn", which forwards nothing',
-  }));
+function withoutEffect(
+  input: Readonly<Record<string, unknown>>,
+  keys: readonly string[],
+  withWhat: string,
+): FieldNote[] {
+  return keys
+    .filter((key) => isSet(input[key]))
+    .map((path) => ({ path, message: `has no effect with backend_provider ${withWhat}` }));
 }
 
 const isSet = (value: unknown) => value !== undefined && value !== null;
@@ -165,7 +173,7 @@ function proxyWarnings(
   input: Readonly<Record<string, unknown>>,
   path: (index: number) => string,
 ): FieldNote[] {
-  const warnings: FieldNote[] = [];
+  const warnings = withoutEffect(input, MESH_KEYS, `"${provider}", which has no mesh`);
   if (
     isSet(input.url) &&
     input.nodes !== undefined &&

@@ -2,11 +2,14 @@
 import type { ModelBackendConfig } from './backend-config.ts';
 import { NODE_FIELDS, TIMEOUT_FIELDS, TOP_FIELDS } from './backend-fields.ts';
 import { readBackendFields } from './backend-reading.ts';
+import { MESH_FIELDS } from './mesh-fields.ts';
 import { allTexts, type MapShape, YamlReading } from './yaml-reading.ts';
 
 const SHAPE: MapShape = {
   map: {
     ...allTexts(TOP_FIELDS),
+    ...allTexts(MESH_FIELDS),
+    turn_urls: { list: 'text', example: 'a list, such as ["turn:turn.example.com:3478"]' },
     nodes: {
       list: {
         map: allTexts(NODE_FIELDS),

@@ -8,6 +8,8 @@ describe('where answers are kept', () => {
     expect(stateOf({}, { SHOAL_STATE_DIR: '' })).toEqual({});
     expect(stateOf({}, { SHOAL_STATE_DIR: '/a' }).state).toEqual({ directory: '/a', key: null });
     expect(stateOf({ state: '/b' }, { SHOAL_STATE_DIR: '/a' }).state?.directory).toBe('/b');
+    expect(stateOf({}, {}, { state: '/c' }).state?.directory).toBe('/c');
+    expect(stateOf({}, { SHOAL_STATE_DIR: '/a' }, { state: '/c' }).state?.directory).toBe('/a');
     expect(isAbsolute(stateOf({ state: 'here' }, {}).state!.directory)).toBe(true);
     const npm = { npm_lifecycle_event: 'start', INIT_CWD: '/caller' };
     expect(stateOf({ state: 'here' }, npm).state!.directory).toBe('/caller/here');

@@ -59,7 +59,11 @@ describe('model_backend.yaml', () => {
   it('reads the example with every commented key switched on', () => {
     const example = readFileSync(new URL('../../model_backend.yaml.example', import.meta.url), 'utf8');
     const uncommented = example.replaceAll(/^# (?=[a-z_]+:| {2})/gm, '').replace('"fxn"\n', '"custom"\n');
-    const { config, warnings } = readModelBackend(uncommented, 'mb.yaml', { GPU_API_KEY: 'from-env' });
+    const { config, warnings } = readModelBackend(uncommented, 'mb.yaml', {
+      GPU_API_KEY: 'from-env',
+      JOIN_KEY: 'correct horse',
+      TURN_SECRET: 'secret',
+    });
     if (config.provider === 'fxn') throw new Error('read as fxn');
     expect(config.fxnId).toBe('minnow');
     expect(config.nodes.map(({ url }) => url)).toEqual([
@@ -70,7 +74,75 @@ describe('model_backend.yaml', () => {
     expect(config.nodes.map(({ maxConcurrent }) => maxConcurrent)).toEqual([1024, 8]);
     expect(config.allowAddresses).toEqual(['192.168.1.20', '10.0.0.0/8']);
     expect(config.timeouts).toEqual({ connect: 10_000, firstByte: 120_000, idle: 60_000 });
-    expect(warnings).toEqual([expect.stringContaining('url: has no effect')]);
+    const ofTheMesh = [
+      'min_stages',
+      'max_stages',
+      'solo',
+      'replicas',
+      'join_key',
+      'turn_secret',
+      'state',
+      'turn_urls',
+    ];
+    expect(warnings).toEqual([
+      ...ofTheMesh.map((key) =>
+        expect.stringContaining(`${key}: has no effect with backend_provider "custom"`),
+      ),
+      expect.stringContaining('url: has no effect'),
+    ]);
+    const mesh = uncommented.replace('"custom"\n', '"fxn"\n');
+    const read = readModelBackend(mesh, 'mb.yaml', {
+      GPU_API_KEY: 'k',
+      JOIN_KEY: 'correct horse',
+      TURN_SECRET: 's',
+    });
+    expect(read.config).toMatchObject({
+      minStages: 1,
+      maxStages: 8,
+      solo: false,
+      replicas: 2,
+      state: 'state',
+    });
+  });
+
+  it('says how the mesh is run, in snake_case and camelCase, and shows no secret', () => {
+    const config = parse(
+      'minStages: 2\nmax_stages: 4\nreplicas: 3\nsolo: false\njoin_key: correct horse\nstate: /var/lib/shoal\n' +
+        'turn_urls: ["turn:a.test:3478"]\nturn_secret: hunter2',
+    );
+    expect(config).toMatchObject({
+      provider: 'fxn',
+      minStages: 2,
+      maxStages: 4,
+      replicas: 3,
+      solo: false,
+      turnUrls: ['turn:a.test:3478'],
+      state: '/var/lib/shoal',
+    });
+    if (config.provider !== 'fxn') throw new Error('not fxn');
+    expect(config.joinKey?.reveal()).toBe('correct horse');
+    expect(config.turnSecret?.reveal()).toBe('hunter2');
+    expect(inspect(config, { depth: 9 }) + JSON.stringify(config)).not.toMatch(/horse|hunter2/);
+  });
+
+  it.each([
+    ['min_stages: 0', 'mb.yaml:1:13: min_stages: must be a whole number from 1 to 512'],
+    ['max_stages: many', 'mb.yaml:1:13: max_stages: must be a whole number from 1 to 512'],
+    ['replicas: 65', 'mb.yaml:1:11: replicas: must be a whole number from 1 to 64'],
+    ['replicas: 1.5', 'mb.yaml:1:11: replicas: must be a whole number from 1 to 64'],
+    ['solo: yes', 'mb.yaml:1:7: solo: must be true or false'],
+    ['solo: true\nmin_stages: 2', 'mb.yaml:2:13: min_stages: is of no use beside solo: true'],
+    ['min_stages: 3\nmax_stages: 2', 'mb.yaml:1:13: min_stages: is 3, more than max_stages, which is 2'],
+    ['join_key: sesame', 'mb.yaml:1:11: join_key: must have 8 to 200 characters'],
+    [
+      'turn_urls: "turn:a.test"',
+      'mb.yaml:1:12: turn_urls: must be a list, such as ["turn:turn.example.com:3478"]',
+    ],
+    ['turn_urls: ["https://a.test"]', 'mb.yaml:1:13: turn_urls[0]: must be "turn:host:port"'],
+    ['turn_secret: "x"', 'mb.yaml:1:14: turn_secret: is of no use without turn_urls'],
+    ['minStage: 2', 'mb.yaml:1:1: minStage: unknown key; did you mean min_stages?'],
+  ])('refuses %j of the mesh', (source, fault) => {
+    expect(faults(source)).toEqual([expect.stringContaining(fault)]);
   });
 
   it('takes fxn_id as a number', () => {
