@@ -177,6 +177,10 @@ export const CONTROL_PING_MS = 10_000;
 export const CONTROL_DEAD_MS = 25_000;
 /** A worker whose socket closed is itself again if it returns within this; the server may be away for longer, and then knows nobody. */
 export const PEER_RETURN_MS = 30_000;
+/** The same where every worker's socket has closed, which is rather the network of the server, or a proxy before it. */
+export const ALL_RETURN_MS = 90_000;
+/** After that, those that are not back are missed only so long after the first: RECONNECT_RUNNING_MAX_MS, and a slow handshake. */
+export const ALL_RETURN_GRACE_MS = 5_000;
 /** Token bucket per connection: a busy last stage sends one message a micro-batch, and a returning one MAX_TOKENS_PER_MESSAGE tokens in each. */
 export const CONTROL_MESSAGES_PER_SECOND = 2_000;
 export const CONTROL_BURST = 4_000;

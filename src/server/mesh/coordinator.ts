@@ -153,7 +153,10 @@ export class Coordinator implements TokenGenerator {
     const known = generation?.sequence.known;
     const verdict = generation?.sequence.retold(peer, message);
     if (generation === undefined || verdict !== 'taken') this.#refuse(peer, message, verdict);
-    else if (generation.sequence.known !== known) this.#tokenTaken(generation);
+    else if (generation.sequence.state !== 'adrift') {
+      if (generation.sequence.known !== known) this.#tokenTaken(generation);
+      this.#options.routes.retold(generation.sequence.route!);
+    }
   }
 
   sequenceFailed(peer: Peer, message: Message<'sequence-failed'>): void {

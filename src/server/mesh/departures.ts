@@ -43,12 +43,13 @@ export class Departures {
   /**
    * Of those whose socket has closed, the ones that are not merely out of our sight: no neighbour hears them, or one of them
    * does not.
+   * @param isBlackout whether nobody being there to hear them says nothing
    */
-  newlyLost(away: readonly Peer[]): Peer[] {
+  newlyLost(away: readonly Peer[], isBlackout: boolean): Peer[] {
     const lost = away.filter((peer) => {
       if (this.#lost.has(peer)) return false;
       const told = this.#links.toldOf(peer);
-      return !told.includes('up') || told.some((state) => state !== 'up');
+      return told.some((state) => state !== 'up') || (told.length === 0 && !isBlackout);
     });
     for (const peer of lost) this.#lost.add(peer);
     return lost;

@@ -18,7 +18,8 @@ import { type MeshRoute, type Routes, type RouteWish, servingStagesOf, stopOf } 
 import type { Patience } from './patience.ts';
 import type { Peer } from './peer.ts';
 import type { PrefillQueue } from './prefill-queue.ts';
-import { Sequence, type SequenceToken } from './sequence.ts';
+import { Sequence } from './sequence.ts';
+import type { SequenceToken } from './sequence-types.ts';
 import type { Slots } from './slots.ts';
 import type { Strikes } from './strikes.ts';
 import type { Offence } from './token-offence.ts';

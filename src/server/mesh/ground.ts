@@ -11,6 +11,7 @@ import type { Loss } from '../../mesh/protocol/status.ts';
 import { stageCostsOf } from '../../schedule/layout.ts';
 import { EarliestTimer } from '../earliest-timer.ts';
 import { TimerGroup } from '../timer-group.ts';
+import { Blackout } from './blackout.ts';
 import { Departures } from './departures.ts';
 import { type GroundOptions, layoutAsked } from './ground-options.ts';
 import { Health } from './health.ts';
@@ -39,6 +40,7 @@ export class Ground {
   readonly probing: Probing;
   readonly #health: Health;
   readonly #departures: Departures;
+  readonly #blackout: Blackout;
   readonly #speeds: ServedSpeeds;
   readonly #losses = new Losses();
   readonly #probes: boolean;
@@ -68,6 +70,13 @@ export class Ground {
     // A sequence that left frees room, which its own release tells; where it found none, telling so would ask again at once.
     this.#soon = new EarliestTimer(this.#timers, () => this.#settle(false));
     this.registry = new Registry(options);
+    // Before all others, who then go by it.
+    this.#blackout = new Blackout({
+      registry: this.registry,
+      timers: this.#timers,
+      isLost: (peer) => this.#departures.isLost(peer),
+      onOver: () => this.#settle(),
+    });
     this.registry.watch({
       away: () => this.#settle(),
       gone: (peer, reason) => this.#gone(peer, `${peer.name} left (${reason})`),
@@ -174,6 +183,7 @@ export class Ground {
     );
     this.#health.joined(peer);
     this.#departures.returned(peer);
+    this.#blackout.joined();
     if (this.holdings.reconcile(peer, held)) this.placing.adopted();
     this.#wantLinks();
     this.links.joined(peer, links);
@@ -358,7 +368,7 @@ export class Ground {
 
   #giveUpLost(): void {
     const away = this.registry.away();
-    for (const peer of this.#departures.newlyLost(away)) {
+    for (const peer of this.#departures.newlyLost(away, this.#blackout.isOn)) {
       this.#lose(peer, 'left', `${peer.name} left (its connection closed)`);
       this.#isUnsettled = true;
     }

@@ -88,6 +88,8 @@ export interface Routes {
   expectedMs(route: MeshRoute): number;
   /** A token came the whole way round. */
   served(route: MeshRoute): void;
+  /** Tokens were told again: what the next one takes is counted from now on. */
+  retold(route: MeshRoute): void;
   failed(failure: RouteFailure): void;
   /** Which of its stages it may be that gives nothing: those that are silent or suspected, all where none is. */
   suspectsOf(route: MeshRoute): readonly Peer[];

@@ -1,7 +1,7 @@
 /** Who is connected, who is expected back, and what they lend. */
 import type { Logger } from 'pino';
 import { type ErrorCode, ShoalError } from '../../config/errors.ts';
-import { MAX_WORKERS, PEER_RETURN_MS } from '../../config/limits.ts';
+import { ALL_RETURN_MS, MAX_WORKERS, PEER_RETURN_MS } from '../../config/limits.ts';
 import type { Capability } from '../../mesh/protocol/control.ts';
 import type { Timers } from '../../mesh/timers.ts';
 import { TRY_AGAIN_LATER } from '../http/web-sockets.ts';
@@ -222,12 +222,22 @@ export class Registry {
       { peer: peer.id, worker: peer.name },
       `peer away, ${PEER_RETURN_MS / 1_000} s to return: ${reason}`,
     );
-    entry.cancelReturn = this.#timers.after(PEER_RETURN_MS, () => {
-      // Came back, and never said what it holds.
-      peer.connection.close(CLOSE_NOT_JOINED, 'no join came');
-      this.#remove(entry, reason);
+    this.#await(entry, PEER_RETURN_MS, () => {
+      const isAlone = this.#lending.size === 1 || this.workers().length > 0;
+      if (isAlone) this.#notBack(entry, reason);
+      else this.#await(entry, ALL_RETURN_MS - PEER_RETURN_MS, () => this.#notBack(entry, reason));
     });
     for (const watcher of this.#watchers) watcher.away?.(peer, reason);
+  }
+
+  #await(entry: Entry, ms: number, late: () => void): void {
+    entry.cancelReturn = this.#timers.after(ms, late);
+  }
+
+  #notBack(entry: Entry, reason: string): void {
+    // Came back, and never said what it holds.
+    entry.peer.connection.close(CLOSE_NOT_JOINED, 'no join came');
+    this.#remove(entry, reason);
   }
 
   #remove(entry: Entry, reason: string): void {

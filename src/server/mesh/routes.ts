@@ -157,6 +157,10 @@ export class MeshRoutes implements Routes {
     this.#options.onServed({ ...said, elapsedMs: now - before });
   }
 
+  retold(route: MeshRoute): void {
+    this.#servedAt.set(route, this.#options.now());
+  }
+
   failed(failure: RouteFailure): void {
     this.#options.onFailed(failure);
   }

@@ -3,69 +3,20 @@ import { ShoalError } from '../../config/errors.ts';
 import { MAX_PROMPT_IDS_PER_MESSAGE, OPEN_DEADLINE_MS } from '../../config/limits.ts';
 import type { WireDtype } from '../../gpu/stage-engine.ts';
 import type { PeerMessage, ServerMessage, ToldToken } from '../../mesh/protocol/control.ts';
-import type { Timers } from '../../mesh/timers.ts';
-import { hasPenalties, type TokenLogprobs } from '../../model/sampling.ts';
+import { hasPenalties } from '../../model/sampling.ts';
 import { positionsToCompute, resumePoints, type StageHolds } from '../../schedule/replay.ts';
 import { TimerGroup } from '../timer-group.ts';
 import { type MeshRoute, type RouteStop, routeOf, stopOf } from './mesh-route.ts';
-import type { Patience } from './patience.ts';
 import type { Peer } from './peer.ts';
-import type { PrefillQueue } from './prefill-queue.ts';
+import type { SequenceOptions, SequenceToken, Verdict } from './sequence-types.ts';
 import { TokenInbox } from './token-inbox.ts';
 import { type Offence, offenceOfToken } from './token-offence.ts';
 import { TokenWatch } from './token-watch.ts';
 
 type Message<T extends PeerMessage['type']> = Extract<PeerMessage, { type: T }>;
 
-export interface SequenceToken {
-  readonly id: number;
-  readonly finish: 'stop' | 'length' | null;
-  /** Where the request asks for them. */
-  readonly logprobs?: TokenLogprobs;
-  /** That computed it. */
-  readonly route: MeshRoute;
-  readonly epoch: number;
-}
-
-/** What a message of a peer turned out to be; the coordinator logs what is refused. */
-export type Verdict =
-  | 'taken'
-  | 'of an older route'
-  | 'not the last stage'
-  | 'not open'
-  | 'seen before'
-  /** Tokens before it were lost on their way; they and it are told again. */
-  | 'to be told again'
-  | 'ended'
-  /** The peer has broken the protocol, and the sequence has failed of it. */
-  | 'an offence';
-
-/** What happens to a sequence besides its tokens. */
-export interface SequenceEvents {
-  /** Every stage has made room for it. @param positions that each of them computes until the next token comes */
-  opened(positions: readonly number[]): void;
-  /** It goes on with nothing until it is given another route. @param by the peer that told, or is to blame @param offence of it */
-  failed(error: ShoalError, by: Peer | null, offence: Offence | null): void;
-  /** It has failed, as these stages did not answer `open` in time. */
-  unresponsive(peers: readonly Peer[]): void;
-  /** It has failed, as no token came in time, and no stage said why. */
-  stalled(route: MeshRoute, error: ShoalError): void;
-}
-
 /** `adrift`: its route is lost, or it has none yet. `opening`: its stages make room. `running`: tokens come. */
 type SequenceState = 'adrift' | 'opening' | 'running' | 'closed';
-
-export interface SequenceOptions {
-  readonly id: number;
-  readonly request: GenerateRequest;
-  /** The prompt and what was generated before. */
-  readonly ids: readonly number[];
-  readonly vocab: number;
-  readonly timers: Timers;
-  readonly queue: PrefillQueue;
-  readonly patience: Patience;
-  readonly events: SequenceEvents;
-}
 
 /**
  * One sequence on the stages, from its first route to its end. Each route is an epoch: it is in every message and frame, so that
@@ -140,12 +91,14 @@ export class Sequence {
     for (const [index, stop] of route.stops.entries()) this.#open(stop, index, request);
     this.#watch.within(OPEN_DEADLINE_MS, () => {
       const silent = route.stops.map(({ peer }) => peer).filter((peer) => !this.#holds.has(peer));
+      // It did not hear of it, or could not answer.
+      const here = silent.filter((peer) => !peer.isAway);
       const names = silent.map(({ name }) => name).join(', ');
       const error = new ShoalError(
         'DEADLINE_EXCEEDED',
         `${names} did not open the sequence in ${OPEN_DEADLINE_MS} ms`,
       );
-      if (this.fail(error)) events.unresponsive(silent);
+      if (this.fail(error) && here.length > 0) events.unresponsive(here);
     });
   }
 
@@ -214,7 +167,7 @@ export class Sequence {
     const refusal = this.#refusal(peer, message);
     if (refusal !== null) return refusal;
     if (message.position > this.known && this.#isRetelling) return 'to be told again';
-    return this.#take(peer, message, !this.#hasToken || this.#state !== 'running');
+    return this.#take(peer, message, !this.#hasToken || this.#isRetelling || this.#state !== 'running');
   }
 
   /** Tokens that were on their way while the last stage, or the server, was away. */
@@ -372,6 +325,12 @@ export class Sequence {
   }
 
   #missed(ms: number): void {
+    const last = this.#route?.stops.at(-1)?.peer;
+    if (this.#hasToken && last?.isAway === true) {
+      // It cannot say anything, and tells it again when it is back. If it is not, the sequence is lost with it.
+      this.#watch.expectNext(this.#route!, true);
+      return;
+    }
     const error = new ShoalError('DEADLINE_EXCEEDED', `no token at position ${this.known} for ${ms} ms`);
     const route = this.#route!;
     if (this.fail(error)) this.#options.events.stalled(route, error);

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { PIPELINE_WAIT_MS } from '../../../src/config/limits.ts';
+import { ALL_RETURN_MS, PIPELINE_WAIT_MS } from '../../../src/config/limits.ts';
 import type { Status } from '../../../src/mesh/protocol/status.ts';
 import { until } from '../socket-timers.ts';
 import type { FakeWorker } from './fake-worker.ts';
@@ -106,6 +106,10 @@ describe('a lost worker', () => {
       for (const worker of harness.workers) worker.kill();
     });
     const failed = expect(ended).rejects.toMatchObject({ code: 'NO_PIPELINE' });
+    // They may all be back, and are waited for.
+    await until(() => harness.mesh.registry.all().every(({ isAway }) => isAway));
+    expect(recovery()).toBeNull();
+    harness.timers.advance(ALL_RETURN_MS);
     await until(() => recovery()?.step === 'waiting');
     expect(recovery()?.with).toEqual([]);
     harness.timers.advance(PIPELINE_WAIT_MS);

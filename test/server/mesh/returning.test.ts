@@ -79,6 +79,7 @@ beforeEach(() => {
     leave: () => {},
     expectedMs: () => 0,
     served: () => {},
+    retold: () => {},
     failed: () => {},
     blameFor: (by) => by,
     onPossible: (listener) => {
