@@ -173,6 +173,7 @@ export async function runLoad({
     vocab: MODEL.spec.vocab,
     wire: 'f16',
     firstSequence: 1,
+    draw: (below) => random.below(below),
     probes,
     ...(replicas !== undefined && { replicas }),
     timers: meter,

@@ -44,12 +44,14 @@ export class SimServer {
   start(options: Partial<MeshOptions> = {}): void {
     this.#host = this.#makeHost();
     this.#lobby = new Lobby();
+    const draws = this.#world.random.fork(`probes ${this.#starts + 1}`);
     this.#mesh = new Mesh({
       model: 'sim',
       costs: this.#world.model.costs,
       vocab: this.#world.model.spec.vocab,
       wire: 'f16',
       firstSequence: this.#world.random.fork(`server ${++this.#starts}`).u32(),
+      draw: (below) => draws.below(below),
       receiptKey: this.#drawReceiptKey(),
       timers: this.process,
       log: this.#world.log as unknown as Logger,

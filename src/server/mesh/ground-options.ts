@@ -19,6 +19,8 @@ export interface GroundOptions {
   readonly vocab: number;
   /** Whether a route is live only after a token went round it. Default true. */
   readonly probes?: boolean;
+  /** A number in [0, below), which nobody can foretell: for probes. Default: the system's; a simulation has its own. */
+  readonly draw?: (below: number) => number;
   /** A number for a sequence, that no other has. */
   readonly nextSequence: () => number;
   /** Default: one of its own, that is gone with it. */

@@ -46,6 +46,8 @@ export interface MeshOptions {
   readonly firstSequence?: number;
   /** Whether a route is live only after a token went round it. Default true; tests of what comes after do without. */
   readonly probes?: boolean;
+  /** A number in [0, below), which nobody can foretell: for probes. Default: the system's; a simulation has its own. */
+  readonly draw?: (below: number) => number;
   /** Default: one of its own, that is gone with it. */
   readonly receiptKey?: ReceiptKey;
   readonly timers: Timers;

@@ -11,6 +11,7 @@ import type { MeshRoutes } from './routes.ts';
 
 export interface ProbeJudgeOptions {
   readonly vocab: number;
+  readonly draw?: (below: number) => number;
   readonly holdings: Holdings;
   readonly routes: MeshRoutes;
   readonly health: Health;
@@ -36,7 +37,7 @@ export class ProbeJudge {
 
   /** Others each time: an answer that was heard once is worth nothing. */
   draw(): readonly number[] {
-    return probeIds(this.#options.vocab, randomInt);
+    return probeIds(this.#options.vocab, this.#options.draw ?? randomInt);
   }
 
   /** A route whose answer tells whether that of `path` is right: who is believed first, and of them who has not said so before. */
