@@ -25,7 +25,14 @@ export function BeforeJoin({ budgetBytes }: { readonly budgetBytes: number }) {
           <Fact name="Model" value={model.id} />
           {share.kind === 'share' && (
             <>
-              <Fact name="Your share" value={`about ${share.layers} of ${share.of} layers`} />
+              <Fact
+                name="Your share"
+                value={
+                  share.layers === share.of
+                    ? `all ${share.of} layers`
+                    : `about ${share.layers} of ${share.of} layers`
+                }
+              />
               <Fact name="GPU memory" value={`about ${formatBytes(share.gpuBytes)}`} />
               <Fact name="Download" value={`about ${formatBytes(share.fileBytes)}, once`} />
             </>
@@ -33,7 +40,9 @@ export function BeforeJoin({ budgetBytes }: { readonly budgetBytes: number }) {
         </dl>
       )}
       {share.kind === 'spare' && (
-        <p class="small">All places are taken. You would be a spare, which steps in when somebody leaves.</p>
+        <p class="small">
+          All places are taken. You would be a spare, which steps in when somebody leaves, or many ask.
+        </p>
       )}
       {share.kind === 'too-small' && (
         <div class="notice">

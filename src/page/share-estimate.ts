@@ -19,8 +19,8 @@ export type ShareEstimate =
     };
 
 /**
- * An even share among those who are there and this one. The server cuts by measured speed, so it is about that; a device that
- * turns out to be much slower or faster than the others gets less or more.
+ * The whole model where it fits and nobody asked for a split, else an even share of as many stages as it takes. The server cuts by
+ * measured speed, so it is about that; a device that turns out to be much slower or faster than the others gets less or more.
  */
 export function estimateShare(status: Status | null, budgetBytes: number): ShareEstimate {
   const share = status?.model?.share;
@@ -30,10 +30,14 @@ export function estimateShare(status: Status | null, budgetBytes: number): Share
   const neededBytes = share.scratchGpuBytes + share.layerGpuBytes;
   if (budgetBytes < neededBytes) return { kind: 'too-small', neededBytes };
   const workers = workerCount(status);
-  if (workers >= maxStages) return { kind: 'spare' };
-  const stages = Math.min(workers + 1, maxStages);
+  const roomBeside = (ends: number) =>
+    Math.max(1, Math.floor((budgetBytes - share.scratchGpuBytes - ends) / share.layerGpuBytes));
+  const forMemory = Math.ceil(layers / roomBeside(share.endsGpuBytes));
+  const wanted = Math.min(Math.max(share.minStages ?? 1, forMemory), maxStages);
+  if (workers >= wanted * (share.replicas ?? 1)) return { kind: 'spare' };
+  const stages = Math.min(workers + 1, wanted);
   const ends = share.endsGpuBytes / stages;
-  const room = Math.max(1, Math.floor((budgetBytes - share.scratchGpuBytes - ends) / share.layerGpuBytes));
+  const room = roomBeside(ends);
   const held = Math.min(Math.ceil(layers / stages), room);
   return {
     kind: 'share',

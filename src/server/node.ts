@@ -94,7 +94,7 @@ export async function openNode(node: ServedNode, context: NodeContext): Promise<
     model: model.model,
     costs,
     vocab: model.spec.vocab,
-    share: modelShare(model.spec, model.dtype, costs, pipelineSize),
+    share: modelShare(model.spec, model.dtype, costs, node),
     quantization,
     wire,
     ...(pipelineSize !== undefined && { pipelineSize }),

@@ -2,16 +2,19 @@ import { describe, expect, it } from 'vitest';
 import type { Status } from '../../src/mesh/protocol/status.ts';
 import { estimateShare } from '../../src/page/share-estimate.ts';
 
-const SHARE = {
+type Share = NonNullable<NonNullable<Status['model']>['share']>;
+
+const SHARE: Share = {
   layerGpuBytes: 100,
   layerFileBytes: 80,
   endsGpuBytes: 60,
   endsFileBytes: 40,
   scratchGpuBytes: 10,
   maxStages: null,
+  replicas: 2,
 };
 
-function mesh(workers: number, share: Partial<typeof SHARE> & { maxStages?: number | null } = {}): Status {
+function mesh(workers: number, share: Partial<Share> = {}): Status {
   return {
     provider: 'fxn',
     ready: false,
@@ -25,7 +28,7 @@ function mesh(workers: number, share: Partial<typeof SHARE> & { maxStages?: numb
 }
 
 describe('before Join', () => {
-  it('the first is told the whole model, the next an even share', () => {
+  it('whoever can hold the model is told all of it, until it is held as often as it shall be', () => {
     expect(estimateShare(mesh(0), 1e6)).toEqual({
       kind: 'share',
       layers: 8,
@@ -33,8 +36,19 @@ describe('before Join', () => {
       gpuBytes: 10 + 800 + 60,
       fileBytes: 640 + 40,
     });
-    expect(estimateShare(mesh(2), 1e6)).toMatchObject({ layers: 3, gpuBytes: 10 + 300 + 20 });
-    expect(estimateShare(mesh(7), 1e6)).toMatchObject({ layers: 1 });
+    expect(estimateShare(mesh(1), 1e6)).toMatchObject({ layers: 8 });
+    expect(estimateShare(mesh(2), 1e6)).toEqual({ kind: 'spare' });
+    expect(estimateShare(mesh(2, { replicas: 3 }), 1e6)).toMatchObject({ layers: 8 });
+  });
+
+  it('a part where a split is asked for, or memory wants it', () => {
+    const asked = { minStages: 3 };
+    expect(estimateShare(mesh(0, asked), 1e6)).toMatchObject({ layers: 8 });
+    expect(estimateShare(mesh(1, asked), 1e6)).toMatchObject({ layers: 4 });
+    expect(estimateShare(mesh(2, asked), 1e6)).toMatchObject({ layers: 3, gpuBytes: 10 + 300 + 20 });
+    expect(estimateShare(mesh(5, asked), 1e6)).toMatchObject({ layers: 3 });
+    expect(estimateShare(mesh(6, asked), 1e6)).toEqual({ kind: 'spare' });
+    expect(estimateShare(mesh(3), 500)).toMatchObject({ layers: 4 });
   });
 
   it('no more than the budget holds', () => {
@@ -43,13 +57,10 @@ describe('before Join', () => {
     expect(estimateShare(mesh(0), 109)).toEqual({ kind: 'too-small', neededBytes: 110 });
   });
 
-  it('a spare where every stage has its worker', () => {
-    expect(estimateShare(mesh(8), 1e6)).toEqual({ kind: 'spare' });
-    expect(estimateShare(mesh(3, { maxStages: 3 } as object), 1e6)).toEqual({ kind: 'spare' });
-    expect(estimateShare(mesh(2, { maxStages: 3 } as object), 1e6)).toMatchObject({
-      kind: 'share',
-      layers: 3,
-    });
+  it('no finer than the operator allows', () => {
+    const atMost = { minStages: 8, maxStages: 3, replicas: 1 };
+    expect(estimateShare(mesh(3, atMost), 1e6)).toEqual({ kind: 'spare' });
+    expect(estimateShare(mesh(2, atMost), 1e6)).toMatchObject({ kind: 'share', layers: 3 });
   });
 
   it('nothing invented where the server does not say', () => {

@@ -99,6 +99,10 @@ export const statusSchema = z.object({
           scratchGpuBytes: z.number(),
           /** Stages at most, where the operator has set it. */
           maxStages: z.number().nullable(),
+          /** Stages at least, though fewer would be quicker. */
+          minStages: z.number().optional(),
+          /** Workers that hold each layer, where memory allows. */
+          replicas: z.number().optional(),
         })
         .nullish(),
     })

@@ -1,17 +1,21 @@
+import { DEFAULT_REPLICAS } from '../../config/limits.ts';
 import type { Status } from '../../mesh/protocol/status.ts';
 import type { FileDtype } from '../../model/fetch/manifest.ts';
 import type { ModelSpec } from '../../model/spec.ts';
 import { shardWeightBytes } from '../../model/weight-layout.ts';
 import type { ModelCosts } from '../../schedule/costs.ts';
+import type { GroundOptions } from './ground-options.ts';
 
 export type ModelShare = NonNullable<NonNullable<Status['model']>['share']>;
+
+type AskedSplit = Pick<GroundOptions, 'solo' | 'minStages' | 'pipelineSize' | 'replicas'>;
 
 /** What a worker's share of the model will be made of: for who wonders whether to join. */
 export function modelShare(
   spec: ModelSpec,
   dtype: FileDtype,
   costs: ModelCosts,
-  maxStages: number | undefined,
+  { solo, minStages, pipelineSize, replicas = DEFAULT_REPLICAS }: AskedSplit,
 ): ModelShare {
   const fileBytes = (ends: boolean) =>
     shardWeightBytes(
@@ -25,6 +29,8 @@ export function modelShare(
     endsGpuBytes: costs.embedding.bytes + costs.head.bytes,
     endsFileBytes: fileBytes(true) - fileBytes(false),
     scratchGpuBytes: costs.scratchBytes,
-    maxStages: maxStages ?? null,
+    maxStages: solo === true ? 1 : (pipelineSize ?? null),
+    ...(minStages !== undefined && { minStages }),
+    replicas,
   };
 }
