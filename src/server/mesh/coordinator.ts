@@ -199,6 +199,11 @@ export class Coordinator implements TokenGenerator {
     this.#returning.reported(peer, message);
   }
 
+  /** A worker's link to `other` has ended; for sequences whose stages are not all back yet. */
+  linkEnded(peer: Peer, other: string): void {
+    this.#returning.linkEnded(peer, other);
+  }
+
   /** Ends every generation with ABORTED. */
   close(): void {
     this.#closing.abort(new ShoalError('ABORTED', 'the server is shutting down'));

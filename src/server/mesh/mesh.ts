@@ -113,6 +113,7 @@ export class Mesh {
         ground.holdings.loadFailed(peer, message);
         break;
       case 'link':
+        if (message.state === 'down') this.coordinator.linkEnded(peer, message.peer);
         ground.link(peer, message);
         break;
       case 'opened':

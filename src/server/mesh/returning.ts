@@ -1,5 +1,5 @@
 import { ShoalError } from '../../config/errors.ts';
-import { ADOPT_WAIT_MS, MAX_RUNNING_SEQUENCES, MAX_TOLD_EPOCH } from '../../config/limits.ts';
+import { ADOPT_WAIT_MS, MAX_LINKS, MAX_RUNNING_SEQUENCES, MAX_TOLD_EPOCH } from '../../config/limits.ts';
 import type { PeerMessage, RunningSequence } from '../../mesh/protocol/control.ts';
 import type { Timers } from '../../mesh/timers.ts';
 import type { Generation } from './generation.ts';
@@ -11,6 +11,8 @@ type Running = Extract<PeerMessage, { type: 'running' }>;
 /** What is told of a sequence that the server expects back, by each peer that is back. */
 interface Expected {
   readonly told: Map<Peer, RunningSequence>;
+  /** Links that ended while the server was away, `reporter other`: frames may be missing behind them. */
+  readonly broken: Set<string>;
   /** It was waited for long enough: whoever comes now finds it on another route. */
   isLate: boolean;
 }
@@ -39,7 +41,7 @@ export class Returning {
   /** The sequence began before the server was started again: its stages may be back soon. */
   expect(generation: Generation, timers: Timers): void {
     const { id } = generation.sequence;
-    const expected: Expected = { told: new Map(), isLate: false };
+    const expected: Expected = { told: new Map(), broken: new Set(), isLate: false };
     this.#expected.set(id, expected);
     generation.whenClosed(() => this.#expected.delete(id));
     generation.whenClosed(
@@ -56,6 +58,13 @@ export class Returning {
   /** The peer joins: it tells anew what it runs. */
   joined(peer: Peer): void {
     this.#partial.delete(peer);
+  }
+
+  /** A worker that is back says that its link to another, who may not be back yet, has ended. */
+  linkEnded(reporter: Peer, other: string): void {
+    for (const { told, broken } of this.#expected.values()) {
+      if (told.has(reporter) && broken.size < MAX_LINKS * told.size) broken.add(`${reporter.id} ${other}`);
+    }
   }
 
   /** @throws PROTOCOL_INVALID above MAX_RUNNING_SEQUENCES */
@@ -112,8 +121,17 @@ export class Returning {
     if (whole === null || !this.#isHeld(whole)) return false;
     this.#expected.delete(running.sequence);
     generation.adopt(whole, running.epoch, running.wire);
+    if (whole.stops.some((_, index) => isBroken(whole, index, expected.broken))) {
+      generation.lose('a link of its route broke while the server was away', { worker: null, how: 'failed' });
+    }
     return true;
   }
+}
+
+/** Whether the link to the next stage is; of the last, to the first. */
+function isBroken({ stops }: MeshRoute, index: number, broken: ReadonlySet<string>): boolean {
+  const [one, next] = [stops[index]!.peer.id, stops[(index + 1) % stops.length]!.peer.id];
+  return broken.has(`${one} ${next}`) || broken.has(`${next} ${one}`);
 }
 
 /** It names itself in its place, and an epoch that a sequence can come to. */

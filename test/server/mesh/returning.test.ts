@@ -195,6 +195,24 @@ describe('a sequence of before the restart', () => {
     await ended;
   });
 
+  it.each([
+    ['between its stages is another route’s at once', 1, true],
+    ['to somebody else means nothing to it', 2, false],
+  ])('whose link broke while the server was away: one %s', async (_what, other, isLost) => {
+    const [a, b, c] = [worker('a'), worker('b'), worker('c')];
+    const ended = expect(generate({ resume })).rejects.toMatchObject({ code: 'ABORTED' });
+    const whole = routeOver(a, b);
+    route = whole;
+    tell(a, running(whole, 0, 9, 4));
+    // The other is not back yet.
+    coordinator.linkEnded(a.peer, [a, b, c][other]!.peer.id);
+    tell(b, running(whole, 1, 9, 4));
+    await settled();
+    expect(opens(a).map(({ epoch }) => epoch)).toEqual(isLost ? [5] : []);
+    coordinator.close();
+    await ended;
+  });
+
   it('that has no number waits for nobody: none can name it', async () => {
     const a = worker('a');
     const ended = expect(generate({ resume: { sequence: null, ids: [] } })).rejects.toMatchObject({
