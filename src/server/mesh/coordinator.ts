@@ -92,7 +92,7 @@ export class Coordinator implements TokenGenerator {
 
   /** Generations that have a route. */
   get running(): number {
-    return [...this.#generations.values()].filter(({ sequence }) => sequence.state !== 'adrift').length;
+    return [...this.#generations.values()].filter(({ sequence }) => sequence.isOnRoute).length;
   }
 
   /** Routes of sequences that have crossed classes of adapters. */
@@ -139,24 +139,30 @@ export class Coordinator implements TokenGenerator {
 
   token(peer: Peer, message: ToldToken): void {
     const generation = this.#find(message);
+    const route = generation?.sequence.route ?? null;
     const verdict = generation?.sequence.token(peer, message);
     if (generation === undefined || verdict !== 'taken') {
       this.#refuse(peer, { type: 'token', ...message }, verdict);
       return;
     }
     this.#tokenTaken(generation);
-    this.#options.routes.served(generation.sequence.route!);
+    this.#options.routes.served(route!);
+    endIfOver(generation);
   }
 
   retold(peer: Peer, message: Message<'retold'>): void {
     const generation = this.#find(message);
     const known = generation?.sequence.known;
     const verdict = generation?.sequence.retold(peer, message);
-    if (generation === undefined || verdict !== 'taken') this.#refuse(peer, message, verdict);
-    else if (generation.sequence.state !== 'adrift') {
+    if (generation === undefined || verdict !== 'taken') {
+      this.#refuse(peer, message, verdict);
+      return;
+    }
+    if (generation.sequence.state !== 'adrift') {
       if (generation.sequence.known !== known) this.#tokenTaken(generation);
       this.#options.routes.retold(generation.sequence.route!);
     }
+    endIfOver(generation);
   }
 
   sequenceFailed(peer: Peer, message: Message<'sequence-failed'>): void {
@@ -300,6 +306,11 @@ export class Coordinator implements TokenGenerator {
       `refused: ${verdict ?? 'no such sequence of that epoch'}`,
     );
   }
+}
+
+/** However long its reader takes: others need the room, and who leaves now has lost nothing. */
+function endIfOver(generation: Generation): void {
+  if (generation.sequence.isOver) generation.close();
 }
 
 const WORDS: Record<MoveReason, string> = {

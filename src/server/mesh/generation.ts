@@ -19,7 +19,6 @@ import type { Patience } from './patience.ts';
 import type { Peer } from './peer.ts';
 import type { PrefillQueue } from './prefill-queue.ts';
 import { Sequence } from './sequence.ts';
-import type { SequenceToken } from './sequence-types.ts';
 import type { Slots } from './slots.ts';
 import type { Strikes } from './strikes.ts';
 import type { Offence } from './token-offence.ts';
@@ -164,8 +163,6 @@ export class Generation {
 
   /** @throws as TokenGenerator.generate says */
   async *events(signal: AbortSignal): AsyncGenerator<GenerateEvent, void, undefined> {
-    const { request } = this.#options;
-    const ids = [...request.prompt, ...(request.resume?.ids ?? [])];
     let told = -1;
     for (;;) {
       const token = await this.sequence.next(signal);
@@ -182,22 +179,11 @@ export class Generation {
           crossings: this.#crossings.count,
         };
       }
-      ids.push(token.id);
       yield { type: 'token', id: token.id, ...(token.logprobs && { logprobs: token.logprobs }) };
-      const reason = finishReason(request, ids, token);
-      if (reason !== null) {
-        yield { type: 'finished', reason };
+      if (token.finish !== null) {
+        yield { type: 'finished', reason: token.finish };
         return;
       }
-      if (token.finish === null) continue;
-      // Judged here as well as by the last stage: one that ends early has broken the protocol.
-      const last = token.route.stops.at(-1)!.peer;
-      const at = ids.length - request.prompt.length;
-      const error = new ShoalError(
-        'PROTOCOL_INVALID',
-        `the last stage finished with '${token.finish}' at token ${at} of ${request.maxTokens}, which is no end`,
-      );
-      this.sequence.fail(error, last, { code: 'PROTOCOL_INVALID', what: error.message });
     }
   }
 
@@ -210,7 +196,7 @@ export class Generation {
   }
 
   /**
-   * Idempotent: frees the sequence on its stages and its place.
+   * Idempotent: frees the sequence on its stages and its place. Tokens that came can be read still.
    * @param leavesStages not on its stages, which go on: the next run of the server takes it up
    */
   close({ leavesStages = false } = {}): void {
@@ -368,13 +354,4 @@ export class Generation {
     this.#options.routes.leave(route);
     this.#options.slots.released(this.#ticket, this.#wasOpened);
   }
-}
-
-function finishReason(
-  { prompt, maxTokens, eosTokenIds }: GenerateRequest,
-  ids: readonly number[],
-  token: SequenceToken,
-): 'stop' | 'length' | null {
-  if (eosTokenIds.includes(token.id)) return 'stop';
-  return ids.length === prompt.length + maxTokens ? 'length' : null;
 }

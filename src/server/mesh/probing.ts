@@ -139,10 +139,6 @@ export class Probing {
       probe.tokens.push(message.token);
       const isLast = probe.tokens.length === PROBE_TOKENS;
       if (isLast) this.#came(probe);
-      else if (message.finish !== null) {
-        const what = `${peer.name}: it finished with '${message.finish}' at token 1 of ${PROBE_TOKENS}, which is no end`;
-        probe.sequence.fail(new ShoalError('PROTOCOL_INVALID', what), peer);
-      }
     }
     return this.#note(peer, { type: 'token', ...message }, verdict);
   }

@@ -7,11 +7,12 @@ import type { MeshRoute } from './mesh-route.ts';
 import type { Patience } from './patience.ts';
 import type { Peer } from './peer.ts';
 import type { PrefillQueue } from './prefill-queue.ts';
-import type { Offence } from './token-offence.ts';
+import type { Finish, Offence } from './token-offence.ts';
 
 export interface SequenceToken {
   readonly id: number;
-  readonly finish: 'stop' | 'length' | null;
+  /** Null: others follow. */
+  readonly finish: Finish | null;
   /** Where the request asks for them. */
   readonly logprobs?: TokenLogprobs;
   /** That computed it. */

@@ -10,7 +10,7 @@ import { type MeshRoute, type RouteStop, routeOf, stopOf } from './mesh-route.ts
 import type { Peer } from './peer.ts';
 import type { SequenceOptions, SequenceToken, Verdict } from './sequence-types.ts';
 import { TokenInbox } from './token-inbox.ts';
-import { type Offence, offenceOfToken } from './token-offence.ts';
+import { finishAt, type Offence, offenceOfToken } from './token-offence.ts';
 import { TokenWatch } from './token-watch.ts';
 
 type Message<T extends PeerMessage['type']> = Extract<PeerMessage, { type: T }>;
@@ -40,6 +40,7 @@ export class Sequence {
   #hasToken = false;
   /** The last stage was asked to tell tokens again, and has not told all of them. */
   #isRetelling = false;
+  #isOver = false;
 
   constructor(options: SequenceOptions) {
     this.id = options.id;
@@ -65,9 +66,19 @@ export class Sequence {
     return this.#wire;
   }
 
+  /** It has a route, which its stages open or compute. */
+  get isOnRoute(): boolean {
+    return this.#state === 'opening' || this.#state === 'running';
+  }
+
   /** Whether the present route has given one. */
   get hasToken(): boolean {
     return this.#hasToken;
+  }
+
+  /** Its last token came: the stages have nothing more to do, though tokens may wait to be read. */
+  get isOver(): boolean {
+    return this.#isOver;
   }
 
   /** Ids that are known, the prompt's too; the next token stands at this position. */
@@ -204,9 +215,13 @@ export class Sequence {
   /** @param isUntimed the time since the last token is not what one takes */
   #take(peer: Peer, message: ToldToken, isUntimed: boolean): Verdict {
     const route = this.#route!;
+    if (this.#isOver) return 'ended';
     if (message.position < this.known) return 'seen before';
-    const { topLogprobs } = this.#options.request;
-    const expected = { position: this.known, vocab: this.#options.vocab, topLogprobs };
+    const { request } = this.#options;
+    const { topLogprobs } = request;
+    // Judged here as well as by the last stage.
+    const finish = finishAt(request, this.known, message.token);
+    const expected = { position: this.known, vocab: this.#options.vocab, topLogprobs, finish };
     const offence = offenceOfToken(message, expected);
     if (offence !== null) return this.#offence(peer, offence);
     this.#watch.taken(route, isUntimed);
@@ -214,15 +229,16 @@ export class Sequence {
     this.#ids.push(message.token);
     this.#inbox.add({
       id: message.token,
-      finish: message.finish,
+      finish,
       ...(topLogprobs !== undefined && message.logprobs && { logprobs: message.logprobs }),
       route,
       epoch: this.#epoch,
     });
     if (this.#state === 'running') {
-      if (message.finish === null) this.#watch.expectNext(route);
+      if (finish === null) this.#watch.expectNext(route);
       else this.#watch.stop();
     }
+    this.#isOver = finish !== null;
     return 'taken';
   }
 
@@ -231,7 +247,7 @@ export class Sequence {
    * @returns false where it has no route anyway
    */
   fail(error: ShoalError, by: Peer | null = null, offence: Offence | null = null): boolean {
-    if (this.#state !== 'opening' && this.#state !== 'running') return false;
+    if (!this.isOnRoute) return false;
     this.#state = 'adrift';
     this.#watch.stop();
     this.#watch.leaveQueue(null);
@@ -265,6 +281,7 @@ export class Sequence {
   leave(): void {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
+    this.#route = null;
     this.#timers.clear();
     this.#watch.leaveQueue(null);
   }

@@ -1,3 +1,4 @@
+import type { GenerateRequest } from '../../backend/fxn/generator.ts';
 import type { ToldToken } from '../../mesh/protocol/control.ts';
 import type { Misbehaviour } from '../../schedule/health-events.ts';
 
@@ -13,6 +14,20 @@ export interface ExpectedToken {
   readonly position: number;
   readonly vocab: number;
   readonly topLogprobs: number | undefined;
+  /** What the token means for the sequence; null: others follow. */
+  readonly finish: Finish | null;
+}
+
+export type Finish = 'stop' | 'length';
+
+/** What a token at `position` ends the sequence with; null: others follow. */
+export function finishAt(
+  { prompt, maxTokens, eosTokenIds }: GenerateRequest,
+  position: number,
+  token: number,
+): Finish | null {
+  if (eosTokenIds.includes(token)) return 'stop';
+  return position + 1 === prompt.length + maxTokens ? 'length' : null;
 }
 
 /** What is wrong with a token of the last stage; null: nothing. */
@@ -35,6 +50,12 @@ export function offenceOfToken(message: ToldToken, expected: ExpectedToken): Off
     return {
       code: 'PROTOCOL_INVALID',
       what: `it sent ${message.logprobs?.top.length ?? 'no'} log probabilities beside a token, ${topLogprobs} were asked for`,
+    };
+  }
+  if (message.finish !== null && expected.finish === null) {
+    return {
+      code: 'PROTOCOL_INVALID',
+      what: `it finished with '${message.finish}' at position ${position}, which is no end`,
     };
   }
   return null;

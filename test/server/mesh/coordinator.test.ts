@@ -491,6 +491,25 @@ describe('a client', () => {
     expect(harness.mesh.coordinator.inFlight).toBe(0);
   });
 
+  it('that reads slowly keeps no room on the stages once the last token came, and no departure starts it again', async () => {
+    const [a, b] = await harness.joinAll(['a', 'b']);
+    const events = generate();
+    const read = [await events.next(), await events.next()];
+    await until(() => harness.mesh.routes.sequences === 0 && openSequences() === 0);
+    expect(harness.mesh.coordinator.inFlight).toBe(1);
+    expect(harness.mesh.coordinator.running).toBe(0);
+    a!.kill();
+    await harness.untilLive(1);
+    await harness.heard(b!);
+    const answer = await collect(events);
+    const first = read.flatMap(({ value }) => (value?.type === 'token' ? value.id : []));
+    expect([...first, ...answer.ids]).toEqual(expectedIds(PROMPT, 20));
+    expect(answer.finish).toBe('length');
+    expect(harness.mesh.workers().filter(({ problem }) => problem !== null)).toEqual([]);
+    expect(b!.messages('open')).toHaveLength(1);
+    expect(harness.mesh.coordinator.inFlight).toBe(0);
+  });
+
   it('that hangs up while nothing comes frees it too, running or waiting', async () => {
     const [only] = await harness.joinAll(['a']);
     only!.misbehaviour = { onToken: () => {} };

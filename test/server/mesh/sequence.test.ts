@@ -243,7 +243,7 @@ describe('a sequence', () => {
 
   it('that is taken up after the server was away asks the last stage for what it has missed', async () => {
     const [a, b] = [worker('a'), worker('b')];
-    const it = sequence();
+    const it = sequence({ maxTokens: 1 });
     it.adopt(routeOver(a, b), 4, 'f16');
     expect(a.heard).toEqual([]);
     expect(b.heard).toEqual([{ type: 'retell', sequence: 3, epoch: 4, position: 5 }]);
