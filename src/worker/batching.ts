@@ -7,39 +7,56 @@ export interface Candidate {
   readonly sequence: number;
   /** Rows, ≥ 1. */
   readonly count: number;
+  /** Of its last row a token is picked. */
+  readonly sample: boolean;
   readonly wire: WireDtype;
   readonly layers: LayerRange;
 }
 
+/** Which rows go before others: those of answers that are read, or those of prompts. */
+export type Turn = 'decode' | 'prefill';
+
 /**
- * Picks what the next micro-batch computes: the first ready candidate, then whatever later ones fit beside it (same
- * wire and layers, at most `maxRows` rows). A sequence gives at most one entry a batch, its earliest: its rows stay in order, and
- * what is not ready holds back only its own sequence. Merging is exact, because a row's bits do not depend on its company.
+ * Picks what the next micro-batch computes: of the kind whose turn it is the first ready candidate, then whatever fits beside it (same
+ * wire and layers, at most MAX_BATCH_ROWS rows), of that kind and then of the other. A chunk of a prompt fills a micro-batch: were all
+ * taken as they come, every token would wait for the chunks of all prompts; with turns it waits for one, and a prompt for one step
+ * of tokens a chunk. A sequence gives at most one entry a batch, its earliest: its rows stay in order, and what is not ready holds
+ * back only its own sequence. Merging is exact, because a row's bits do not depend on its company.
  *
- * @returns indices into `queue`, rising; empty when nothing is ready
+ * @returns indices into `queue`, in the order of its turns; empty when nothing is ready
  */
 export function pickBatch<C extends Candidate>(
   queue: readonly C[],
   isReady: (candidate: C) => boolean,
-  maxRows: number = MAX_BATCH_ROWS,
-  maxEntries: number = MAX_FRAME_ENTRIES,
+  turn: Turn = 'prefill',
 ): number[] {
   const picked: number[] = [];
-  const seen = new Set<number>();
   let rows = 0;
   let first: C | undefined;
-  for (const [index, candidate] of queue.entries()) {
-    if (seen.has(candidate.sequence)) continue;
-    seen.add(candidate.sequence);
-    if (rows + candidate.count > maxRows) continue;
+  for (const index of inTurn(queue, turn)) {
+    const candidate = queue[index]!;
+    if (rows + candidate.count > MAX_BATCH_ROWS) continue;
     if (first !== undefined && !areAlike(candidate, first)) continue;
     if (!isReady(candidate)) continue;
     picked.push(index);
     first ??= candidate;
     rows += candidate.count;
-    if (picked.length === maxEntries || rows === maxRows) break;
+    if (picked.length === MAX_FRAME_ENTRIES || rows === MAX_BATCH_ROWS) break;
   }
   return picked;
+}
+
+/** The earliest of each sequence: first those whose turn it is, then the rest, each in the order of their coming. */
+function inTurn(queue: readonly Candidate[], turn: Turn): number[] {
+  const seen = new Set<number>();
+  const [before, after]: [number[], number[]] = [[], []];
+  for (const [index, { sequence, count, sample }] of queue.entries()) {
+    if (seen.has(sequence)) continue;
+    seen.add(sequence);
+    const isDecode = sample && count === 1;
+    (isDecode === (turn === 'decode') ? before : after).push(index);
+  }
+  return before.concat(after);
 }
 
 /** Whether one step of the engine may compute both. */

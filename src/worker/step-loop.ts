@@ -1,7 +1,7 @@
 import { ShoalError } from '../config/errors.ts';
 import { MAX_STAGE_QUEUE } from '../config/limits.ts';
 import type { StageEngine, StepInput, StepOutput } from '../gpu/stage-engine.ts';
-import { pickBatch } from './batching.ts';
+import { pickBatch, type Turn } from './batching.ts';
 import { concatBytes, concatIds, type Work } from './frame-work.ts';
 
 /** Errors of one row, after which the other rows of its batch are computed again without it. */
@@ -29,6 +29,7 @@ export class StepLoop {
   readonly #owner: StepOwner;
   #queue: Work[] = [];
   #computing: readonly Work[] = [];
+  #turn: Turn = 'decode';
   #stopped = false;
 
   constructor(engine: StageEngine, owner: StepOwner) {
@@ -65,8 +66,9 @@ export class StepLoop {
   /** Starts the next micro-batch, unless one is being computed or nothing is ready. */
   pump(): void {
     if (this.#stopped || this.#computing.length > 0) return;
-    const picked = pickBatch(this.#queue, (work) => this.#owner.isReady(work));
+    const picked = pickBatch(this.#queue, (work) => this.#owner.isReady(work), this.#turn);
     if (picked.length === 0) return;
+    this.#turn = this.#turn === 'decode' ? 'prefill' : 'decode';
     const batch = picked.map((index) => this.#queue[index]!);
     const taken = new Set(batch);
     this.#queue = this.#queue.filter((work) => !taken.has(work));
