@@ -505,7 +505,7 @@ describe('a client', () => {
     const first = read.flatMap(({ value }) => (value?.type === 'token' ? value.id : []));
     expect([...first, ...answer.ids]).toEqual(expectedIds(PROMPT, 20));
     expect(answer.finish).toBe('length');
-    expect(harness.mesh.workers().filter(({ problem }) => problem !== null)).toEqual([]);
+    expect(harness.mesh.rows().workers.filter(({ problem }) => problem !== null)).toEqual([]);
     expect(b!.messages('open')).toHaveLength(1);
     expect(harness.mesh.coordinator.inFlight).toBe(0);
   });
