@@ -450,7 +450,7 @@ export const HELLO_DEADLINE_MS = 10_000;
 export const MAX_PROTOCOL_OFFENCES = 8;
 /** Stages answer `open` at once, between two micro-batches; one that has not by then is left out for a while. */
 export const OPEN_DEADLINE_MS = 20_000;
-/** Added to TOKEN_DEADLINE_MS for the first token, for each position that the route's stages have to prefill, of all sequences: 20 positions/s is a slow software adapter. */
+/** Added to TOKEN_DEADLINE_MS for the first token, for each position that the route's stages have to prefill, of all sequences, or SLOW_FACTOR times what a stage says that it takes, where that is less: 20 positions/s is a slow software adapter. */
 export const PREFILL_MS_PER_POSITION = 50;
 /** A worker that failed gets no layers for this long; doubles with every failure, to the maximum. */
 export const WORKER_BACKOFF_MIN_MS = 5_000;

@@ -2,11 +2,12 @@ import { describe, expect, it } from 'vitest';
 import {
   MIN_PATIENCE_MS,
   PATIENCE_ROUNDS,
+  PREFILL_MS_PER_POSITION,
   ROUND_PATIENCE,
   TOKEN_DEADLINE_MS,
   UNMEASURED_PATIENCE_MS,
 } from '../../src/config/limits.ts';
-import { RoundTimes, tokenDeadlineMs } from '../../src/schedule/token-deadline.ts';
+import { positionDeadlineMs, RoundTimes, tokenDeadlineMs } from '../../src/schedule/token-deadline.ts';
 
 const deadline = (longMs: readonly (number | null)[], expectedMs = 0, waitingMs = 0) =>
   tokenDeadlineMs({ longMs, expectedMs, waitingMs });
@@ -35,4 +36,25 @@ describe('how long a token may take', () => {
     for (let i = 0; i < PATIENCE_ROUNDS; i++) times.note(i % 32 === 0 ? 700 : 50);
     expect(times.longMs).toBe(700);
   });
+
+  it('has the same percentile as all of the last rounds sorted, whatever came', () => {
+    const times = new RoundTimes();
+    const all: number[] = [];
+    for (let i = 0; i < 5 * PATIENCE_ROUNDS; i++) {
+      const ms = (i * 7_919) % 251;
+      times.note(ms);
+      all.push(ms);
+      const last = all.slice(-PATIENCE_ROUNDS).sort((a, b) => a - b);
+      if (last.length >= 8) expect(times.longMs).toBe(last[Math.ceil(0.99 * last.length) - 1]);
+    }
+  });
+});
+
+it.each([
+  ['unknown', null, PREFILL_MS_PER_POSITION],
+  ['none', 0, PREFILL_MS_PER_POSITION],
+  ['slower than any adapter', 10, PREFILL_MS_PER_POSITION],
+  ['a GPU’s', 2_000, 5],
+])('a position of a prompt where the measured rate is %s', (_what, rate, ms) => {
+  expect(positionDeadlineMs(rate)).toBe(ms);
 });

@@ -1,4 +1,4 @@
-import { MAX_UNACKED_CHUNKS, PREFILL_CHUNK_ROWS, PREFILL_MS_PER_POSITION } from '../../config/limits.ts';
+import { MAX_UNACKED_CHUNKS, PREFILL_CHUNK_ROWS, TOKEN_DEADLINE_MS } from '../../config/limits.ts';
 import { RoundTimes, tokenDeadlineMs } from '../../schedule/token-deadline.ts';
 import type { MeshRoute } from './mesh-route.ts';
 import type { Peer } from './peer.ts';
@@ -27,8 +27,13 @@ export class Patience {
 
   /** For a token behind which others may prefill: in chunks, of which so many at most stand before it. */
   deadlineMs(route: MeshRoute): number {
-    const rows = Math.min(this.#queue.positionsOn(route), MAX_UNACKED_CHUNKS * PREFILL_CHUNK_ROWS);
-    return this.#within(route, rows * PREFILL_MS_PER_POSITION);
+    return this.#within(route, this.#queue.waitingMs(route, MAX_UNACKED_CHUNKS * PREFILL_CHUNK_ROWS));
+  }
+
+  /** For the first token of an answer, prefill apart: shaders may have to be compiled, but not where many tokens came before. */
+  firstDeadlineMs(route: MeshRoute): number {
+    const isMeasured = route.stops.every(({ peer }) => this.#longMs(peer) !== null);
+    return isMeasured ? this.bareDeadlineMs(route) : TOKEN_DEADLINE_MS;
   }
 
   /** Prefill apart. */
@@ -38,9 +43,13 @@ export class Patience {
 
   #within(route: MeshRoute, waitingMs: number): number {
     return tokenDeadlineMs({
-      longMs: route.stops.map(({ peer }) => this.#rounds.get(peer)?.longMs ?? null),
+      longMs: route.stops.map(({ peer }) => this.#longMs(peer)),
       expectedMs: this.#expectedMs(route),
       waitingMs,
     });
+  }
+
+  #longMs(peer: Peer): number | null {
+    return this.#rounds.get(peer)?.longMs ?? null;
   }
 }

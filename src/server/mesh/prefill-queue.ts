@@ -1,4 +1,4 @@
-import { PREFILL_MS_PER_POSITION } from '../../config/limits.ts';
+import { positionDeadlineMs } from '../../schedule/token-deadline.ts';
 import type { MeshRoute } from './mesh-route.ts';
 import type { Peer } from './peer.ts';
 
@@ -28,16 +28,19 @@ export class PrefillQueue {
     }
   }
 
-  /** Positions that the busiest of its stages has to prefill. */
-  positionsOn(route: MeshRoute): number {
-    return Math.max(...this.#of(route).map(({ positions }) => positions));
+  /** What the slowest of its stages may take for the positions that it has to prefill, for so many of them at most. */
+  waitingMs(route: MeshRoute, most: number): number {
+    const waits = this.#of(route).map(
+      ({ positions }, index) => Math.min(positions, most) * positionMs(route, index),
+    );
+    return Math.max(...waits);
   }
 
   /** When the first token of a sequence that started at `startedAt` is late. @param tokenMs that a token may take besides */
   dueAt(route: MeshRoute, startedAt: number, tokenMs: number): number {
     const dues = this.#of(route).map(
-      ({ positions, prefilledAt }) =>
-        Math.max(startedAt, prefilledAt) + tokenMs + positions * PREFILL_MS_PER_POSITION,
+      ({ positions, prefilledAt }, index) =>
+        Math.max(startedAt, prefilledAt) + tokenMs + positions * positionMs(route, index),
     );
     return Math.max(...dues);
   }
@@ -49,4 +52,8 @@ export class PrefillQueue {
       return queue;
     });
   }
+}
+
+function positionMs({ stops }: MeshRoute, index: number): number {
+  return positionDeadlineMs(stops[index]!.peer.stats?.prefillRowsPerSecond ?? null);
 }

@@ -1,4 +1,4 @@
-import { MAX_SEQUENCES_PER_STAGE, TOKEN_DEADLINE_MS } from '../../config/limits.ts';
+import { MAX_SEQUENCES_PER_STAGE } from '../../config/limits.ts';
 import type { Timers } from '../../mesh/timers.ts';
 import type { MeshRoute } from './mesh-route.ts';
 import type { Patience } from './patience.ts';
@@ -79,7 +79,7 @@ export class TokenWatch {
   #expectFirst(route: MeshRoute, isFresh: boolean, overtakings: number): void {
     const { queue, patience } = this.#options;
     const leftMs = () => {
-      const tokenMs = isFresh ? TOKEN_DEADLINE_MS : patience.bareDeadlineMs(route);
+      const tokenMs = isFresh ? patience.firstDeadlineMs(route) : patience.bareDeadlineMs(route);
       return queue.dueAt(route, this.#since, tokenMs) - this.#now;
     };
     this.within(Math.max(0, leftMs()), () => {

@@ -241,6 +241,32 @@ describe('a sequence', () => {
     expect(timers.pending).toBe(0);
   });
 
+  it('waits no longer for a long prompt than its stages’ measured rates have shown to be enough', async () => {
+    const [a, b] = [worker('a'), worker('b')];
+    const quiet = { tokensPerSecond: 0, sequences: 1, bytesSent: 0, bytesReceived: 0, hop: null, links: [] };
+    const rates = { ...quiet, type: 'stats', prefillRowsPerSecond: 2_000, freePositions: 0 } as const;
+    for (const { peer } of [a, b]) peer.stats = { ...rates };
+    const one = sequence();
+    one.moveTo(routeOver(a, b), 'f32');
+    for (const { peer } of [a, b]) one.opened(peer, opened());
+    for (let position = 5; position < 15; position++) {
+      one.token(b.peer, token(1, position));
+      await timers.advance(100);
+    }
+    one.close();
+    const prompt = Array.from({ length: 4_000 }, () => 1);
+    const long = sequence({ prompt }, prompt);
+    told = [];
+    long.moveTo(routeOver(a, b), 'f32');
+    for (const { peer } of [a, b]) long.opened(peer, opened());
+    await timers.advance(MIN_PATIENCE_MS + 4_000 * 5 - 1);
+    expect(told).toEqual(['opened: 4000 4000']);
+    await timers.advance(1);
+    expect(told.slice(1)).toEqual(['failed DEADLINE_EXCEEDED by nobody', 'stalled']);
+    long.close();
+    expect(timers.pending).toBe(0);
+  });
+
   it('that is taken up after the server was away asks the last stage for what it has missed', async () => {
     const [a, b] = [worker('a'), worker('b')];
     const it = sequence({ maxTokens: 1 });
