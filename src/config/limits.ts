@@ -116,6 +116,11 @@ export const MAX_TOLD_EPOCH = 65_536;
 export const MAX_JOIN_KEY_CHARS = 200;
 /** Rows that a worker keeps after it sent them, of all its sequences, so that a replacement of the stage behind it needs nobody else: 4 sequences of MAX_CONTEXT_POSITIONS with hidden 1,024 in f16. Beyond it the largest lose theirs, and are computed again from what comes before. */
 export const MAX_KEPT_BYTES = 64 * MIB;
+/** Tokens that the last stage keeps of one sequence for a server that was away: MAX_CONTEXT_POSITIONS without log probabilities, some 1,300 with 20 each. Beyond it the oldest go: a server that has missed them says so in its log, and has them computed again. */
+export const MAX_PICKED_BYTES = 2 * MIB;
+/** What a kept token costs, and each of its log probabilities: an object of V8 with four numbers, an array with two. */
+export const PICKED_TOKEN_BYTES = 96;
+export const PICKED_LOGPROB_BYTES = 72;
 /** A worker closes its sequences when the server has been away for this: far longer than a restart, and an end to what nobody reads. */
 export const SERVER_AWAY_MS = 600_000;
 /** A worker's sign of life, from the Web Worker through the page: while it holds a shard, and while it does not. */

@@ -1,30 +1,45 @@
+import { MAX_PICKED_BYTES, PICKED_LOGPROB_BYTES, PICKED_TOKEN_BYTES } from '../config/limits.ts';
 import type { PickedToken } from './stage-types.ts';
 
 /**
  * The tokens that the last stage picked for one sequence, without a gap, until it is closed: a server that was away hears them again.
- * Bounded by the sequence's positions.
+ * Bounded by the sequence's positions, and, for log probabilities are many, by MAX_PICKED_BYTES: the oldest go first. A server that
+ * asks for them learns where those that are left begin.
  */
 export class PickedTokens {
   #tokens: PickedToken[] = [];
+  #bytes = 0;
   /** The first stage has been sent the newest. */
   #isSent = true;
 
   add(picked: PickedToken): void {
     // After another route the first that comes may lie beyond what this worker picked itself.
-    if (picked.position !== this.#end) this.#tokens = [];
+    if (picked.position !== this.#end) {
+      this.#tokens = [];
+      this.#bytes = 0;
+    }
     this.#tokens.push(picked);
+    this.#bytes += bytesOf(picked);
+    while (this.#bytes > MAX_PICKED_BYTES && this.#tokens.length > 1) {
+      this.#bytes -= bytesOf(this.#tokens.shift()!);
+    }
     this.#isSent = picked.finish !== null;
   }
 
   /** Forgets those at positions ≥ `position`: they are picked again. */
   truncate(position: number): void {
-    while ((this.#tokens.at(-1)?.position ?? -1) >= position) this.#tokens.pop();
+    while ((this.#tokens.at(-1)?.position ?? -1) >= position) this.#bytes -= bytesOf(this.#tokens.pop()!);
     this.#isSent = true;
   }
 
   /** Those at positions ≥ `position`, in order. */
   from(position: number): readonly PickedToken[] {
     return this.#tokens.filter((token) => token.position >= position);
+  }
+
+  /** What they take of memory, in bytes. */
+  get bytes(): number {
+    return this.#bytes;
   }
 
   /** Position of the oldest; undefined: there is none. */
@@ -49,4 +64,8 @@ export class PickedTokens {
     const last = this.#tokens.at(-1);
     return last === undefined ? -1 : last.position + 1;
   }
+}
+
+function bytesOf({ logprobs }: PickedToken): number {
+  return PICKED_TOKEN_BYTES + (logprobs === undefined ? 0 : (1 + logprobs.top.length) * PICKED_LOGPROB_BYTES);
 }
