@@ -54,7 +54,11 @@ export class ProbeJudge {
       const found = routes.ways.candidate((holding) => isOther(holding) && look.every((is) => is(holding)));
       if (found !== null) return found;
     }
-    return null;
+    // Where there is nobody else, what a worker has proved stands for what it has loaded since: it serves by that alone.
+    const loaded = path.map(({ holding }) => holding);
+    return routes.ways.candidate(
+      (holding) => isIdle(holding) && isProven(holding) && !isNew(holding) && !loaded.includes(holding),
+    );
   }
 
   answerOf(path: readonly Holding[], tokens: readonly number[]): ProbeAnswer {

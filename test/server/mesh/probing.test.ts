@@ -83,6 +83,22 @@ describe('a newcomer', () => {
     expect(peerOf(a).problem ?? peerOf(b).problem).toBe(null);
   });
 
+  it('takes layers from the one that serves: what that one loads for it is measured by what it held before', async () => {
+    await harness.stop();
+    harness = await Harness.start({ minStages: 2, replicas: 1, probes: true });
+    await harness.join('a', { capability });
+    await harness.untilLive(1);
+    await answer();
+    await harness.join('b', { capability });
+    for (let i = 0; i < 60 && harness.live.length < 2; i++) {
+      for (const worker of harness.workers) await harness.heard(worker);
+      harness.timers.advance(1_000);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    expect(harness.live).toHaveLength(2);
+    expect((await answer()).ids).toEqual(expectedIds(PROMPT, 5));
+  });
+
   it('that computes another token than those of its class, in two places, is left out, and no client runs through it', async () => {
     await harness.stop();
     harness = await Harness.start({ minStages: 1, replicas: 3, probes: true });
