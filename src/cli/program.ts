@@ -330,11 +330,15 @@ function withServer(command: Command): Command {
         .argParser(wholeNumber(1, MAX_LAYERS))
         .conflicts('solo'),
     )
-    .option('--max-stages <n>', 'split it over so many at most', wholeNumber(1, MAX_LAYERS))
+    .addOption(
+      new Option('--max-stages <n>', 'split it over so many at most')
+        .argParser(wholeNumber(1, MAX_LAYERS))
+        .conflicts('solo'),
+    )
     .option('--solo', 'each worker holds the whole model, or nothing')
     .option(
       '--replicas <n>',
-      `workers that shall hold each layer, where memory allows (default: ${DEFAULT_REPLICAS})`,
+      `workers that hold each layer at least, where memory allows; more while many ask (default: ${DEFAULT_REPLICAS})`,
       wholeNumber(1, MAX_REPLICAS),
     )
     .addOption(

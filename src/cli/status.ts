@@ -3,6 +3,7 @@ import { UPSTREAM_PROBE_MS } from '../config/limits.ts';
 import { coverage, type HeldLayers, heldLayers, replicas } from '../mesh/protocol/layers-held.ts';
 import { recoveryText } from '../mesh/protocol/loss-text.ts';
 import { readinessText } from '../mesh/protocol/readiness-text.ts';
+import { stageMs } from '../mesh/protocol/stage-ms.ts';
 import type { SpareReason, Status, WorkerStatus } from '../mesh/protocol/status.ts';
 import { workerCount } from '../mesh/protocol/worker-counts.ts';
 import { type ApiClient, fetchStatus } from './api-client.ts';
@@ -205,7 +206,7 @@ function workerCells({
     layers === null ? '–' : range({ start: layers[0], end: layers[1] }),
     tokensPerSecond.toFixed(1),
     megabytes(downloadedBytes),
-    hop === null ? '–' : `${(hop.uploadMs + hop.computeMs + hop.readbackMs).toFixed(1)} ms`,
+    hop === null ? '–' : `${stageMs(hop).toFixed(1)} ms`,
     hop === null ? '–' : `${hop.wireRttMs.toFixed(1)} ms`,
     adapter === null ? '–' : adapterName(adapter),
   ];

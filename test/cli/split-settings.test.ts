@@ -11,6 +11,7 @@ describe('how a model is spread', () => {
       pipelineSize: 4,
       replicas: 1,
     });
+    expect(splitOf({ maxStages: 2 }, {}, 3)).toEqual({ minStages: 2, pipelineSize: 2 });
     expect(splitOf({ maxStages: 8 }, file)).toEqual({ minStages: 2, pipelineSize: 8, replicas: 3 });
   });
 
@@ -25,5 +26,14 @@ describe('how a model is spread', () => {
     expect(splitOf({}, { minStages: 2 }, 3)).toEqual({ minStages: 2 });
     expect(splitOf({}, { solo: true }, 3)).toEqual({ solo: true });
     expect(splitOf({}, { solo: false }, 3)).toEqual({ minStages: 3, solo: false });
+  });
+
+  it('asks for no more stages at least than at most', () => {
+    expect(() => splitOf({ minStages: 4, maxStages: 2 }, {})).toThrow(
+      '--min-stages is 4, more than --max-stages, which is 2; lower the one or raise the other',
+    );
+    expect(() => splitOf({ minStages: 9 }, { maxStages: 4 })).toThrow(
+      '--min-stages is 9, more than max_stages, which is 4',
+    );
   });
 });

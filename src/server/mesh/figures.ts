@@ -1,5 +1,4 @@
 /** How the mesh stands, in numbers, for who operates it. */
-import type { HopTimings } from '../../mesh/protocol/control.ts';
 import type { PredictionErrors } from '../../schedule/prediction-errors.ts';
 import type { Holding } from './holding.ts';
 import type { LinkState } from './wanted-links.ts';
@@ -39,9 +38,4 @@ export function replicasOf(holdings: readonly Holding[], layers: number): number
     for (let layer = held.start; layer < held.end; layer++) holders[layer]?.add(peer.id);
   }
   return holders.map(({ size }) => size);
-}
-
-/** From a row's arrival to its departure. */
-export function stageMs({ unpackMs, uploadMs, computeMs, readbackMs, packMs }: HopTimings): number {
-  return unpackMs + uploadMs + computeMs + readbackMs + packMs;
 }

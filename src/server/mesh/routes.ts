@@ -1,4 +1,5 @@
 /** Routes that sequences are on, and the one that serves: what these give, and who learns that one breaks. */
+import { stageMs } from '../../mesh/protocol/stage-ms.ts';
 import type { Loss, Status } from '../../mesh/protocol/status.ts';
 import { Forecast } from './forecast.ts';
 import type { Round } from './health.ts';
@@ -274,7 +275,5 @@ export class MeshRoutes implements Routes {
 /** What one token takes there by what its worker says: of its speed, or of its last steps where these were slower. */
 function saidSeconds({ peer, seconds }: Holding): number {
   const hop = peer.stats?.hop;
-  if (hop == null) return seconds;
-  const { uploadMs, computeMs, readbackMs, packMs, unpackMs } = hop;
-  return Math.max(seconds, (uploadMs + computeMs + readbackMs + packMs + unpackMs) / 1_000);
+  return hop == null ? seconds : Math.max(seconds, stageMs(hop) / 1_000);
 }

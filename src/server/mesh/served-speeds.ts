@@ -1,4 +1,5 @@
 /** How fast workers are: as they have served, before that as their probe said; and how far they are from each other. */
+import { stageMs } from '../../mesh/protocol/stage-ms.ts';
 import { type Likeness, LikeRates, Share } from '../../schedule/like-rates.ts';
 import { medianOf } from '../../schedule/mesh-view.ts';
 import { ServedRate, type StepCost } from '../../schedule/served-rates.ts';
@@ -41,7 +42,7 @@ export class ServedSpeeds {
     // Rows of several sequences share a step, which then tells nothing of one alone.
     if (hop === null || layers === null || sequences > 1) return;
     const known = this.#of(peer);
-    const ms = hop.uploadMs + hop.computeMs + hop.readbackMs + hop.packMs + hop.unpackMs;
+    const ms = stageMs(hop);
     if (known === null || ms === known.toldMs) return;
     known.toldMs = ms;
     const macs = this.#costs.macs(...layers);

@@ -1,6 +1,6 @@
 import { afterEach, expect, it } from 'vitest';
 import type { HopTimings } from '../../../src/mesh/protocol/control.ts';
-import { stageMs } from '../../../src/server/mesh/figures.ts';
+import { stageMs } from '../../../src/mesh/protocol/stage-ms.ts';
 import { until } from '../socket-timers.ts';
 import { Harness } from './harness.ts';
 
