@@ -9,22 +9,35 @@ export function isPlainGreedy(params: SamplingParams): boolean {
 /** The ids of a sequence so far, by position: what penalties look at. */
 export class TokenHistory {
   readonly #ids = new Map<number, { id: number; prompt: boolean }>();
+  /** Of the ids at positions [0, #countedTo): a token is asked for after each, so that nobody may count all anew. */
+  readonly #counts = new Map<number, number>();
+  #countedTo = 0;
 
   note(position: number, ids: Iterable<number>, prompt: boolean): void {
+    // Others stand there now: a sequence that was cut and is computed again.
+    if (position < this.#countedTo) this.#recount();
     let at = position;
     for (const id of ids) this.#ids.set(at++, { id, prompt });
   }
 
   /**
    * Every id that stands before `position`, with its count in the output (0: only in the prompt). Later ones are those of a
-   * sequence that was cut and is computed again: they do not count until the text reaches them.
+   * sequence that was cut and is computed again: they do not count until the text reaches them. Valid until the next call.
    */
-  countsBefore(position: number): Map<number, number> {
-    const counts = new Map<number, number>();
-    for (const [at, { id, prompt }] of this.#ids) {
-      if (at < position) counts.set(id, (counts.get(id) ?? 0) + (prompt ? 0 : 1));
+  countsBefore(position: number): ReadonlyMap<number, number> {
+    if (position < this.#countedTo) this.#recount();
+    for (; this.#countedTo < position; this.#countedTo++) {
+      const there = this.#ids.get(this.#countedTo);
+      if (there === undefined) continue;
+      const { id, prompt } = there;
+      this.#counts.set(id, (this.#counts.get(id) ?? 0) + (prompt ? 0 : 1));
     }
-    return counts;
+    return this.#counts;
+  }
+
+  #recount(): void {
+    this.#counts.clear();
+    this.#countedTo = 0;
   }
 }
 

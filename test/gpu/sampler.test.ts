@@ -188,6 +188,29 @@ describe('penalties', () => {
     cut.note(3, [9], false);
     expect(cut.countsBefore(5).has(8)).toBe(false);
   });
+  it('count as if all were counted anew for each token, through cuts and in any order of asking', () => {
+    const history = new TokenHistory();
+    const ids: { id: number; prompt: boolean }[] = [];
+    const note = (position: number, noted: readonly number[], prompt: boolean) => {
+      history.note(position, noted, prompt);
+      for (const [index, id] of noted.entries()) ids[position + index] = { id, prompt };
+    };
+    const counted = (position: number) => {
+      const counts = new Map<number, number>();
+      for (const { id, prompt } of ids.slice(0, position)) {
+        counts.set(id, (counts.get(id) ?? 0) + (prompt ? 0 : 1));
+      }
+      return counts;
+    };
+    note(0, [3, 4, 3], true);
+    for (let position = 3; position < 60; position++) {
+      expect(new Map(history.countsBefore(position))).toEqual(counted(position));
+      note(position, [(position * 7) % 11], false);
+      // Cut, and computed again with others from there on.
+      if (position % 9 === 0) note(position - 4, [1, 2, 5], false);
+      if (position % 13 === 0) expect(new Map(history.countsBefore(5))).toEqual(counted(5));
+    }
+  });
   it('keep a greedy run from the GPU argmax', () => {
     expect(isPlainGreedy(GREEDY)).toBe(true);
     expect(isPlainGreedy({ ...GREEDY, presencePenalty: 0.1 })).toBe(false);
