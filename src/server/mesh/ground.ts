@@ -143,7 +143,9 @@ export class Ground {
       health: this.#health,
       isUsable,
       mayLoad,
-      isExpected: (peer) => peer.isAway && !this.#departures.isLost(peer),
+      // Who is left out gets nothing when it returns.
+      isExpected: (peer) =>
+        peer.isAway && !this.#departures.isLost(peer) && peer.excludedUntil <= options.timers.now(),
       onPlaced: () => {
         // What was decided is done at once: until the next decision nothing more is handed out.
         this.#settledAtMs = Number.NEGATIVE_INFINITY;
