@@ -511,8 +511,8 @@ export const HTTP_CHECK_MS = 5_000;
 export const HTTP_KEEP_ALIVE_MS = 75_000;
 /** Request line and headers of one request: Node's own bound; browsers and OpenAI's client send 2 KB. */
 export const MAX_HEADER_BYTES = 16 * KIB;
-/** Connections at once, WebSockets included; a thousand streams, MAX_WORKERS and idle ones fit. What comes beyond is closed at once. */
-export const MAX_CONNECTIONS = 16_384;
+/** Connections at once, WebSockets included: each tab of MAX_WORKERS has another one, kept for the status that it asks for, and MAX_SPECTATORS, a thousand streams and their pages fit beside. What comes beyond is closed at once. Each takes a file descriptor. */
+export const MAX_CONNECTIONS = 32_768;
 
 // — workers' health ————————————————————————————————————————————————————————————————————————————
 /** A worker that holds a shard says so every second; not heard for so long it gets no layers and no new sequences until it has spoken. Three missed signs. */

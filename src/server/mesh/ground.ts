@@ -364,7 +364,7 @@ export class Ground {
 
   /** Between two times: each looks at everybody, and of ten thousand somebody changes all the time. */
   get #restMs(): number {
-    const workers = this.registry.workers().length;
+    const workers = this.registry.count;
     return workers <= SETTLE_AT_ONCE_WORKERS ? 0 : workers * SETTLE_REST_MS_A_WORKER;
   }
 

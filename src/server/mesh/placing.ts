@@ -172,7 +172,7 @@ export class Placing {
    */
   #dueWithin(ms: number): void {
     const { routes, registry } = this.#options;
-    const restMs = routes.live === null ? 0 : registry.workers().length * PLACEMENT_REST_MS_A_WORKER;
+    const restMs = routes.live === null ? 0 : registry.count * PLACEMENT_REST_MS_A_WORKER;
     this.#due.within(restMs < PLACEMENT_DEBOUNCE_MS ? ms : Math.max(ms, restMs));
   }
 

@@ -175,6 +175,11 @@ export class Registry {
     return this.#workers;
   }
 
+  /** Of workers, those that are away included. */
+  get count(): number {
+    return this.#lending.size;
+  }
+
   /** Those that may return. */
   away(): readonly Peer[] {
     return [...this.#away];
