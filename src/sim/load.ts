@@ -65,7 +65,7 @@ class Meter implements Timers {
   readonly #timers: Timers;
   messages = 0;
   sentBytes = 0;
-  /** Each; of a quiet machine, for what others do meanwhile is in it. */
+  /** Of a core, each. */
   timersMs: number[] = [];
 
   constructor(timers: Timers) {
@@ -78,9 +78,9 @@ class Meter implements Timers {
 
   after(delayMs: number, run: () => void): () => void {
     return this.#timers.after(delayMs, () => {
-      const startedMs = performance.now();
+      const startedMs = cpuMs();
       run();
-      this.timersMs.push(performance.now() - startedMs);
+      this.timersMs.push(cpuMs() - startedMs);
     });
   }
 

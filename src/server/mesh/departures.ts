@@ -58,7 +58,7 @@ export class Departures {
   /** Tells who wishes to stop that nothing runs there any more. */
   release(peer: Peer): void {
     const state = this.#draining.get(peer);
-    if (state === undefined || state.released || this.isInUse(peer)) return;
+    if (state === undefined || state.released || this.#isInUse(peer)) return;
     state.released = true;
     peer.connection.send({ type: 'released' });
   }
@@ -84,7 +84,7 @@ export class Departures {
   }
 
   /** Sequences run on it. */
-  isInUse(peer: Peer): boolean {
+  #isInUse(peer: Peer): boolean {
     return this.#holdings.of(peer).some(({ sequences }) => sequences > 0);
   }
 }

@@ -381,9 +381,11 @@ export class Ground {
 
   /** Told with every change until nothing runs there any more: there may be a way, or room, since the last time. */
   #moveOff(away: readonly Peer[]): void {
-    const inUse = (peer: Peer) => this.#departures.isInUse(peer);
-    for (const peer of away.filter(inUse)) this.routes.tellMovable(peer, 'away');
-    for (const peer of this.registry.workers().filter(inUse)) {
+    const used = this.holdings.all().filter(({ sequences }) => sequences > 0);
+    const inUse = new Set(used.map(({ peer }) => peer));
+    for (const peer of away) if (inUse.has(peer)) this.routes.tellMovable(peer, 'away');
+    for (const peer of inUse) {
+      if (!peer.isWorker) continue;
       if (this.#departures.isDraining(peer)) this.routes.tellMovable(peer, 'drains');
       else if (this.#health.isSilent(peer)) this.routes.tellMovable(peer, 'silent');
     }

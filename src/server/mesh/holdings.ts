@@ -90,7 +90,10 @@ export class Holdings {
   }
 
   of(peer: Peer): Holding[] {
-    return [...(this.#workers.get(peer)?.holdings.values() ?? [])];
+    const { holdings } = this.#workers.get(peer) ?? { holdings: null };
+    // Of most in a large mesh.
+    if (holdings === null || holdings.size === 0) return [];
+    return [...holdings.values()];
   }
 
   find(peer: Peer, shard: number): Holding | undefined {

@@ -69,32 +69,31 @@ export class Planner {
   views(among: readonly Peer[], order: readonly string[]): WorkerView[] {
     const { holdings, speeds } = this.#options;
     const rank = new Map(order.map((id, index) => [id, index]));
-    return [...among]
-      .sort((a, b) => (rank.get(a.id) ?? order.length) - (rank.get(b.id) ?? order.length))
-      .flatMap((peer) => {
-        const { capability } = peer;
-        if (capability === null) return [];
-        const held = holdings.of(peer).filter(({ isRetiring }) => !isRetiring);
-        const isServed = speeds.isServed(peer);
-        return {
-          id: peer.id,
-          class: capability.class ?? null,
-          macsPerSecond: speeds.cost(peer).macsPerSecond,
-          rateIs: isServed ? ('served' as const) : ('probed' as const),
-          memoryBytes: capability.memoryBudgetBytes,
-          maxBufferBytes: Math.min(capability.maxBufferBytes, capability.maxStorageBindingBytes),
-          isFallback: capability.adapter.isFallback,
-          storesF16AsF32: capability.storesF16AsF32 ?? false,
-          trusted: isServed,
-          held: held.map(({ layers: { start, end }, bytes, isHeld }) => ({
-            start,
-            end,
-            bytes,
-            state: isHeld ? ('held' as const) : ('loading' as const),
-          })),
-          cached: [],
-        };
-      });
+    const first = among.filter(({ id }) => rank.has(id)).sort((a, b) => rank.get(a.id)! - rank.get(b.id)!);
+    return [...first, ...among.filter(({ id }) => !rank.has(id))].flatMap((peer) => {
+      const { capability } = peer;
+      if (capability === null) return [];
+      const held = holdings.of(peer).filter(({ isRetiring }) => !isRetiring);
+      const isServed = speeds.isServed(peer);
+      return {
+        id: peer.id,
+        class: capability.class ?? null,
+        macsPerSecond: speeds.cost(peer).macsPerSecond,
+        rateIs: isServed ? ('served' as const) : ('probed' as const),
+        memoryBytes: capability.memoryBudgetBytes,
+        maxBufferBytes: Math.min(capability.maxBufferBytes, capability.maxStorageBindingBytes),
+        isFallback: capability.adapter.isFallback,
+        storesF16AsF32: capability.storesF16AsF32 ?? false,
+        trusted: isServed,
+        held: held.map(({ layers: { start, end }, bytes, isHeld }) => ({
+          start,
+          end,
+          bytes,
+          state: isHeld ? ('held' as const) : ('loading' as const),
+        })),
+        cached: [],
+      };
+    });
   }
 }
 
