@@ -100,13 +100,20 @@ function join(): Promise<void> {
   });
 }
 
+/** Of those that have not opened yet: one after the other, each would wait for the server's turn. */
+const MAX_OPENING = 64;
+
 async function add(count: number, perSecond: number): Promise<void> {
   const startedMs = performance.now();
+  const opening = new Set<Promise<void>>();
   for (let i = 0; i < count; i++) {
     const waitMs = startedMs + (i * 1_000) / perSecond - performance.now();
     if (waitMs > 1) await new Promise((resolve) => setTimeout(resolve, waitMs));
-    await join();
+    if (opening.size >= MAX_OPENING) await Promise.race(opening);
+    const joining = join().finally(() => opening.delete(joining));
+    opening.add(joining);
   }
+  await Promise.all(opening);
 }
 
 function report(): LoadReport {

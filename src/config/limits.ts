@@ -197,7 +197,7 @@ export const SIGNALS_PER_SECOND = 20;
 export const SIGNAL_BURST = 500;
 /** With more waiting for a WebSocket, signals to it are dropped: neighbours must not be able to close it. A lost signal costs one link attempt. */
 export const MAX_SIGNAL_BACKLOG_BYTES = 1 * MIB;
-/** Workers of one server. With as many, idle ones of the address that has most give way to one of an address that has fewer. */
+/** Workers of one server: simulated, ten thousand take a third of a core and 20 KiB of heap each, and none is given up that speaks (docs/SIMULATION.md); with their sockets some 40 KiB each (bench/RESULTS.md, up to six thousand). With as many, idle ones of the address that has most give way to one of an address that has fewer. */
 export const MAX_WORKERS = 10_000;
 /** Connections that have not joined, or not said hello: a worker's is one of them for a second. Beyond, the oldest of the address that has most gives way. */
 export const MAX_SPECTATORS = 4_096;
