@@ -56,6 +56,6 @@ export async function untilMeshIsUp(
   } while (performance.now() < deadline);
   throw new ShoalError(
     'DEADLINE_EXCEEDED',
-    `no pipeline after ${deadlineMs / 60_000} minutes: ${status.detail}`,
+    `no route serves after ${deadlineMs / 60_000} minutes: ${status.detail}; "shoal doctor" checks browser and adapter`,
   );
 }

@@ -175,7 +175,9 @@ export function createProgram(actions: Actions): Command {
     .action((flags: ServerFlags) => actions.serve(flags, fail));
 
   withTrust(withBrowser(program.command('worker')))
-    .description('headless Chrome tabs that lend this machine’s GPU, or the backend of a model_backend.yaml')
+    .description(
+      'headless Chrome tabs that lend this machine’s GPU, or the backend of a model_backend.yaml; Ctrl-C lets answers move to other workers first, for 30 s at most, a second one leaves at once',
+    )
     .option('--server <url>', 'the server to work for', serverAddress, DEFAULT_SERVER)
     .option('--tabs <n>', 'tabs to open', wholeNumber(1, MAX_TABS), 1)
     .option('--config <file>', 'model_backend.yaml: a proxy in it is lent whole, without a browser')
@@ -204,7 +206,9 @@ export function createProgram(actions: Actions): Command {
     );
 
   withTrust(program.command('status'))
-    .description('what a running server serves, with whom')
+    .description(
+      'what a running server serves: the routes that answers run on, who holds which layers, workers, nodes',
+    )
     .option('--server <url>', 'the server to ask', serverAddress, DEFAULT_SERVER)
     .option('--json', 'for programs')
     .action((flags: StatusFlags) => actions.status(flags));
@@ -288,7 +292,7 @@ function withServer(command: Command): Command {
     )
     .option(
       '--join-key <key>',
-      'what workers are asked for, a pass phrase; better in SHOAL_JOIN_KEY, for lists of processes show it',
+      'what workers are asked for, a pass phrase of 8 to 200 characters; better in SHOAL_JOIN_KEY, for lists of processes show it',
       joinKey,
     )
     .option(

@@ -63,7 +63,7 @@ export function statusText(server: string, found: Status, columns = Number.POSIT
     ...(pipeline === null
       ? []
       : wrapped(
-          'pipeline',
+          'route',
           pipeline.stages.map(({ name, shard }) => `${name} ${range(shard)}`),
           columns - HEAD_INDENT,
         )),
@@ -123,7 +123,7 @@ function wrapped(title: string, stages: readonly string[], width: number): strin
   return lines.map((line, index) => [index === 0 ? title : '', line]);
 }
 
-const ROUTE_TITLES = ['answers', 'run on'];
+const ROUTE_TITLES = ['answers', 'route'];
 const SHOWN_ROUTES = 8;
 
 /** Routes that answers run on, the busiest first. */

@@ -130,7 +130,7 @@ export const ALIVE_IDLE_MS = 5_000;
 export const PROGRESS_INTERVAL_MS = 200;
 /** A serving worker reports its statistics this often. */
 export const STATS_INTERVAL_MS = 1_000;
-/** A link no assignment needs is kept this long: the next placement often names the same neighbour. */
+/** A link that nobody wants any more is kept this long: the next placement often names the same neighbour. */
 export const LINK_LINGER_MS = 30_000;
 /** Peer-to-peer liveness while sequences run over the link: ping every. 60 B each; a killed peer is noticed in LINK_SILENT_MIN_MS. */
 export const LINK_PING_MS = 100;

@@ -36,19 +36,19 @@ export function spareText(spare: SpareReason, detail: string): SpareText {
       );
     case 'answers-first':
       return waits(
-        'The pipeline will be faster with you, and needs the memory of the present one.',
+        'The route will be faster with you, and needs the memory of the present one.',
         'You get layers when the answers that run have ended.',
       );
     case 'full':
       return isSpare(
-        `The pipeline is complete: it has ${spare.stages} stage${spare.stages === 1 ? '' : 's'}, as many as it may have.`,
+        `The route is complete: it has ${spare.stages} stage${spare.stages === 1 ? '' : 's'}, as many as it may have, and no copy of one is wanted that what you lend could hold.`,
         whenOneLeaves,
       );
     case 'no-gain':
-      return isSpare('The pipeline is complete, and would not be a tenth faster with you.', whenOneLeaves);
+      return isSpare('The route is complete, and would not be a tenth faster with you.', whenOneLeaves);
     case 'slow':
       return isSpare(
-        'The pipeline is complete, and your device is so much slower that it would hold the others up.',
+        'The route is complete, and your device is so much slower that it would hold the others up.',
         'You get layers when they cannot hold the model without you.',
       );
     case 'replicated':

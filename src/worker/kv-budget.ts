@@ -8,7 +8,7 @@ import type { LoadRequest } from './device.ts';
 
 /**
  * KV cache of one full sequence, as placement counted it, and half of what the budget leaves after a successor of the
- * same size: pipelines are replaced while the old one serves, so both must fit.
+ * same size: shards are replaced while the old ones serve, so both must fit.
  */
 export function kvBudgetBytes(
   { spec, tensors }: Pick<WeightManifest, 'spec' | 'tensors'>,

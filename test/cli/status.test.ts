@@ -63,12 +63,12 @@ const found: Status = {
   requestsInFlight: 2,
 };
 
-it('shows the pipeline, the workers and the nodes', () => {
+it('shows the live route, the workers and the nodes', () => {
   expect(statusText('http://h', found).split('\n')).toEqual([
     '✓ http://h (fxn): minnow is served',
     '',
     '  model     minnow: 8 layers, context 512',
-    '  pipeline  tab-1 0–4 → tab-2 5–7',
+    '  route     tab-1 0–4 → tab-2 5–7',
     '  requests  2 in flight',
     '',
     '  layers  held  by',

@@ -156,7 +156,7 @@ describe('after Join', () => {
       stages: ['tab-1', 'tab-2', 'tab-3'],
       spares: { you: { why: 'full', stages: 3 }, 'tab-9': { why: 'full', stages: 3 } },
     });
-    await shows('You are a spare. The pipeline is complete');
+    await shows('You are a spare. The route is complete');
     await shows('it has 3 stages, as many as it may have');
     await shows('You get layers when one of its workers leaves.');
     await shows(`The others see you as ${OWN_NAME}`);

@@ -20,7 +20,7 @@ export function checkSize(text: string, what: string, maxBytes: number): void {
   if (bytes <= maxBytes) return;
   throw new ShoalError(
     'PROTOCOL_INVALID',
-    `${what} has ${bytes} B or more, at most ${maxBytes} B are allowed`,
+    `${what} has ${bytes} B or more, at most ${maxBytes} B are allowed; send less at once`,
   );
 }
 

@@ -11,13 +11,13 @@ export const spareReasonSchema = z.discriminatedUnion('why', [
   z.object({ why: z.literal('expecting'), joined: z.number(), expected: z.number() }),
   /** The workers together lend too little; null where it is not the sum that is missing (`detail` says what). */
   z.object({ why: z.literal('missing'), missingBytes: z.number().nullable() }),
-  /** Others load, or an older pipeline finishes its answers; what exists by then is looked at anew. */
+  /** Others load, or shards that are wanted no more finish their answers; what exists by then is looked at anew. */
   z.object({ why: z.literal('later') }),
-  /** A pipeline with this worker is better, and waits until the present one is idle, whose memory it needs. */
+  /** A route with this worker is better, and waits until nothing runs: it needs the memory of what is held. */
   z.object({ why: z.literal('answers-first') }),
-  /** As many stages as the layers, or the operator, allow. */
+  /** As many stages as the layers, or the operator, allow, and no copy of one is wanted that this worker's memory could hold. */
   z.object({ why: z.literal('full'), stages: z.number() }),
-  /** The pipeline is complete, and not a tenth faster with this worker. */
+  /** The route is complete, and not a tenth faster with this worker. */
   z.object({ why: z.literal('no-gain') }),
   z.object({ why: z.literal('slow') }),
   /** Each layer is held by so many workers already, which is enough for the requests that there are. */
@@ -28,7 +28,7 @@ export const spareReasonSchema = z.discriminatedUnion('why', [
   z.object({ why: z.literal('left-out'), seconds: z.number() }),
 ]);
 
-/** How a pipeline lost a worker, or an answer the pipeline that it ran on. */
+/** How the mesh lost a worker, or an answer the route that it ran on. */
 export const lossSchema = z.object({
   /** Its name; null where no single worker is to blame. */
   worker: z.string().nullable(),
@@ -41,7 +41,7 @@ export const workerStatusSchema = z.object({
   name: z.string(),
   /** The registry's state of the worker, e.g. `joined`, `loading`, `serving`. */
   state: z.string(),
-  /** Layers [start, end) in the live pipeline, or null for a spare. */
+  /** Layers [start, end) that it holds, in the live route or as a replica; null for a spare. */
   layers: z.tuple([z.number(), z.number()]).nullable(),
   adapter: capabilitySchema.shape.adapter.nullable(),
   /** Adapters of one class give the same bits; null: not known. */
@@ -107,9 +107,9 @@ export const statusSchema = z.object({
         .nullish(),
     })
     .nullable(),
-  /** The live pipeline in order, or null. */
+  /** The live route in order, or null. */
   pipeline: z.object({ epoch: z.number(), stages: z.array(stageInfoSchema) }).nullable(),
-  /** The pipeline that loads, beside the live one or while there is none. Bytes are those that were reported so far. */
+  /** The route that loads, beside the live one or while there is none. Bytes are those that were reported so far. */
   loading: z
     .object({
       stages: z.array(stageInfoSchema),
@@ -120,7 +120,7 @@ export const statusSchema = z.object({
     .nullish(),
   /**
    * While the mesh, or an answer on it, gets over the loss of workers. `waiting`: too little is left, somebody has to join.
-   * `resuming`: the next pipeline is there, and computes again what the lost one held of the answers.
+   * `resuming`: another route is there, and computes again what nobody has of the answers.
    */
   recovery: z
     .object({
@@ -136,7 +136,7 @@ export const statusSchema = z.object({
   predicted: z.object({ tokensPerSecond: z.number(), firstTokenMs: z.number() }).nullish(),
   /** What requests alone then had on it, as moving averages; null before a token. */
   measured: z.object({ tokensPerSecond: z.number(), firstTokenMs: z.number().nullable() }).nullish(),
-  /** Those of the pipelines, who asks, and some of the others: of a large mesh not all (`workerStates` counts them). */
+  /** Those of the routes that serve and load, who asks, and some of the others: of a large mesh not all (`workerStates` counts them). */
   workers: z.array(workerStatusSchema),
   /** How many there are in each state. */
   workerStates: z.record(z.string(), z.number()).nullish(),

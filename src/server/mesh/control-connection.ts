@@ -136,13 +136,13 @@ export class ControlConnection implements PeerConnection, Guest {
       if (!this.#byteBucket.take(this.#timers.now(), bytes)) {
         throw new ShoalError(
           'OVERLOADED',
-          `more than ${CONTROL_BYTES_PER_SECOND} B a second; the message was dropped`,
+          `more than ${CONTROL_BYTES_PER_SECOND} B a second; the message was dropped, send less`,
         );
       }
       if (!this.#bucket.take(this.#timers.now())) {
         throw new ShoalError(
           'OVERLOADED',
-          `more than ${CONTROL_MESSAGES_PER_SECOND} messages a second; the message was dropped`,
+          `more than ${CONTROL_MESSAGES_PER_SECOND} messages a second; the message was dropped, send fewer`,
         );
       }
       if (text === null)
@@ -158,7 +158,7 @@ export class ControlConnection implements PeerConnection, Guest {
     if (message.type === 'signal' && !this.#signalBucket.take(this.#timers.now())) {
       throw new ShoalError(
         'OVERLOADED',
-        `more than ${SIGNALS_PER_SECOND} signals a second; the signal was dropped`,
+        `more than ${SIGNALS_PER_SECOND} signals a second; the signal was dropped, send fewer`,
       );
     }
     if (this.#peer === null) {

@@ -1,5 +1,10 @@
 import { ShoalError } from '../../config/errors.ts';
-import { MAX_RESTARTS, PIPELINE_WAIT_MS, RETRY_AFTER_SECONDS } from '../../config/limits.ts';
+import {
+  MAX_RESTARTS,
+  MAX_SEQUENCES_PER_STAGE,
+  PIPELINE_WAIT_MS,
+  RETRY_AFTER_SECONDS,
+} from '../../config/limits.ts';
 import type { Loss } from '../../mesh/protocol/status.ts';
 import type { RouteOutlook } from './mesh-route.ts';
 import type { Peer } from './peer.ts';
@@ -29,8 +34,14 @@ export function givenUp(why: 'too-often' | 'non-finite', error: ShoalError): Sho
 export function noRoute({ ready, detail }: RouteOutlook): ShoalError {
   const seconds = PIPELINE_WAIT_MS / 1_000;
   return ready
-    ? new ShoalError('OVERLOADED', `no room on the pipeline for ${seconds} s; try again later`, {
-        retryAfterSeconds: RETRY_AFTER_SECONDS,
-      })
-    : new ShoalError('NO_PIPELINE', `no pipeline for ${seconds} s: ${detail}`);
+    ? new ShoalError(
+        'OVERLOADED',
+        `no worker had room for ${seconds} s: each holds ${MAX_SEQUENCES_PER_STAGE} sequences of a stage at most, and what its KV cache takes; ask for fewer tokens, try again, or add workers`,
+        { retryAfterSeconds: RETRY_AFTER_SECONDS },
+      )
+    : new ShoalError('NO_PIPELINE', `no route for ${seconds} s: ${detail}${remedyBeside(detail)}`);
 }
+
+/** Where what is missing does not say it already. */
+const remedyBeside = (detail: string) =>
+  /press Join/.test(detail) ? '' : '; more workers help: open the page and press Join, or start shoal worker';

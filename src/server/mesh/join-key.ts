@@ -19,5 +19,8 @@ export function checkJoinKey(given: string | undefined, asked: Secret | null): v
   }
   // Of the digests, whose length says nothing.
   if (timingSafeEqual(digest(given), digest(asked.reveal()))) return;
-  throw new ShoalError('UNAUTHORIZED', 'the join key is not the one that this server asks for');
+  throw new ShoalError(
+    'UNAUTHORIZED',
+    'the join key is not the one that this server asks for; ask its operator for it',
+  );
 }

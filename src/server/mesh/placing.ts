@@ -1,7 +1,7 @@
 /**
  * When layers are handed out, and to whom. A better placement of those present is loaded beside what serves, and takes over
- * when it is whole (make before break). After a loss the others keep what they hold: a spare takes the lost layers, and only
- * where there is none everything is placed anew.
+ * when it is whole (make before break). After a loss the others keep what they hold: where a copy of the lost layers is held
+ * it serves at once, else a spare takes them, and only where there is none everything is placed anew.
  */
 import {
   DEPARTURE_DEBOUNCE_MS,

@@ -1,9 +1,9 @@
 import { ShoalError } from '../../config/errors.ts';
 
 /**
- * Where a peer stands. `connected`: said hello, lends nothing. `joined`: lends its device, holds no layers.
- * `loading`: its first shard loads. `serving`: it holds at least one. `away`: a worker without a socket, or one that has come
- * back and not yet said what it still holds; it may be itself again.
+ * Where a peer stands. `connected`: said hello, lends nothing. `joined`: lends its device, holds no layers: a spare, or left out
+ * for a while. `loading`: its first shard loads. `serving`: it holds at least one. `away`: a worker without a socket, or one that
+ * has come back and not yet said what it still holds; it may be itself again.
  */
 export type WorkerState = 'connected' | 'joined' | 'loading' | 'serving' | 'leaving' | 'away' | 'gone';
 

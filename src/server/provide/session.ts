@@ -96,7 +96,7 @@ export class ProviderSession {
       if (message.type !== 'chunk' && !this.#bucket.take(this.#timers.now())) {
         throw new ShoalError(
           'OVERLOADED',
-          `more than ${CONTROL_MESSAGES_PER_SECOND} messages a second; the message was dropped`,
+          `more than ${CONTROL_MESSAGES_PER_SECOND} messages a second; the message was dropped, send fewer`,
         );
       }
       this.#handle(message);
