@@ -2,73 +2,30 @@
  * Which worker holds which layers: as few hops as may be for one request, as much rate as may be for many, every layer
  * held by several where memory allows, and as little loaded again as may be. Pure: the same input gives the same layout.
  *
- * - Up to SEARCH_WORKERS workers are placed together by search; of more, the fastest, largest, newest and those whose layers
- *   fewest hold, while the rest keep what they hold. So a decision's time does not grow with what need not be decided.
+ * - Up to SEARCH_WORKERS workers are placed together by search. In a larger mesh the rest keep what they hold and each newcomer takes
+ *   what is weakest near it (weakest-window.ts); only where that leaves a layer to nobody some are searched for, the newest, fastest
+ *   and largest. So a decision's time hardly grows with what need not be decided.
  * - What is held changes only where that makes the whole a tenth better, or a layer would be held by nobody.
  */
 import { askedSplit } from './asked-split.ts';
-import type { ModelCosts } from './costs.ts';
 import { type DoesNotFit, doesNotFit } from './does-not-fit.ts';
-import { LayoutScorer, type Score, type ScoreOptions } from './layout-score.ts';
+import { uncovered } from './holders.ts';
+import { LayoutScorer, type ScoreOptions } from './layout-score.ts';
 import { LayoutSearch, type SearchWorker } from './layout-search.ts';
+import type { Holding, Layout, LayoutOptions, LayoutSpare, LayoutView } from './layout-view.ts';
+import { leaveOut } from './leave-out.ts';
 import {
   believedRates,
   covers,
+  type HeldRange,
   hopSeconds,
   type LayerRange,
-  type RoundTripSeconds,
   type WorkerView,
 } from './mesh-view.ts';
-import { type LayoutSpareReason, whySpared, whyUnable } from './spared.ts';
-import { StageCosts } from './stage-costs.ts';
+import { reloadSeconds } from './reloading.ts';
+import { type LayoutSpareReason, sparedBeside, whySpared, whyUnable } from './spared.ts';
+import { type StageCosts, stageCostsOf } from './stage-costs.ts';
 import { weakestWindows } from './weakest-window.ts';
-
-export interface LayoutOptions {
-  /** A route has at least so many stages, though fewer would be quicker: to show a split. Fewer where there are fewer workers. */
-  readonly minStages?: number;
-  /** A route has at most so many. */
-  readonly maxStages?: number;
-  /** Whoever holds anything holds the whole model. */
-  readonly solo?: boolean;
-  /** So many workers shall hold each layer, where memory allows. */
-  readonly replicaGoal?: number;
-  /** Requests that run at once, as a rule. */
-  readonly concurrency?: number;
-}
-
-export interface LayoutView {
-  readonly costs: ModelCosts;
-  /** In the order in which they came: of equals the first is taken. */
-  readonly workers: readonly WorkerView[];
-  readonly rtt: RoundTripSeconds;
-  readonly options?: LayoutOptions;
-}
-
-export interface Holding extends LayerRange {
-  readonly worker: string;
-  /** On the GPU. */
-  readonly bytes: number;
-}
-
-export interface LayoutSpare {
-  readonly worker: string;
-  readonly reason: LayoutSpareReason;
-}
-
-export interface Layout {
-  readonly kind: 'placed';
-  /** By the layer at which they start, then in the workers' order. */
-  readonly holdings: readonly Holding[];
-  /** The stages of the quickest route, in order. */
-  readonly route: readonly Holding[];
-  /** Of one request alone on that route. */
-  readonly tokenSeconds: number;
-  /** Tokens a second of as many requests as it takes. */
-  readonly capacity: number;
-  readonly spares: readonly LayoutSpare[];
-  /** What the search did, in steps: its time without a clock. */
-  readonly steps: number;
-}
 
 /** Two may be lost at once, and the third serves. */
 const REPLICA_GOAL = 3;
@@ -83,20 +40,12 @@ const SEARCH_BUDGET = { whole: 200_000, part: 60_000 } as const;
 const REPLICAS_A_REQUEST = 2;
 /** A change of what is held must make the layout's seconds this much less. */
 const WORTH_CHANGING = 0.9;
-/** A worker whose absence changes the seconds by less than this share is left a spare, if enough others hold its layers. */
-const WORTH_LOADING = 0.005;
-/** The same of layers that as many hold already as the requests can use. */
-const WORTH_ONE_MORE = 0.03;
 /** Speed that was only said counts for so much beside speed that was served. */
 const STRANGER_RATE = 0.25;
-/** Loading again: how fast, and the time within which it has to pay. */
-const LOAD_BYTES_PER_SECOND = 20e6;
-const CACHED_BYTES_PER_SECOND = 200e6;
+/** The time within which loading again has to pay. */
 const PAYS_WITHIN_SECONDS = 600;
 /** While a layer is held by nobody everybody waits for what loads. */
 const GAP_PAYS_WITHIN_SECONDS = 30;
-/** Loading by one who holds nothing disturbs nobody; it decides between equals. */
-const NEWCOMER_LOAD = 0.01;
 
 export function layout(view: LayoutView): Layout | DoesNotFit {
   return new Planner(view).plan();
@@ -112,7 +61,10 @@ class Planner {
   readonly #costs: StageCosts;
   readonly #options: Required<Omit<LayoutOptions, 'solo'>>;
   readonly #able: readonly Planned[];
+  readonly #unable = new Map<string, LayoutSpareReason>();
   readonly #rates: ReadonlyMap<string, number>;
+  /** Of some pairs, whoever they are; the shortest first. */
+  readonly #hops: readonly number[];
 
   constructor(view: LayoutView) {
     this.#view = view;
@@ -133,18 +85,21 @@ class Planner {
       concurrency: Math.max(1, concurrency),
     };
     this.#rates = believedRates(view.workers);
+    this.#hops = view.workers
+      .slice(1, HOPS_SAMPLED + 1)
+      .map(({ id }, index) => hopSeconds(view.rtt(view.workers[index]!.id, id)))
+      .sort((a, b) => a - b);
     const someServed = view.workers.some(({ trusted }) => trusted);
-    this.#able = view.workers
-      .filter((worker) => whyUnable(this.#costs, worker, most) === null)
-      .map((worker) => ({
-        id: worker.id,
-        view: worker,
-        memoryBytes: worker.memoryBytes,
-        maxBufferBytes: worker.maxBufferBytes,
-        ...(worker.storesF16AsF32 !== undefined && { storesF16AsF32: worker.storesF16AsF32 }),
-        macsPerSecond: this.#rates.get(worker.id)! * (worker.trusted || !someServed ? 1 : STRANGER_RATE),
-        current: largest(worker.held),
-      }));
+    const able: Planned[] = [];
+    for (const worker of view.workers) {
+      const unable = whyUnable(this.#costs, worker, most);
+      if (unable !== null) this.#unable.set(worker.id, unable);
+      else
+        able.push(
+          planned(worker, this.#rates.get(worker.id)! * (worker.trusted || !someServed ? 1 : STRANGER_RATE)),
+        );
+    }
+    this.#able = able;
   }
 
   plan(): Layout | DoesNotFit {
@@ -170,6 +125,24 @@ class Planner {
 
   #searched(): { ranges: Map<string, LayerRange>; steps: number } | null {
     if (this.#able.length === 0) return null;
+    const { layers } = this.#costs;
+    const held = new Map<string, LayerRange>();
+    for (const { id, current } of this.#able) if (current !== null) held.set(id, current);
+    const hasGap = held.size > 0 && uncovered(layers, held.values()) > 0;
+    if (this.#able.length > SEARCH_WORKERS) {
+      // In a large mesh newcomers are enough, as a rule.
+      const ranges = new Map(held);
+      const steps = this.#windows(ranges);
+      if (uncovered(layers, ranges.values()) === 0) return { ranges, steps };
+    }
+    const ranges = new Map(held);
+    const steps = this.#search(ranges, hasGap);
+    if (this.#able.length > SEARCH_WORKERS || !this.#isServed) this.#windows(ranges);
+    return uncovered(layers, ranges.values()) === 0 ? { ranges, steps } : null;
+  }
+
+  /** @param ranges what is held now, to be changed. @returns steps */
+  #search(ranges: Map<string, LayerRange>, hasGap: boolean): number {
     const moving = this.#moving();
     const ids = new Set(moving.map(({ id }) => id));
     const others = this.#able.filter(({ id }) => !ids.has(id));
@@ -180,18 +153,19 @@ class Planner {
     const { layers } = this.#costs;
     const scorer = new LayoutScorer(this.#costs, fixed, this.#view.rtt, this.#scoring());
     const current = new Map(moving.flatMap(({ id, current }) => (current === null ? [] : [[id, current]])));
-    const standing = [...fixed.map(({ range }) => range), ...current.values()];
-    const hasGap = standing.length > 0 && uncovered(layers, standing) > 0;
-    const paysWithin = hasGap ? GAP_PAYS_WITHIN_SECONDS : PAYS_WITHIN_SECONDS;
+    const loadSeconds = ({ view, current }: Planned, range: LayerRange | undefined) =>
+      reloadSeconds(this.#costs, view, current, range);
+    // Loading by a newcomer disturbs nobody, gap or not.
+    const cost = (worker: Planned, range: LayerRange | undefined) =>
+      loadSeconds(worker, range) /
+      (hasGap && worker.current !== null ? GAP_PAYS_WITHIN_SECONDS : PAYS_WITHIN_SECONDS);
     const search = new LayoutSearch({
       costs: this.#costs,
       workers: moving,
       scorer,
       rtt: this.#view.rtt,
       current,
-      reloading: (ranges) =>
-        moving.reduce((sum, worker) => sum + this.#reloadSeconds(worker, ranges.get(worker.id)), 0) /
-        paysWithin,
+      reloading: (ranges) => moving.reduce((sum, worker) => sum + cost(worker, ranges.get(worker.id)), 0),
       minStages: 1,
       maxStages,
       maxLayers: layers,
@@ -205,23 +179,48 @@ class Planner {
     });
     const isBetter = kept.score.uncovered > 0 || best.value < kept.value * (changes ? WORTH_CHANGING : 1);
     const chosen = isBetter ? best : kept;
-    const ranges = new Map(fixed.map(({ worker, range }) => [worker.id, range]));
     for (const worker of moving) {
       const range = chosen.ranges.get(worker.id);
       if (range !== undefined) ranges.set(worker.id, this.#orHeld(worker, range));
-      else if (!isBetter && worker.current !== null) ranges.set(worker.id, worker.current);
+      else if (isBetter) ranges.delete(worker.id);
     }
-    if (chosen.score.uncovered === 0) this.#leaveOut(moving, ranges, scorer, chosen.score);
-    const left = others.filter(({ current }) => current === null);
-    weakestWindows(this.#costs, left, ranges, this.#able, { maxStages, goal: this.#mostReplicas });
-    return uncovered(layers, ranges.values()) === 0 ? { ranges, steps: best.steps } : null;
+    if (chosen.score.uncovered > 0) return best.steps;
+    leaveOut(moving, ranges, {
+      layers,
+      scorer,
+      seconds: chosen.score.seconds,
+      replicaGoal: this.#options.replicaGoal,
+      mostReplicas: this.#mostReplicas,
+      loadSeconds: (worker) => loadSeconds(worker, ranges.get(worker.id)),
+    });
+    return best.steps;
+  }
+
+  /** Every layer is there, or nobody has begun. */
+  get #isServed(): boolean {
+    const held = this.#able.flatMap(({ view }) => view.held);
+    if (held.length === 0) return true;
+    return uncovered(this.#costs.layers, held.filter(isHeld)) === 0;
+  }
+
+  /**
+   * For those who hold nothing. While layers are missing nobody is spared, nor counts what still loads: who has loaded first ends
+   * the wait. @returns steps
+   */
+  #windows(ranges: Map<string, LayerRange>): number {
+    const isServed = this.#isServed;
+    const left = this.#able.filter(({ id, current }) => current === null && !ranges.has(id));
+    const there = isServed ? this.#able : this.#able.filter(({ view }) => view.held.some(isHeld));
+    return weakestWindows(this.#costs, left, ranges, there, {
+      goal: isServed ? this.#mostReplicas : Number.POSITIVE_INFINITY,
+      rtt: this.#view.rtt,
+      nearHopSeconds: this.#hops[this.#hops.length >> 2] ?? 0,
+    });
   }
 
   #scoring(): ScoreOptions {
-    const { workers, rtt } = this.#view;
-    const pairs = workers.slice(1, HOPS_SAMPLED + 1).map(({ id }, index) => rtt(workers[index]!.id, id));
-    const sum = pairs.reduce((total, seconds) => total + hopSeconds(seconds), 0);
-    return { ...this.#options, stepSeconds: 0, meanHopSeconds: sum / Math.max(1, pairs.length) };
+    const sum = this.#hops.reduce((total, seconds) => total + seconds, 0);
+    return { ...this.#options, stepSeconds: 0, meanHopSeconds: sum / Math.max(1, this.#hops.length) };
   }
 
   /** More of a layer than these would idle. */
@@ -247,61 +246,22 @@ class Planner {
     return this.#able.filter((worker) => moving.has(worker));
   }
 
-  #reloadSeconds(worker: Planned, range: LayerRange | undefined): number {
-    if (range === undefined || (worker.current !== null && covers(worker.current, range))) return 0;
-    const isCached = worker.view.cached.some((cached) => covers(cached, range));
-    const bytes = this.#costs.bytes(worker, range.start, range.end);
-    const seconds = bytes / (isCached ? CACHED_BYTES_PER_SECOND : LOAD_BYTES_PER_SECOND);
-    return seconds * (worker.current === null ? NEWCOMER_LOAD : 1);
-  }
-
   /** A range that is held and holds the wanted one is as good, and there. */
   #orHeld({ view }: Planned, range: LayerRange): LayerRange {
     return view.held.find((held) => covers(held, range)) ?? range;
   }
 
-  /** Newcomers that neither raise the rate by much nor are needed as replicas, slowest first. */
-  #leaveOut(
-    moving: readonly Planned[],
-    ranges: Map<string, LayerRange>,
-    scorer: LayoutScorer,
-    score: Score,
-  ): void {
-    const holders = holdersOf(this.#costs.layers, ranges.values());
-    let { seconds } = score;
-    // Of equals those that would have to load more, then who came last.
-    const loading = new Map(
-      moving.map((worker) => [worker, this.#reloadSeconds(worker, ranges.get(worker.id))]),
-    );
-    const slowest = [...moving]
-      .reverse()
-      .sort((a, b) => a.macsPerSecond - b.macsPerSecond || loading.get(b)! - loading.get(a)!);
-    for (const worker of slowest) {
-      const range = ranges.get(worker.id);
-      if (range === undefined || worker.current !== null) continue;
-      const least = Math.min(...holders.slice(range.start, range.end));
-      if (least <= this.#options.replicaGoal) continue;
-      const without = new Map(ranges);
-      without.delete(worker.id);
-      const next = scorer.score(moving, without).seconds;
-      const worth = least <= this.#mostReplicas ? WORTH_LOADING : WORTH_ONE_MORE;
-      if (next > seconds * (1 + worth)) continue;
-      seconds = next;
-      ranges.delete(worker.id);
-      for (let layer = range.start; layer < range.end; layer++) holders[layer]!--;
-    }
-  }
-
   #layout(ranges: Map<string, LayerRange>, steps: number): Layout {
-    const byId = new Map(this.#able.map((worker) => [worker.id, worker]));
+    const byId = new Map<string, Planned>();
+    for (const worker of this.#able) if (ranges.has(worker.id)) byId.set(worker.id, worker);
     const holding = (id: string, { start, end }: LayerRange): Holding => ({
       worker: id,
       start,
       end,
       bytes: this.#costs.bytes(byId.get(id)!, start, end),
     });
-    const holdings = this.#able
-      .flatMap(({ id }) => (ranges.has(id) ? [holding(id, ranges.get(id)!)] : []))
+    const holdings = [...byId.keys()]
+      .map((id) => holding(id, ranges.get(id)!))
       .sort((a, b) => a.start - b.start);
     const believed = holdings.map(({ worker, start, end }) => ({
       worker: { id: worker, macsPerSecond: this.#rates.get(worker)! },
@@ -316,25 +276,43 @@ class Planner {
       route: (route ?? []).map(({ candidate, start, end }) => holding(candidate.worker, { start, end })),
       tokenSeconds: score.tokenSeconds,
       capacity: score.capacity,
-      spares: this.#view.workers.flatMap((worker) =>
-        ranges.has(worker.id) ? [] : [{ worker: worker.id, reason: this.#whySpare(worker, ranges) }],
-      ),
+      spares: this.#spares(ranges),
       steps: steps + score.steps,
     };
   }
 
-  #whySpare(worker: WorkerView, ranges: ReadonlyMap<string, LayerRange>): LayoutSpareReason {
-    const { maxStages } = this.#options;
-    const unable = whyUnable(this.#costs, worker, maxStages);
-    if (unable !== null) return unable;
-    const rates = [...ranges.keys()].map((id) => this.#rates.get(id)!);
-    return whySpared(this.#costs, worker, this.#rates.get(worker.id)!, {
+  #spares(ranges: ReadonlyMap<string, LayerRange>): LayoutSpare[] {
+    const { maxStages, replicaGoal } = this.#options;
+    const beside = sparedBeside(this.#costs.layers, {
       ranges: [...ranges.values()],
-      rates,
+      rates: [...ranges.keys()].map((id) => this.#rates.get(id)!),
       maxStages,
-      replicaGoal: this.#options.replicaGoal,
+      replicaGoal,
+    });
+    return this.#view.workers.flatMap((worker): LayoutSpare[] => {
+      if (ranges.has(worker.id)) return [];
+      const unable = this.#unable.get(worker.id);
+      const rate = this.#rates.get(worker.id)!;
+      return [{ worker: worker.id, reason: unable ?? whySpared(this.#costs, worker, rate, beside) }];
     });
   }
+}
+
+function planned(view: WorkerView, macsPerSecond: number): Planned {
+  const { id, memoryBytes, maxBufferBytes, storesF16AsF32 = false } = view;
+  return {
+    id,
+    view,
+    memoryBytes,
+    maxBufferBytes,
+    storesF16AsF32,
+    macsPerSecond,
+    current: largest(view.held),
+  };
+}
+
+function isHeld({ state }: HeldRange): boolean {
+  return state === 'held';
 }
 
 function largest(held: readonly LayerRange[]): LayerRange | null {
@@ -343,25 +321,4 @@ function largest(held: readonly LayerRange[]): LayerRange | null {
     if (most === null || range.end - range.start > most.end - most.start) most = range;
   }
   return most === null ? null : { start: most.start, end: most.end };
-}
-
-function holdersOf(layers: number, ranges: Iterable<LayerRange>): number[] {
-  const holders = new Array<number>(layers).fill(0);
-  for (const { start, end } of ranges) for (let layer = start; layer < end; layer++) holders[layer]!++;
-  return holders;
-}
-
-function uncovered(layers: number, ranges: Iterable<LayerRange>): number {
-  return holdersOf(layers, ranges).filter((held) => held === 0).length;
-}
-
-const known = new WeakMap<ModelCosts, StageCosts>();
-
-/** Made once a model. */
-export function stageCostsOf(costs: ModelCosts): StageCosts {
-  const found = known.get(costs);
-  if (found !== undefined) return found;
-  const made = new StageCosts(costs);
-  known.set(costs, made);
-  return made;
 }

@@ -21,6 +21,8 @@ export interface WorkerView {
   readonly macsPerSecond: number;
   /** Whether it has been measured while it served, or only by the probe at its start. */
   readonly rateIs: 'served' | 'probed';
+  /** Of that rate, what the rounds of tokens through it bore out, in (0, 1]; null before it has served. */
+  readonly believedShare?: number | null;
   /** All that it lends, whatever it holds of it. */
   readonly memoryBytes: number;
   readonly maxBufferBytes: number;
@@ -50,17 +52,24 @@ export function covers(range: LayerRange, wanted: LayerRange): boolean {
   return range.start <= wanted.start && range.end >= wanted.end;
 }
 
+/** A worker counts as slower where its rounds bore out less than this share of what they did at best for anyone. */
+const SHARE_DOUBTED = 0.5;
+
 /**
- * The rates to plan with. A probe is one measurement on a machine that was busy with starting: software adapters of one
+ * The rates to plan with. What a worker says of its own speed counts for as much as came of it: beside the others', since a network
+ * or a machine that is slow for all makes every round late. A probe is one measurement on a machine that was busy with starting: software adapters of one
  * class, which share a machine's cores more often than not, get the median of theirs, since such a probe once cut three equal
  * tabs 5/1/2. And a stranger is not believed to be faster than the fastest that has served.
  */
 export function believedRates(workers: readonly WorkerView[]): Map<string, number> {
   const probedByClass = new Map<string, number[]>();
-  let fastestServed = 0;
+  let [fastestServed, bestShare] = [0, 0];
+  for (const { believedShare } of workers) bestShare = Math.max(bestShare, believedShare ?? 0);
+  const credit = ({ believedShare }: WorkerView) =>
+    believedShare == null ? 1 : Math.min(1, believedShare / (bestShare * SHARE_DOUBTED));
   for (const worker of workers) {
     if (worker.rateIs === 'served') {
-      if (worker.trusted) fastestServed = Math.max(fastestServed, worker.macsPerSecond);
+      if (worker.trusted) fastestServed = Math.max(fastestServed, worker.macsPerSecond * credit(worker));
     } else if (worker.isFallback) {
       const name = worker.class ?? '';
       const rates = probedByClass.get(name);
@@ -69,14 +78,14 @@ export function believedRates(workers: readonly WorkerView[]): Map<string, numbe
     }
   }
   const medians = new Map([...probedByClass].map(([name, rates]) => [name, medianOf(rates)]));
-  return new Map(
-    workers.map((worker) => {
-      const probed = worker.rateIs === 'probed' && worker.isFallback;
-      const rate = probed ? medians.get(worker.class ?? '')! : worker.macsPerSecond;
-      const bound = worker.trusted || fastestServed === 0 ? Number.POSITIVE_INFINITY : fastestServed;
-      return [worker.id, Math.min(rate, bound)];
-    }),
-  );
+  const rates = new Map<string, number>();
+  for (const worker of workers) {
+    const probed = worker.rateIs === 'probed' && worker.isFallback;
+    const rate = probed ? medians.get(worker.class ?? '')! : worker.macsPerSecond;
+    const bound = worker.trusted || fastestServed === 0 ? Number.POSITIVE_INFINITY : fastestServed;
+    rates.set(worker.id, Math.min(rate * credit(worker), bound));
+  }
+  return rates;
 }
 
 export function medianOf(values: readonly number[]): number {

@@ -55,7 +55,7 @@ export interface Tried {
   readonly far: number;
 }
 
-const TRIED: Tried = { quick: 12, far: 4 };
+export const TRIED: Tried = { quick: 12, far: 4 };
 
 /**
  * A stage ends where its worker's range ends or where another's begins: to a slower worker one goes as late as possible, to

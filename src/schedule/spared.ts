@@ -1,4 +1,5 @@
 /** Why a worker holds nothing of a layout that others make. */
+import { holdersOf } from './holders.ts';
 import type { LayerRange, WorkerView } from './mesh-view.ts';
 import type { StageCosts } from './stage-costs.ts';
 
@@ -30,28 +31,47 @@ export function whyUnable(
   return worker.maxBufferBytes < buffer ? { why: 'small-buffers', neededBytes: buffer } : null;
 }
 
-export interface SparedBeside {
-  /** What the others hold, and how fast they are. */
+export interface Others {
+  /** What they hold, and how fast they are. */
   readonly ranges: readonly LayerRange[];
   readonly rates: readonly number[];
   readonly maxStages: number;
   readonly replicaGoal: number;
 }
 
+export interface SparedBeside {
+  /** Each once. */
+  readonly ranges: readonly LayerRange[];
+  readonly fastest: number;
+  readonly slowest: number;
+  /** Of the layer that the fewest hold. */
+  readonly replicas: number;
+  readonly maxStages: number;
+  readonly replicaGoal: number;
+}
+
+/** What of the others matters to each spare: worked out once. */
+export function sparedBeside(layers: number, { ranges, rates, ...options }: Others): SparedBeside {
+  const distinct = new Map(ranges.map(({ start, end }) => [start * (layers + 1) + end, { start, end }]));
+  return {
+    ranges: [...distinct.values()],
+    fastest: rates.reduce((most, rate) => Math.max(most, rate), 0),
+    slowest: rates.reduce((least, rate) => Math.min(least, rate), Number.POSITIVE_INFINITY),
+    replicas: Math.min(...holdersOf(layers, ranges)),
+    ...options,
+  };
+}
+
 export function whySpared(
   costs: StageCosts,
   worker: WorkerView,
   macsPerSecond: number,
-  { ranges, rates, maxStages, replicaGoal }: SparedBeside,
+  { ranges, fastest, slowest, replicas, maxStages, replicaGoal }: SparedBeside,
 ): LayoutSpareReason {
-  const fastest = rates.reduce((most, rate) => Math.max(most, rate), 0);
   if (macsPerSecond * SLOW < fastest) return { why: 'slow' };
-  const slowest = rates.reduce((least, rate) => Math.min(least, rate), Number.POSITIVE_INFINITY);
   const fits = ranges.some(({ start, end }) => costs.fits(worker, start, end));
   const isFull = maxStages < costs.layers && (replicaGoal === 1 || !fits);
   // Fast enough to be taken in another's place, not by so much that loading anew pays.
   if (isFull) return macsPerSecond > slowest ? { why: 'no-gain' } : { why: 'full', stages: maxStages };
-  const holders = new Array<number>(costs.layers).fill(0);
-  for (const { start, end } of ranges) for (let layer = start; layer < end; layer++) holders[layer]!++;
-  return { why: 'replicated', replicas: Math.min(...holders) };
+  return { why: 'replicated', replicas };
 }

@@ -12,6 +12,8 @@ interface Sums {
   /** Of the layers before each, layers + 1 entries. */
   readonly bytes: readonly number[];
   readonly macs: readonly number[];
+  /** Of one layer of the middle, the smallest. */
+  readonly smallest: number;
 }
 
 export class StageCosts {
@@ -77,8 +79,7 @@ export class StageCosts {
 
   /** GPU bytes of the smallest range: one layer of the middle. */
   smallest(worker: CostedWorker): number {
-    const { of } = this.#sums(worker);
-    return Math.min(...of.layers.map(({ bytes }) => bytes)) + of.scratchBytes;
+    return this.#sums(worker).smallest;
   }
 
   largestBuffer(worker: CostedWorker): number {
@@ -96,5 +97,17 @@ function sumsOf(costs: ModelCosts): Sums {
     bytes.push(bytes.at(-1)! + layer.bytes);
     macs.push(macs.at(-1)! + layer.macs);
   }
-  return { of: costs, bytes, macs };
+  const least = costs.layers.reduce((least, layer) => Math.min(least, layer.bytes), Number.POSITIVE_INFINITY);
+  return { of: costs, bytes, macs, smallest: least + costs.scratchBytes };
+}
+
+const known = new WeakMap<ModelCosts, StageCosts>();
+
+/** Made once a model. */
+export function stageCostsOf(costs: ModelCosts): StageCosts {
+  const found = known.get(costs);
+  if (found !== undefined) return found;
+  const made = new StageCosts(costs);
+  known.set(costs, made);
+  return made;
 }

@@ -77,7 +77,7 @@ describe('a room in which machines come and go', () => {
   });
 
   it('makes a table of the rules, a row each', { timeout: 60_000 }, () => {
-    const [row] = placementTable([6], 1);
+    const [row] = placementTable([6], 1, 1);
     const lines = tableText([row!]).trim().split('\n');
     expect(lines).toHaveLength(3);
     expect(new Set(lines.map((line) => line.split('|').length)).size).toBe(1);

@@ -3,7 +3,7 @@ import { DEFAULT_REPLICAS } from '../../config/limits.ts';
 import type { Timers } from '../../mesh/timers.ts';
 import type { Quantization } from '../../model/shard.ts';
 import type { ModelCosts } from '../../schedule/costs.ts';
-import type { LayoutOptions } from '../../schedule/layout.ts';
+import type { LayoutOptions } from '../../schedule/layout-view.ts';
 import type { ReceiptKey } from './receipts.ts';
 
 export interface GroundOptions {

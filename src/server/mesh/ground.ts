@@ -8,7 +8,7 @@ import { ShoalError } from '../../config/errors.ts';
 import { LINK_GRACE_MS, SETTLE_AT_ONCE_WORKERS, SETTLE_REST_MS_A_WORKER } from '../../config/limits.ts';
 import type { PeerMessage } from '../../mesh/protocol/control.ts';
 import type { Loss } from '../../mesh/protocol/status.ts';
-import { stageCostsOf } from '../../schedule/layout.ts';
+import { stageCostsOf } from '../../schedule/stage-costs.ts';
 import { EarliestTimer } from '../earliest-timer.ts';
 import { TimerGroup } from '../timer-group.ts';
 import { Blackout } from './blackout.ts';
@@ -134,6 +134,7 @@ export class Ground {
         costs,
         holdings: this.holdings,
         speeds: this.#speeds,
+        health: this.#health,
         layout: layoutAsked(options),
       }),
       registry: this.registry,

@@ -105,6 +105,11 @@ export class Health {
     return this.#workers.mayLink(a.id, b.id, this.#now);
   }
 
+  /** Of the speed that it says it has, the part to count on; null before it has served. */
+  believedShare(peer: Peer): number | null {
+    return this.#workers.believedShare(peer.id);
+  }
+
   joined(peer: Peer): void {
     this.#holding.delete(peer);
     this.#note({ kind: 'joined', peer: peer.id, address: peer.address });

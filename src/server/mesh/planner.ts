@@ -2,8 +2,10 @@
 import type { Shard } from '../../model/shard.ts';
 import type { ModelCosts } from '../../schedule/costs.ts';
 import type { DoesNotFit } from '../../schedule/does-not-fit.ts';
-import { type Layout, type LayoutOptions, type LayoutSpare, layout } from '../../schedule/layout.ts';
+import { layout } from '../../schedule/layout.ts';
+import type { Layout, LayoutOptions, LayoutSpare } from '../../schedule/layout-view.ts';
 import type { LayerRange, WorkerView } from '../../schedule/mesh-view.ts';
+import type { Health } from './health.ts';
 import type { Holdings } from './holdings.ts';
 import type { Peer } from './peer.ts';
 import type { ServedSpeeds } from './served-speeds.ts';
@@ -12,6 +14,7 @@ export interface PlannerOptions {
   readonly costs: ModelCosts;
   readonly holdings: Holdings;
   readonly speeds: ServedSpeeds;
+  readonly health: Pick<Health, 'believedShare'>;
   readonly layout: LayoutOptions;
 }
 
@@ -67,7 +70,7 @@ export class Planner {
   }
 
   views(among: readonly Peer[], order: readonly string[]): WorkerView[] {
-    const { holdings, speeds } = this.#options;
+    const { holdings, speeds, health } = this.#options;
     const rank = new Map(order.map((id, index) => [id, index]));
     const first = among.filter(({ id }) => rank.has(id)).sort((a, b) => rank.get(a.id)! - rank.get(b.id)!);
     return [...first, ...among.filter(({ id }) => !rank.has(id))].flatMap((peer) => {
@@ -80,6 +83,7 @@ export class Planner {
         class: capability.class ?? null,
         macsPerSecond: speeds.cost(peer).macsPerSecond,
         rateIs: isServed ? ('served' as const) : ('probed' as const),
+        believedShare: health.believedShare(peer),
         memoryBytes: capability.memoryBudgetBytes,
         maxBufferBytes: Math.min(capability.maxBufferBytes, capability.maxStorageBindingBytes),
         isFallback: capability.adapter.isFallback,

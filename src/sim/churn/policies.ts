@@ -1,4 +1,5 @@
 /** Who shall hold what, by three rules. Each is asked when somebody came, went, or it is time to look again. */
+import { uncovered } from '../../schedule/holders.ts';
 import { layout } from '../../schedule/layout.ts';
 import type { LayerRange, WorkerView } from '../../schedule/mesh-view.ts';
 import type { StageCosts } from '../../schedule/stage-costs.ts';
@@ -38,7 +39,10 @@ export function shoalPolicy(): Policy {
       const found = layout({ costs: ROOM_MODEL, workers, rtt, options: { concurrency, replicaGoal: 2 } });
       if (found.kind !== 'placed') return NOTHING;
       const wanted = new Map(found.holdings.map(({ worker, start, end }) => [worker, { start, end }]));
-      const { hold, drop } = transition(costs, workers, wanted, { mayGap: false, isUsed });
+      // As the server does: where nothing is served anyway, who has no room for both may drop the old.
+      const held = workers.flatMap((worker) => worker.held.filter(({ state }) => state === 'held'));
+      const mayGap = uncovered(costs.layers, held) > 0;
+      const { hold, drop } = transition(costs, workers, wanted, { mayGap, isUsed });
       return {
         hold: new Map(hold.map(({ worker, start, end }) => [worker, { start, end }])),
         drop: drop.map(({ worker, start, end }) => ({ worker, range: { start, end } })),

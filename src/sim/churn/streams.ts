@@ -1,6 +1,6 @@
 /** Answers that run at once, each on its own route through what is held: what they get together. */
 import { hopSeconds, type LayerRange, type RoundTripSeconds } from '../../schedule/mesh-view.ts';
-import { amongHeld, type Candidate, quickestWay } from '../../schedule/quickest.ts';
+import { type Candidate, quickestWay, TRIED } from '../../schedule/quickest.ts';
 import type { StageCosts } from '../../schedule/stage-costs.ts';
 
 export interface Held {
@@ -50,16 +50,15 @@ export function runStreams(
   rtt: RoundTripSeconds,
   count: number,
 ): Streams {
-  const busy = new Map<string, number>();
-  const rates = new Map(held.map(({ worker, macsPerSecond }) => [worker, macsPerSecond]));
+  const room = new Room(costs.layers, held);
   const streams: Stream[] = [];
   let quickest: readonly Stop[] | null = null;
   for (let i = 0; i < count; i++) {
-    const stops = routeOf(costs, held, rtt, busy);
+    const stops = routeOf(costs, room, rtt);
     if (stops === null) return { quickest: null, tokensPerSecond: 0 };
     quickest ??= stops;
     const visits = stops.map(({ worker, start, end }) => {
-      const seconds = STEP_SECONDS + costs.macs(start, end) / rates.get(worker)!;
+      const seconds = STEP_SECONDS + costs.macs(start, end) / room.rateOf(worker);
       return { worker, seconds, residence: seconds };
     });
     const hops = stops.reduce((sum, { worker }, index) => {
@@ -68,34 +67,81 @@ export function runStreams(
     }, 0);
     const total = hops + visits.reduce((sum, { seconds }) => sum + seconds, 0);
     streams.push({ visits, hops, total });
-    for (const { worker, seconds } of visits) busy.set(worker, (busy.get(worker) ?? 0) + seconds / total);
+    for (const { worker, seconds } of visits) room.take(worker, seconds / total);
   }
   for (let round = 0; round < ROUNDS; round++) settle(streams);
   return { quickest, tokensPerSecond: streams.reduce((sum, { total }) => sum + 1 / total, 0) };
 }
 
-function routeOf(
-  costs: StageCosts,
-  held: readonly Held[],
-  rtt: RoundTripSeconds,
-  busy: ReadonlyMap<string, number>,
-): Stop[] | null {
-  const candidates = held.map(
-    ({ worker, range, macsPerSecond }): Candidate => ({
-      worker,
-      start: range.start,
-      end: range.end,
-      secondsPerMac: (1 + (busy.get(worker) ?? 0)) / macsPerSecond,
-      stepSeconds: STEP_SECONDS,
-    }),
-  );
+function routeOf(costs: StageCosts, room: Room, rtt: RoundTripSeconds): Stop[] | null {
   const { stops } = quickestWay(costs, {
-    ...amongHeld(candidates),
+    from: (layer) => room.from(layer),
+    starts: room.starts,
     waysKept: WAYS_KEPT,
     hop: (from, to) => hopSeconds(rtt(from.worker, to.worker)),
   });
   return stops?.map(({ candidate, start, end }) => ({ worker: candidate.worker, start, end })) ?? null;
 }
+
+interface Share extends Candidate {
+  readonly rate: number;
+  secondsPerMac: number;
+}
+
+/** What is held, as `amongHeld` looks at it; sorted once, for a room of thousands. */
+class Room {
+  readonly starts: readonly number[];
+  readonly #byWorker = new Map<string, Share[]>();
+  /** Of each layer, the quickest first, and those that reach farthest first: while nobody is busy. */
+  readonly #quick: readonly (readonly Share[])[];
+  readonly #far: readonly (readonly Share[])[];
+  readonly #busy = new Map<string, number>();
+
+  constructor(layers: number, held: readonly Held[]) {
+    const shares = held.map(
+      ({ worker, range, macsPerSecond }): Share => ({
+        worker,
+        start: range.start,
+        end: range.end,
+        rate: macsPerSecond,
+        secondsPerMac: 1 / macsPerSecond,
+        stepSeconds: STEP_SECONDS,
+      }),
+    );
+    for (const share of shares) {
+      const same = this.#byWorker.get(share.worker);
+      if (same === undefined) this.#byWorker.set(share.worker, [share]);
+      else same.push(share);
+    }
+    this.starts = [...new Set(shares.map(({ start }) => start))].sort((a, b) => a - b);
+    const quick = shares.sort(quicker);
+    const covering = (layer: number) => quick.filter(({ start, end }) => start <= layer && end > layer);
+    this.#quick = Array.from({ length: layers }, (_, layer) => covering(layer));
+    this.#far = this.#quick.map((each) => [...each].sort(farther));
+  }
+
+  rateOf(worker: string): number {
+    return this.#byWorker.get(worker)![0]!.rate;
+  }
+
+  /** A stream takes so much of a worker's time, who counts as slower by that. */
+  take(worker: string, share: number): void {
+    const busy = (this.#busy.get(worker) ?? 0) + share;
+    this.#busy.set(worker, busy);
+    for (const each of this.#byWorker.get(worker)!) each.secondsPerMac = (1 + busy) / each.rate;
+  }
+
+  /** Who is busy is only slower than it was, so that behind so many others nobody is to be looked for. */
+  from(layer: number): readonly Share[] {
+    const most = this.#busy.size + TRIED.quick;
+    const quick = this.#quick[layer]!.slice(0, most).sort(quicker).slice(0, TRIED.quick);
+    const far = this.#far[layer]!.slice(0, most + TRIED.far).filter((share) => !quick.includes(share));
+    return [...quick, ...far.sort(farther).slice(0, TRIED.far)];
+  }
+}
+
+const quicker = (a: Share, b: Share) => a.secondsPerMac - b.secondsPerMac;
+const farther = (a: Share, b: Share) => b.end - a.end || a.secondsPerMac - b.secondsPerMac;
 
 function settle(streams: readonly Stream[]): void {
   const present = new Map<string, number>();

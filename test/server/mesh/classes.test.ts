@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { stageCostsOf } from '../../../src/schedule/layout.ts';
+import { stageCostsOf } from '../../../src/schedule/stage-costs.ts';
 import { chosenByClass } from '../../../src/server/mesh/class-choice.ts';
 import { Holding } from '../../../src/server/mesh/holding.ts';
 import { NO_CONNECTION, Peer } from '../../../src/server/mesh/peer.ts';

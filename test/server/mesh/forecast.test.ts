@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { stageCostsOf } from '../../../src/schedule/layout.ts';
 import { medianOf } from '../../../src/schedule/mesh-view.ts';
+import { stageCostsOf } from '../../../src/schedule/stage-costs.ts';
 import { Forecast } from '../../../src/server/mesh/forecast.ts';
 import type { MeshRoute } from '../../../src/server/mesh/mesh-route.ts';
 import { NO_CONNECTION, Peer, type PeerStats } from '../../../src/server/mesh/peer.ts';
