@@ -85,13 +85,14 @@ describe('an answer that loses a worker', () => {
       ['a1', 'a', 3],
       ['b1', 'b', 2],
     ]);
-    const shown: unknown[] = [];
+    const shown: (number | null | undefined)[][] = [];
     await collect(harness.mesh.coordinator.generate(request(), never()), (count) => {
       if (count === 5) harness.byName('a1').kill();
       shown.push(harness.mesh.routesInUse().map(({ crossed }) => crossed));
     });
     expect(shown[0]).toEqual([0]);
-    expect(shown.at(-1)).toEqual([1]);
+    // The last token may be read after the answer has ended.
+    expect(shown.findLast((crossed) => crossed.length > 0)).toEqual([1]);
   });
 });
 
