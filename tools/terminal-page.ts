@@ -70,6 +70,8 @@ function withoutThisMachine(shown: string): string {
     shown
       .replaceAll(/\(after [\d.]+ s\)/g, '(after … s)')
       .replaceAll(/[\d.]+ tokens\/s/g, '… tokens/s')
+      .replaceAll(/[\d.]+ tok\/s/g, '… tok/s')
+      .replaceAll(/first token [\d.]+ s/g, 'first token … s')
       // In columns, which stay straight.
       .replaceAll(/[\d.]+(?= ms)|(?<= )\d+\.\d(?= {2})/g, (number) => '…'.padEnd(number.length))
       .replaceAll(/sha256:[\da-f]{64}/g, 'sha256:…')
@@ -168,7 +170,7 @@ ${block(serving)}
 A command without the fingerprint is refused, with what to do:
 
 ${block(refused)}
-With it, a worker lends two tabs:
+With it, a worker lends two tabs, each with the whole model:
 
 ${block(working)}
 and a client asks:

@@ -80,7 +80,7 @@ export class Metrics {
     for (const reason of ['unauthorized', 'rate', 'concurrency'] as const) this.#refused.inc({ reason }, 0);
     this.#restarts = new Counter({
       name: 'shoal_restarts_total',
-      help: 'Times that an answer went on elsewhere because its pipeline was lost.',
+      help: 'Times that an answer went on elsewhere because its route was lost.',
       registers,
     });
     this.#kept = new Counter({

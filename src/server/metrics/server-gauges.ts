@@ -47,10 +47,10 @@ export class ServerGauges {
     this.#ready = gauge('shoal_ready', 'Whether a request would be answered now.');
     this.#draining = gauge('shoal_draining', 'Whether the server ends and takes no new requests.');
     this.#workers = gauge('shoal_workers', 'Workers of the mesh by state.', ['state']);
-    this.#stages = gauge('shoal_pipeline_stages', 'Stages of the live pipeline; 0: there is none.');
+    this.#stages = gauge('shoal_pipeline_stages', 'Stages of the live route; 0: there is none.');
     this.#hop = gauge(
       'shoal_hop_seconds',
-      'Parts of the latest hops of a stage of the live pipeline, as its worker reports them.',
+      'Parts of the latest hops of a stage of the live route, as its worker reports them.',
       ['stage', 'part'],
     );
     this.#hopBytes = gauge('shoal_hop_token_bytes', 'Bytes on the wire for one token, by stage.', ['stage']);
