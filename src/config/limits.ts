@@ -126,6 +126,8 @@ export const SERVER_AWAY_MS = 600_000;
 /** A worker's sign of life, from the Web Worker through the page: while it holds a shard, and while it does not. */
 export const ALIVE_MS = 1_000;
 export const ALIVE_IDLE_MS = 5_000;
+/** The same while sequences run on it: their clients wait. */
+export const ALIVE_RUNNING_MS = 500;
 /** Load progress is told at most this often: a bar needs no more, and the server counts messages. */
 export const PROGRESS_INTERVAL_MS = 200;
 /** A serving worker reports its statistics this often. */
@@ -277,6 +279,8 @@ export const PIPELINE_WAIT_MS = 120_000;
 export const LINK_GRACE_MS = 1_000;
 /** After a server's restart workers come back one by one with what they hold: nothing is placed anew for so long where it may still become whole. */
 export const RETURN_WAIT_MS = 10_000;
+/** The same where nobody who is back hears anybody who is not: then only who had no link may be missing. */
+export const RETURN_REST_MS = 2_000;
 /** So long after its start a server without `--state` believes workers that hold what another server asked for: it cannot tell. */
 export const UNRECEIPTED_CLAIM_MS = 120_000;
 /** Of the proof that a server asked for a shard. */
@@ -475,8 +479,10 @@ export const SUSPICION_MS = 240_000;
  * all the same. Revisit when a mesh has more volunteers than a line of text has room for.
  */
 export const MAX_LOSSES_TOLD = 16;
-/** After a restart of the server, its running sequences wait this long for all their stages to be back: workers try again every few seconds. */
+/** After a restart of the server, its running sequences wait this long for the first worker to be back: with nobody there they could not go on anyway. */
 export const ADOPT_WAIT_MS = 15_000;
+/** And from then on for all their stages, unless it is known that one does not come: a try of RECONNECT_RUNNING_MAX_MS and room. Who comes later has kept what it holds. */
+export const ADOPT_REST_MS = 3_000;
 /** Pause before a sequence is started again on the route that failed it, times the restarts so far. */
 export const RESTART_PAUSE_MS = 100;
 /** All files of the built page, which the server keeps in memory; the build has 1 MB. */
@@ -517,6 +523,8 @@ export const MAX_CONNECTIONS = 32_768;
 // — workers' health ————————————————————————————————————————————————————————————————————————————
 /** A worker that holds a shard says so every second; not heard for so long it gets no layers and no new sequences until it has spoken. Three missed signs. */
 export const LIVENESS_SILENT_MS = 3_000;
+/** The same for one on which sequences run, which speaks twice a second: four missed signs. Where no neighbour hears it either, what runs through it goes on elsewhere. */
+export const LIVENESS_RUNNING_SILENT_MS = 2_000;
 /** The same for one that holds nothing, which speaks every five seconds: two missed signs and room. */
 export const LIVENESS_IDLE_SILENT_MS = 12_000;
 /** A newcomer is believed after a probe whose token was the right one, or after so many tokens on routes that served: a short answer. */

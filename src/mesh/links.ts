@@ -84,6 +84,11 @@ export class Links {
     return [...this.held.keys()].filter((peer) => this.isOpen(peer));
   }
 
+  /** Of them, those that have been heard lately. */
+  get heard(): string[] {
+    return this.open.filter((peer) => this.held.get(peer)?.link.silent === false);
+  }
+
   /** The peers that sequences wait for: their silence is noticed at once. */
   setBusy(peers: ReadonlySet<string>): void {
     this.busy = peers;

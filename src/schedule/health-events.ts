@@ -1,4 +1,5 @@
 /** What worker health is told, and what it says. Peers are named by their ids. */
+import type { SignPace } from './signs-of-life.ts';
 
 /** One stage of a round: what it should have taken, from what its worker says of its speed. */
 export interface RoundStage {
@@ -21,8 +22,8 @@ export type HealthEvent =
   | { readonly kind: 'gone'; readonly peer: string }
   /** Its page's own code said something. */
   | { readonly kind: 'heard'; readonly peer: string }
-  /** Whether it holds a shard, and so speaks every second. */
-  | { readonly kind: 'holds'; readonly peer: string; readonly holds: boolean }
+  /** How often it speaks from here on. */
+  | { readonly kind: 'paced'; readonly peer: string; readonly pace: SignPace }
   | { readonly kind: 'loaded'; readonly peer: string }
   | { readonly kind: 'load-failed'; readonly peer: string; readonly isTooSlow: boolean }
   /** `by` says that its link to `about` is silent or down. */

@@ -1,32 +1,43 @@
 /** Who has been silent for too long. Pure: time is passed in. */
-import { LIVENESS_IDLE_SILENT_MS, LIVENESS_SILENT_MS } from '../config/limits.ts';
+import { LIVENESS_IDLE_SILENT_MS, LIVENESS_RUNNING_SILENT_MS, LIVENESS_SILENT_MS } from '../config/limits.ts';
+
+/** How often a worker speaks: it holds nothing, it holds a shard, sequences run on it. */
+export type SignPace = 'idle' | 'holding' | 'running';
 
 interface Sign {
   readonly atMs: number;
-  /** It holds a shard, and so speaks every second. */
-  readonly isHolding: boolean;
+  readonly pace: SignPace;
 }
 
+const SILENT_MS: Record<SignPace, number> = {
+  idle: LIVENESS_IDLE_SILENT_MS,
+  holding: LIVENESS_SILENT_MS,
+  running: LIVENESS_RUNNING_SILENT_MS,
+};
+
 export class SignsOfLife {
-  /** Those that hold, and those that do not: in each the one that was silent longest is first. */
-  readonly #holding = new Map<string, Sign>();
-  readonly #idle = new Map<string, Sign>();
+  /** By pace: in each the one that was silent longest is first. */
+  readonly #signs: Record<SignPace, Map<string, Sign>> = {
+    idle: new Map(),
+    holding: new Map(),
+    running: new Map(),
+  };
 
   heard(peer: string, nowMs: number): void {
-    this.#set(peer, { atMs: nowMs, isHolding: this.#holding.has(peer) });
+    this.#set(peer, { atMs: nowMs, pace: this.#of(peer)?.pace ?? 'idle' });
   }
 
-  /** Not a sign of life: the server may know it from elsewhere. */
-  holds(peer: string, isHolding: boolean): void {
+  /** Not a sign of life: the server may know it from elsewhere. @returns whether it is another than before */
+  paced(peer: string, pace: SignPace): boolean {
     const sign = this.#of(peer);
-    if (sign === undefined || sign.isHolding === isHolding) return;
+    if (sign === undefined || sign.pace === pace) return false;
     // Out of order by as long as it was silent: `nextSilentMs` looks past it.
-    this.#set(peer, { ...sign, isHolding });
+    this.#set(peer, { ...sign, pace });
+    return true;
   }
 
   forget(peer: string): void {
-    this.#holding.delete(peer);
-    this.#idle.delete(peer);
+    for (const signs of Object.values(this.#signs)) signs.delete(peer);
   }
 
   /** Whether it has not been heard for so long that nothing new may begin with it. One that nobody knows is silent. */
@@ -38,7 +49,7 @@ export class SignsOfLife {
   /** When the next one will count as silent if it does not speak; null: nobody is left to. */
   nextSilentMs(nowMs: number): number | null {
     let next: number | null = null;
-    for (const signs of [this.#holding, this.#idle]) {
+    for (const signs of Object.values(this.#signs)) {
       for (const sign of signs.values()) {
         const atMs = silentAtMs(sign);
         if (atMs <= nowMs) continue;
@@ -50,15 +61,16 @@ export class SignsOfLife {
   }
 
   #of(peer: string): Sign | undefined {
-    return this.#holding.get(peer) ?? this.#idle.get(peer);
+    const { idle, holding, running } = this.#signs;
+    return running.get(peer) ?? holding.get(peer) ?? idle.get(peer);
   }
 
   #set(peer: string, sign: Sign): void {
     this.forget(peer);
-    (sign.isHolding ? this.#holding : this.#idle).set(peer, sign);
+    this.#signs[sign.pace].set(peer, sign);
   }
 }
 
-function silentAtMs({ atMs, isHolding }: Sign): number {
-  return atMs + (isHolding ? LIVENESS_SILENT_MS : LIVENESS_IDLE_SILENT_MS);
+function silentAtMs({ atMs, pace }: Sign): number {
+  return atMs + SILENT_MS[pace];
 }

@@ -55,8 +55,8 @@ export class WorkerHealth {
       case 'heard':
         if (this.#present(event.peer)) this.#signs.heard(event.peer, nowMs);
         return [];
-      case 'holds':
-        this.#signs.holds(event.peer, event.holds);
+      case 'paced':
+        this.#signs.paced(event.peer, event.pace);
         return [];
       case 'loaded':
         this.#records.get(event.peer)?.hasLoaded();

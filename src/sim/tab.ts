@@ -192,6 +192,7 @@ export class SimTab {
       report: (id) => worker.report(id),
       server: (isThere) => worker.server(isThere),
       dropLink: (peer) => worker.dropLink(peer),
+      tellLink: (peer) => worker.tellLink(peer),
       endSession: () => worker.endSession(),
       accept: (peer, attempt, end) => worker.accept(peer, attempt, end),
       stop: () => worker.stop(),

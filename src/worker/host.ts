@@ -1,5 +1,5 @@
 import { ShoalError } from '../config/errors.ts';
-import { ALIVE_IDLE_MS, ALIVE_MS, SERVER_AWAY_MS } from '../config/limits.ts';
+import { ALIVE_IDLE_MS, ALIVE_MS, ALIVE_RUNNING_MS, SERVER_AWAY_MS } from '../config/limits.ts';
 import type { StageEngine } from '../gpu/stage-engine.ts';
 import type { Capability, PeerMessage } from '../mesh/protocol/control.ts';
 import type { Timers } from '../mesh/timers.ts';
@@ -43,6 +43,7 @@ export class WorkerHost implements WorkerApi {
   #device: WorkerDevice | null = null;
   #lifetime = new AbortController();
   #cancelAlive: (() => void) | null = null;
+  #aliveMs = 0;
   #cancelAway: (() => void) | null = null;
 
   constructor(options: WorkerHostOptions) {
@@ -122,13 +123,13 @@ export class WorkerHost implements WorkerApi {
 
   report(id: number): void {
     const { held, running, stages } = this.#shards;
-    const links = this.#links.open;
+    const links = this.#links.heard;
     this.#options.emit({ type: 'report', id, held, links, running });
     // A server that was away has not heard that frames were lost; that the link is there again does not bring them back.
     const error = new ShoalError('LINK_FAILED', 'the link broke while the server was away').toWire();
     for (const peer of new Set(stages.flatMap((stage) => stage.lostPeers))) {
       this.#tell({ type: 'link', peer, state: 'down', error });
-      if (this.#links.isOpen(peer)) this.#tell({ type: 'link', peer, state: 'up' });
+      this.#links.tell(peer);
     }
   }
 
@@ -154,6 +155,10 @@ export class WorkerHost implements WorkerApi {
   dropLink(peer: string): void {
     this.#links.drop(peer);
     for (const stage of this.#shards.stages) stage.linkLost(peer);
+  }
+
+  tellLink(peer: string): void {
+    this.#links.tell(peer);
   }
 
   endSession(): void {
@@ -211,11 +216,15 @@ export class WorkerHost implements WorkerApi {
   /** Tells that this thread runs, and goes on telling. */
   #beAlive(): void {
     this.#cancelAlive?.();
-    const delayMs = this.#shards.size > 0 ? ALIVE_MS : ALIVE_IDLE_MS;
-    this.#cancelAlive = this.#options.timers.after(delayMs, () => {
+    this.#aliveMs = this.#shards.size === 0 ? ALIVE_IDLE_MS : this.#isRunning ? ALIVE_RUNNING_MS : ALIVE_MS;
+    this.#cancelAlive = this.#options.timers.after(this.#aliveMs, () => {
       this.#tell({ type: 'alive' });
       this.#beAlive();
     });
+  }
+
+  get #isRunning(): boolean {
+    return this.#shards.stages.some(({ sequences }) => sequences > 0);
   }
 
   #shardsChanged(): void {
@@ -305,6 +314,7 @@ export class WorkerHost implements WorkerApi {
 
   /** A peer that a sequence waits for is missed sooner than others. */
   #watchNeighbours(): void {
+    if (this.#isRunning && this.#aliveMs > ALIVE_RUNNING_MS && this.#cancelAlive !== null) this.#beAlive();
     this.#links.setBusy(new Set(this.#shards.stages.flatMap((stage) => [...stage.neighbours])));
   }
 

@@ -17,7 +17,7 @@ export type WorkerCommand = Extract<
 export interface WorkerReport {
   /** Whole on the GPU; what still loads is not among them, and is asked for again with the same number. */
   readonly held: readonly HeldShard[];
-  /** Peers to which a link is open. */
+  /** Peers to which a link is open, and that were heard lately. */
   readonly links: readonly string[];
   readonly running: readonly RunningSequence[];
 }
@@ -82,6 +82,8 @@ export interface WorkerApi {
   /** Whether there is a server to hear what it sends. Sequences of one that stays away for SERVER_AWAY_MS are closed. */
   server(isThere: boolean): void;
   dropLink(peer: string): void;
+  /** Tells the server how the link to the peer is, where one is open. */
+  tellLink(peer: string): void;
   /** Another server, to which this is another peer: forgets sequences, shards and links; the device stays. */
   endSession(): void;
   /** Drops everything and gives the device back. */

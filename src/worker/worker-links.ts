@@ -47,6 +47,18 @@ export class WorkerLinks {
     return this.#links.open;
   }
 
+  /** Of them, those that have been heard lately. */
+  get heard(): string[] {
+    return this.#links.heard;
+  }
+
+  /** Says how an open link is, to a server that may not know. */
+  tell(peer: string): void {
+    if (!this.#links.isOpen(peer)) return;
+    const isSilent = this.#links.get(peer)?.silent === true;
+    this.#options.tell({ type: 'link', peer, state: isSilent ? 'silent' : 'up' });
+  }
+
   /** This worker's own id on a route: what goes there comes back at once. */
   addSelf(peer: string): void {
     if (this.#loopbacks.has(peer)) return;

@@ -109,7 +109,7 @@ describe('a newcomer', () => {
 describe('a frozen tab', () => {
   it('gets no layers until it has spoken, whatever its back-off', () => {
     room.joinTrusted(['frozen', 'other']);
-    room.note({ kind: 'holds', peer: 'frozen', holds: true });
+    room.note({ kind: 'paced', peer: 'frozen', pace: 'holding' });
     room.freeze('frozen');
     room.wait(LIVENESS_SILENT_MS - 1);
     expect(room.mayHold('frozen')).toBe('yes');
@@ -139,7 +139,7 @@ describe('a frozen tab', () => {
 
   it('is named for a stall before those that speak', () => {
     room.joinTrusted(['a', 'frozen', 'c']);
-    room.note({ kind: 'holds', peer: 'frozen', holds: true });
+    room.note({ kind: 'paced', peer: 'frozen', pace: 'holding' });
     room.freeze('frozen');
     room.wait(LIVENESS_SILENT_MS);
     expect(named(room.note({ kind: 'stalled', peers: ['a', 'frozen', 'c'] }))).toEqual(['frozen']);
@@ -313,7 +313,7 @@ describe('a bad link', () => {
   it('to one that the server does not hear either moves that one, whatever it has served', () => {
     room.joinTrusted(['frozen'], 100);
     room.joinTrusted(['b']);
-    room.note({ kind: 'holds', peer: 'frozen', holds: true });
+    room.note({ kind: 'paced', peer: 'frozen', pace: 'holding' });
     room.freeze('frozen');
     room.wait(LIVENESS_SILENT_MS);
     expect(named(room.note({ kind: 'link-reported', by: 'b', about: 'frozen' }))).toEqual(['frozen']);

@@ -14,7 +14,7 @@ const SHORT_MS = 1_500;
  */
 export class TestTimers implements Timers {
   #now = 1_000_000;
-  /** Called before a deadline fires, at its time, and when the time that was to pass has: for what goes on all the while. */
+  /** Called before a timer fires, at its time, and when the time that was to pass has: for what goes on all the while. */
   onAdvance = () => {};
   readonly #long = new Set<{ at: number; run: () => void }>();
   readonly #short = new Set<NodeJS.Timeout>();
@@ -29,6 +29,7 @@ export class TestTimers implements Timers {
       const timer = setTimeout(() => {
         this.#short.delete(timer);
         this.#now = Math.max(this.#now, at);
+        this.onAdvance();
         run();
       });
       this.#short.add(timer);

@@ -149,7 +149,7 @@ export const peerMessageSchema = z.discriminatedUnion('type', [
     type: z.literal('join'),
     capability: capabilitySchema,
     held: z.array(heldShardSchema).max(MAX_HELD_SHARDS),
-    /** Peers to which a link is open. */
+    /** Peers to which a link is open, and that were heard lately. */
     links: z.array(peerId).max(MAX_LINKS),
   }),
   /** After `join`: the sequences that are open on it, in as many messages as they need. `last`: these are all. */

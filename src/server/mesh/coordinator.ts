@@ -30,6 +30,8 @@ export interface CoordinatorOptions {
   readonly wire: WireDtype;
   /** Ids of the model: [0, vocab). */
   readonly vocab: number;
+  /** A sequence is to go on that began before the server was started: its workers may be back soon. */
+  readonly onExpecting?: () => void;
   /** Numbers count up from here. Default: each at random, as workers may still hold sequences of a server before this one, and none is to be guessed. */
   readonly firstSequence?: number;
 }
@@ -67,7 +69,8 @@ export class Coordinator implements TokenGenerator {
     this.#lastSequence = options.firstSequence ?? null;
     this.#slots = new Slots(routes, timers);
     this.#patience = new Patience(this.#queue, (route) => routes.expectedMs(route));
-    this.#returning = new Returning(this.#generations, (route) => options.routes.isHeld(route));
+    this.#returning = new Returning({ generations: this.#generations, timers, routes });
+    routes.onHearsay(() => this.#returning.review());
     routes.onPossible(() => this.#slots.changed());
     routes.onPeerLost((peer, loss, shard) => this.#peerLost(peer, loss, shard));
     routes.onMovable((peer, why) => this.#movable(peer, why));
@@ -241,7 +244,10 @@ export class Coordinator implements TokenGenerator {
     this.#generations.set(generation.sequence.id, generation);
     // Without a number it had no token, and no stage can name it.
     if (resume === undefined || resume.sequence === null) generation.seek();
-    else this.#returning.expect(generation, this.#options.timers);
+    else {
+      this.#options.onExpecting?.();
+      this.#returning.expect(generation);
+    }
     return generation;
   }
 

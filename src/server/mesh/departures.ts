@@ -3,22 +3,32 @@ import type { MeshRoute } from './mesh-route.ts';
 import type { Peer } from './peer.ts';
 import type { WantedLinks } from './wanted-links.ts';
 
-/** Who goes, or seems to be gone: workers that wish to stop, that are away and nobody vouches for, links that fell silent. */
+/** Who goes, or seems to be gone: workers that wish to stop, that are away, or silent, and nobody vouches for, links that fell silent. */
 export class Departures {
   readonly #holdings: Holdings;
   readonly #links: WantedLinks;
+  readonly #isSilent: (peer: Peer) => boolean;
+  /** Heard by nobody. */
+  #mute: ReadonlySet<Peer> = new Set();
   readonly #lost = new Set<Peer>();
   /** Whether it was told that nothing runs there any more. */
   readonly #draining = new Map<Peer, { released: boolean }>();
   readonly #silent = new Map<Peer, Set<Peer>>();
 
-  constructor(holdings: Holdings, links: WantedLinks) {
+  /** @param isSilent whether the server has not heard a peer for too long */
+  constructor(holdings: Holdings, links: WantedLinks, isSilent: (peer: Peer) => boolean) {
     this.#holdings = holdings;
     this.#links = links;
+    this.#isSilent = isSilent;
   }
 
   isLost(peer: Peer): boolean {
     return this.#lost.has(peer);
+  }
+
+  /** Neither the server nor a neighbour hears it, though its socket stands: frozen, or cut off. */
+  isMute(peer: Peer): boolean {
+    return this.#mute.has(peer);
   }
 
   isDraining(peer: Peer): boolean {
@@ -48,11 +58,21 @@ export class Departures {
   newlyLost(away: readonly Peer[], isBlackout: boolean): Peer[] {
     const lost = away.filter((peer) => {
       if (this.#lost.has(peer)) return false;
-      const told = this.#links.toldOf(peer);
+      const told = this.#links.toldOf(peer, this.#isSilent);
       return told.some((state) => state !== 'up') || (told.length === 0 && !isBlackout);
     });
     for (const peer of lost) this.#lost.add(peer);
     return lost;
+  }
+
+  /** Of those whom the server does not hear: who is mute, and was not. */
+  newlyMute(silent: Iterable<Peer>): Peer[] {
+    const mute = [...silent].filter(
+      (peer) => peer.isWorker && !this.#links.toldOf(peer, this.#isSilent).includes('up'),
+    );
+    const before = this.#mute;
+    this.#mute = new Set(mute);
+    return mute.filter((peer) => !before.has(peer));
   }
 
   /** Tells who wishes to stop that nothing runs there any more. */

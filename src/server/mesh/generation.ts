@@ -156,6 +156,12 @@ export class Generation {
     this.sequence.adopt(route, epoch, wire);
   }
 
+  /** Looks for a route, best over stages that it had before the server was away. */
+  resumeNear(before: MeshRoute): void {
+    if (before.stops.length > 0) this.#before ??= before;
+    this.seek();
+  }
+
   /** Looks for a route, unless it has one. */
   seek(): void {
     if (this.sequence.state === 'adrift' && !this.#isSeeking) void this.#seek();

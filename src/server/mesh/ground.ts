@@ -15,15 +15,16 @@ import { Blackout } from './blackout.ts';
 import { Departures } from './departures.ts';
 import { type GroundOptions, layoutAsked } from './ground-options.ts';
 import { Health } from './health.ts';
+import { Hearsay } from './hearsay.ts';
 import type { Holding } from './holding.ts';
 import { Holdings } from './holdings.ts';
 import { Losses } from './losses.ts';
-import type { MeshRoute, RouteFailure, RouteStop } from './mesh-route.ts';
+import type { RouteFailure } from './mesh-route.ts';
 import type { Peer, PeerStats } from './peer.ts';
 import { Placing } from './placing.ts';
 import { Planner } from './planner.ts';
 import { Probing } from './probing.ts';
-import { stateOf } from './purpose.ts';
+import { paceOf, stateOf } from './purpose.ts';
 import { Registry } from './registry.ts';
 import { MeshRoutes } from './routes.ts';
 import { ServedSpeeds } from './served-speeds.ts';
@@ -43,13 +44,12 @@ export class Ground {
   readonly #blackout: Blackout;
   readonly #speeds: ServedSpeeds;
   readonly #losses = new Losses();
+  readonly #hearsay = new Hearsay();
   readonly #probes: boolean;
   readonly #layers: number;
   readonly #timers: TimerGroup;
   readonly #soon: EarliestTimer;
   readonly #log: Logger;
-  /** The route that served last, until somebody of it is lost. */
-  #served: MeshRoute | null = null;
   #isSettling = false;
   #settledAtMs = Number.NEGATIVE_INFINITY;
   #isUnsettled = false;
@@ -97,7 +97,7 @@ export class Ground {
       isUsable,
       mayLink: (a, b) => this.#health.mayLink(a, b),
     });
-    this.#departures = new Departures(this.holdings, this.links);
+    this.#departures = new Departures(this.holdings, this.links, (peer) => this.#health.silent.has(peer));
     const mayLoad = (peer: Peer) => this.#mayLoad(peer);
     this.routes = new MeshRoutes({
       holdings: this.holdings,
@@ -122,11 +122,11 @@ export class Ground {
       },
       onFailed: (failure) => this.#routeFailed(failure),
       blameFor: (by, sender) => (this.#health.isCredible(by, sender) ? sender : by),
+      onEntered: (peer) => this.#health.paced(peer, paceOf(this.holdings.of(peer))),
       onLeft: () => this.#soon.within(0),
+      isHeard: (id) => this.#hearsay.isHeard(id),
     });
-    this.routes.onLive((route) => {
-      this.#served = route;
-    });
+    this.routes.onLive((route) => this.#losses.serves(route));
     this.placing = new Placing({
       ...options,
       stageCosts,
@@ -147,6 +147,7 @@ export class Ground {
       // Who is left out gets nothing when it returns.
       isExpected: (peer) =>
         peer.isAway && !this.#departures.isLost(peer) && peer.excludedUntil <= options.timers.now(),
+      isAwaited: () => this.#hearsay.hearsOther((id) => this.registry.get(id)?.isWorker === true),
       onPlaced: () => {
         // What was decided is done at once: until the next decision nothing more is handed out.
         this.#settledAtMs = Number.NEGATIVE_INFINITY;
@@ -187,9 +188,10 @@ export class Ground {
     this.#health.joined(peer);
     this.#departures.returned(peer);
     this.#blackout.joined();
-    if (this.holdings.reconcile(peer, held)) this.placing.adopted();
+    if (this.holdings.reconcile(peer, held)) this.placing.expectReturn();
     this.#wantLinks();
     this.links.joined(peer, links);
+    this.#hearsay.joined(peer, links);
     this.placing.joined(peer);
     this.#settle();
   }
@@ -212,8 +214,13 @@ export class Ground {
   }
 
   link(peer: Peer, { peer: id, state, error }: Message<'link'>): void {
+    this.#hearsay.told(peer, id, state);
     const other = this.registry.get(id);
-    if (other === undefined) return;
+    if (other === undefined) {
+      this.#relieved();
+      this.routes.tellHearsay();
+      return;
+    }
     const hasGone = this.links.report(peer, other, state);
     if (hasGone === null) {
       this.#log.debug({ worker: peer.name, other: id }, 'link not wanted: its state means nothing');
@@ -265,7 +272,8 @@ export class Ground {
   }
 
   #isUsable(peer: Peer): boolean {
-    return peer.isWorker && !this.#departures.isDraining(peer) && this.#health.isFit(peer);
+    const mayServe = !this.#departures.isDraining(peer) && !this.#departures.isMute(peer);
+    return peer.isWorker && mayServe && this.#health.isFit(peer);
   }
 
   #mayLoad(peer: Peer): boolean {
@@ -311,20 +319,17 @@ export class Ground {
     this.#speeds.forget(peer);
     this.#departures.forget(peer);
     this.links.forget(peer);
+    this.#hearsay.forget(peer);
     this.#settle();
   }
 
   /** Nothing that runs through it, or through that shard of it, goes on. */
   #lose(peer: Peer, how: Loss['how'], why: string, shard: number | null = null): void {
-    const loss: Loss = { worker: peer.name, how };
-    const isOn = (stop: RouteStop) => stop.peer === peer && (shard ?? stop.shard) === stop.shard;
-    const wasServing = this.#served?.stops.some(isOn) === true;
     this.routes.refresh();
     this.#log.warn({ worker: peer.name }, `lost: ${why}`);
-    if (wasServing || this.routes.live === null) this.#losses.add(loss, wasServing);
-    if (wasServing) this.#served = this.routes.live;
+    this.#losses.add(peer, shard, how, this.routes.live);
     this.placing.lost(why);
-    this.routes.tellPeerLost(peer, loss, shard);
+    this.routes.tellPeerLost(peer, { worker: peer.name, how }, shard);
   }
 
   /** What changed one thing may change all others. */
@@ -341,17 +346,15 @@ export class Ground {
     while (this.#isUnsettled) {
       this.#isUnsettled = false;
       this.#wantLinks();
+      const mute = this.#departures.newlyMute(this.#health.silent);
       this.routes.refresh();
-      this.#giveUpLost();
+      this.#giveUpLost(mute);
       this.placing.settle();
       if (this.#probes) this.probing.settle();
       if (this.placing.giveCopies()) this.#isUnsettled = true;
       for (const peer of this.registry.workers()) {
         const holdings = this.holdings.of(peer);
-        this.#health.holds(
-          peer,
-          holdings.some(({ isHeld }) => isHeld),
-        );
+        this.#health.paced(peer, paceOf(holdings));
         peer.moveTo(stateOf(peer, holdings, this.routes.live, this.placing.loading));
         this.#departures.release(peer);
       }
@@ -369,7 +372,12 @@ export class Ground {
     return workers <= SETTLE_AT_ONCE_WORKERS ? 0 : workers * SETTLE_REST_MS_A_WORKER;
   }
 
-  #giveUpLost(): void {
+  #giveUpLost(mute: readonly Peer[]): void {
+    for (const peer of mute) {
+      if (this.holdings.of(peer).length === 0) continue;
+      this.#lose(peer, 'failed', `${peer.name} fell silent, to the server and to its neighbours`);
+      this.#isUnsettled = true;
+    }
     const away = this.registry.away();
     for (const peer of this.#departures.newlyLost(away, this.#blackout.isOn)) {
       this.#lose(peer, 'left', `${peer.name} left (its connection closed)`);

@@ -3,11 +3,15 @@ import type { Logger } from 'pino';
 import { ShoalError } from '../../config/errors.ts';
 import type { Timers } from '../../mesh/timers.ts';
 import type { HealthEvent, Misbehaviour } from '../../schedule/health-events.ts';
+import type { SignPace } from '../../schedule/signs-of-life.ts';
 import { WorkerHealth } from '../../schedule/worker-health.ts';
 import { EarliestTimer } from '../earliest-timer.ts';
 import type { RouteFailure } from './mesh-route.ts';
 import type { Peer } from './peer.ts';
 import type { Registry } from './registry.ts';
+
+/** A timer that is later than this tells that the server itself stood still. */
+const HELD_UP_MS = 200;
 
 export interface HealthOptions {
   readonly registry: Registry;
@@ -31,8 +35,10 @@ export class Health {
   readonly #due: EarliestTimer;
   /** Who was silent when it was last looked at. */
   readonly #silent = new Set<Peer>();
-  /** Those of whom it was noted that they hold something. */
-  readonly #holding = new WeakSet<Peer>();
+  /** As it was noted. */
+  readonly #paces = new WeakMap<Peer, SignPace>();
+  /** When it is to be looked next. */
+  #lookAtMs = Number.POSITIVE_INFINITY;
   #releaseAt: number | null = null;
 
   constructor(options: HealthOptions) {
@@ -111,22 +117,27 @@ export class Health {
   }
 
   joined(peer: Peer): void {
-    this.#holding.delete(peer);
+    this.#paces.delete(peer);
     this.#note({ kind: 'joined', peer: peer.id, address: peer.address });
     this.#arm();
   }
 
   left(peer: Peer): void {
     this.#silent.delete(peer);
-    this.#holding.delete(peer);
+    this.#paces.delete(peer);
     this.#note({ kind: 'gone', peer: peer.id });
   }
 
-  holds(peer: Peer, holds: boolean): void {
-    if (this.#holding.has(peer) === holds) return;
-    if (holds) this.#holding.add(peer);
-    else this.#holding.delete(peer);
-    this.#note({ kind: 'holds', peer: peer.id, holds });
+  /** Of those who lend, whom the server has not heard for too long. */
+  get silent(): ReadonlySet<Peer> {
+    return this.#silent;
+  }
+
+  /** How often it is to be heard from here on. */
+  paced(peer: Peer, pace: SignPace): void {
+    if (this.#paces.get(peer) === pace) return;
+    this.#paces.set(peer, pace);
+    this.#note({ kind: 'paced', peer: peer.id, pace });
     // It speaks more often from now on, and its silence is noticed sooner.
     this.#arm();
   }
@@ -244,6 +255,13 @@ export class Health {
   /** Whether somebody is let in again, or has been silent for too long. */
   #look(): void {
     const now = this.#now;
+    const lateMs = now - this.#lookAtMs;
+    this.#lookAtMs = Number.POSITIVE_INFINITY;
+    if (lateMs > HELD_UP_MS) {
+      // Timers run before what has come is read: a server that was held up does not hold it against anybody.
+      this.#due.within(HELD_UP_MS);
+      return;
+    }
     let hasChanged = this.#releaseAt !== null && this.#releaseAt <= now;
     for (const peer of this.#options.registry.workers()) {
       if (this.#silent.has(peer) || !this.#workers.trustOf(peer.id, now)?.isSilent) continue;
@@ -258,7 +276,9 @@ export class Health {
     const now = this.#now;
     this.#releaseAt = this.#workers.nextReleaseMs(now);
     const next = this.#workers.nextChangeMs(now);
-    if (next !== null) this.#due.within(next - now);
+    if (next === null) return;
+    this.#lookAtMs = Math.min(this.#lookAtMs, next);
+    this.#due.within(next - now);
   }
 }
 

@@ -95,6 +95,10 @@ export interface Routes {
   suspectsOf(route: MeshRoute): readonly Peer[];
   /** Who is to blame where `by` refuses what `sender` sent it. */
   blameFor(by: Peer, sender: Peer): Peer;
+  /** Whether a worker hears the peer of that id, which need not be connected. */
+  isHeard(id: string): boolean;
+  /** Somebody hears others than before. */
+  onHearsay(listener: () => void): void;
   /** There may be a route, or room, where there was none. */
   onPossible(listener: () => void): void;
   /** Nothing that runs through the peer goes on: it left, is silent, or has lost its shard. `shard`: only that one. */

@@ -69,7 +69,11 @@ export class Mesh {
     this.#log = options.log;
     this.#layers = options.costs.layers.length;
     this.#ground = new Ground({ ...options, nextSequence: () => this.coordinator.nextId() });
-    this.coordinator = new Coordinator({ ...options, routes: this.#ground.routes });
+    this.coordinator = new Coordinator({
+      ...options,
+      routes: this.#ground.routes,
+      onExpecting: () => this.#ground.placing.expectReturn(),
+    });
   }
 
   get registry(): Registry {

@@ -28,6 +28,8 @@ export interface PlacingOptions {
   readonly mayLoad: (peer: Peer) => boolean;
   /** It is away, and what runs on it is not given up. */
   readonly isExpected: (peer: Peer) => boolean;
+  /** A worker hears somebody who is not here, and may come. */
+  readonly isAwaited: () => boolean;
   /** Layers were handed out, or need not be. */
   readonly onPlaced: () => void;
   /** All layers are held, and this link does not come. */

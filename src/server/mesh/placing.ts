@@ -8,6 +8,7 @@ import {
   EXPECT_WORKERS_MS,
   PLACEMENT_DEBOUNCE_MS,
   PLACEMENT_REST_MS_A_WORKER,
+  RETURN_REST_MS,
   RETURN_WAIT_MS,
 } from '../../config/limits.ts';
 import type { SpareReason } from '../../mesh/protocol/status.ts';
@@ -39,8 +40,8 @@ export class Placing {
   readonly #racing: Racing;
   #target: Target | null = null;
   #expecting: boolean;
-  /** When the first shard was adopted that nobody here had asked for. */
-  #adoptedAt = Number.NEGATIVE_INFINITY;
+  /** Since when workers of before are expected. */
+  #returnsFrom = Number.NEGATIVE_INFINITY;
   /** Why nothing is served, when nothing is or loads. */
   #lack = 'no worker has joined; open the page and press Join';
   #shortage: DoesNotFit | null = null;
@@ -124,9 +125,9 @@ export class Placing {
     this.#dueWithin(PLACEMENT_DEBOUNCE_MS);
   }
 
-  /** A worker held something that this server had not asked for. */
-  adopted(): void {
-    if (this.#adoptedAt === Number.NEGATIVE_INFINITY) this.#adoptedAt = this.#timers.now();
+  /** There were workers before this server, as one holds something that it had not asked for, or a sequence is to go on: others may return. */
+  expectReturn(): void {
+    if (this.#returnsFrom === Number.NEGATIVE_INFINITY) this.#returnsFrom = this.#timers.now();
   }
 
   /** @param why for people */
@@ -267,7 +268,8 @@ export class Placing {
       return;
     }
     if (this.#isReturning) return;
-    const waitMs = this.#adoptedAt + RETURN_WAIT_MS - this.#timers.now();
+    const patienceMs = this.#options.isAwaited() ? RETURN_WAIT_MS : RETURN_REST_MS;
+    const waitMs = this.#returnsFrom + patienceMs - this.#timers.now();
     if (waitMs > 0) {
       this.#due.within(waitMs);
       return;

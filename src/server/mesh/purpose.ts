@@ -1,8 +1,15 @@
 /** What a shard, and so its worker, is for: what serves, what loads to serve next, or neither. */
+import type { SignPace } from '../../schedule/signs-of-life.ts';
 import type { Holding } from './holding.ts';
 import type { Peer } from './peer.ts';
 import type { LiveRoute } from './routes.ts';
 import type { Target } from './target.ts';
+
+/** How often a worker that holds `holdings` speaks. */
+export function paceOf(holdings: readonly Holding[]): SignPace {
+  if (holdings.some(({ sequences }) => sequences > 0)) return 'running';
+  return holdings.some(({ isHeld }) => isHeld) ? 'holding' : 'idle';
+}
 
 /** Of a worker that holds `holdings`. */
 export function stateOf(

@@ -1,9 +1,15 @@
 import { ShoalError } from '../../config/errors.ts';
-import { ADOPT_WAIT_MS, MAX_LINKS, MAX_RUNNING_SEQUENCES, MAX_TOLD_EPOCH } from '../../config/limits.ts';
+import {
+  ADOPT_REST_MS,
+  ADOPT_WAIT_MS,
+  MAX_LINKS,
+  MAX_RUNNING_SEQUENCES,
+  MAX_TOLD_EPOCH,
+} from '../../config/limits.ts';
 import type { PeerMessage, RunningSequence } from '../../mesh/protocol/control.ts';
 import type { Timers } from '../../mesh/timers.ts';
 import type { Generation } from './generation.ts';
-import { type MeshRoute, stopOf } from './mesh-route.ts';
+import { type MeshRoute, type RouteStop, type Routes, stopOf } from './mesh-route.ts';
 import type { Peer } from './peer.ts';
 
 type Running = Extract<PeerMessage, { type: 'running' }>;
@@ -17,42 +23,47 @@ interface Expected {
   isLate: boolean;
 }
 
+export interface ReturningOptions {
+  readonly generations: ReadonlyMap<number, Generation>;
+  readonly timers: Timers;
+  readonly routes: Pick<Routes, 'isHeld' | 'isHeard'>;
+}
+
 /**
  * Workers that are back say what they run. What the server knows of it goes on: as it is, where nothing can have been lost meanwhile;
  * otherwise by the same route under a new epoch, for which the stages have kept nearly everything. After a restart of the server a
- * sequence goes on once all its stages are back, and without those that are not after ADOPT_WAIT_MS.
+ * sequence goes on once all its stages are back, and without those that are not when it is known that they do not come: their
+ * neighbours hear nothing of them, or they are back without it, or ADOPT_REST_MS have passed since the first worker came.
  *
  * A worker's word for an epoch counts only where the server cannot know better, which is of a sequence that began before it was started.
  */
 export class Returning {
-  readonly #generations: ReadonlyMap<number, Generation>;
+  readonly #options: ReturningOptions;
   readonly #expected = new Map<number, Expected>();
   /** What peers have told in messages before their last. */
   readonly #partial = new WeakMap<Peer, RunningSequence[]>();
+  /** Ids of those that have told all that they run, while a sequence waits for its stages. */
+  readonly #reported = new Set<string>();
+  #isAnyoneBack = false;
 
-  readonly #isHeld: (route: MeshRoute) => boolean;
-
-  /** @param isHeld whether the route's workers hold what they say that they compute with */
-  constructor(generations: ReadonlyMap<number, Generation>, isHeld: (route: MeshRoute) => boolean) {
-    this.#generations = generations;
-    this.#isHeld = isHeld;
+  constructor(options: ReturningOptions) {
+    this.#options = options;
   }
 
   /** The sequence began before the server was started again: its stages may be back soon. */
-  expect(generation: Generation, timers: Timers): void {
+  expect(generation: Generation): void {
     const { id } = generation.sequence;
     const expected: Expected = { told: new Map(), broken: new Set(), isLate: false };
     this.#expected.set(id, expected);
     generation.whenClosed(() => this.#expected.delete(id));
-    generation.whenClosed(
-      timers.after(ADOPT_WAIT_MS, () => {
-        if (this.#expected.get(id) !== expected) return;
-        expected.isLate = true;
-        // What stages have of it is theirs to keep only under an epoch that is higher than any of theirs.
-        for (const { epoch } of expected.told.values()) generation.sequence.noteEpoch(epoch);
-        generation.seek();
-      }),
-    );
+    this.#giveUpAfter(id, this.#isAnyoneBack ? ADOPT_REST_MS : ADOPT_WAIT_MS);
+  }
+
+  /** To be called when workers hear others, or do so no longer: what cannot become whole is not waited for. */
+  review(): void {
+    for (const [id, expected] of this.#expected) {
+      if (!expected.isLate && this.#isHopeless(expected)) this.#giveUp(id, expected);
+    }
   }
 
   /** The peer joins: it tells anew what it runs. */
@@ -81,9 +92,12 @@ export class Returning {
       this.#partial.set(peer, all);
       return;
     }
+    if (!this.#isAnyoneBack) for (const id of this.#expected.keys()) this.#giveUpAfter(id, ADOPT_REST_MS);
+    this.#isAnyoneBack = true;
+    if (this.#isWaiting) this.#reported.add(peer.id);
     const adopted = all.filter((running) => this.#compare(peer, running)).map(({ sequence }) => sequence);
     const told = new Map(all.map((running) => [running.sequence, running]));
-    for (const generation of [...this.#generations.values()]) {
+    for (const generation of [...this.#options.generations.values()]) {
       const { route, id, epoch, state, hasToken } = generation.sequence;
       if (route === null || stopOf(route, peer) === undefined) continue;
       if ((state !== 'opening' && state !== 'running') || adopted.includes(id)) continue;
@@ -98,11 +112,56 @@ export class Returning {
         if (running !== undefined && this.#expected.has(id)) generation.sequence.noteEpoch(running.epoch);
       }
     }
+    this.review();
+    if (!this.#isWaiting) this.#reported.clear();
+  }
+
+  get #isWaiting(): boolean {
+    return [...this.#expected.values()].some(({ isLate }) => !isLate);
+  }
+
+  /** Of the newest route that was told, all who are missing are known not to come with it. */
+  #isHopeless({ told }: Expected): boolean {
+    const { routes } = this.#options;
+    const route = newestOf(told)?.route ?? [];
+    const backs = new Set([...told.keys()].map(({ id }) => id));
+    const isBack = (index: number) => backs.has(route[(index + route.length) % route.length]!.peer);
+    const missing = route.flatMap((_stop, index) => (isBack(index) ? [] : index));
+    return (
+      missing.length > 0 &&
+      missing.every((index) => {
+        const id = route[index]!.peer;
+        if (this.#reported.has(id)) return true;
+        return !routes.isHeard(id) && (isBack(index - 1) || isBack(index + 1));
+      })
+    );
+  }
+
+  #giveUpAfter(id: number, ms: number): void {
+    const expected = this.#expected.get(id);
+    const cancel = this.#options.timers.after(ms, () => {
+      if (expected !== undefined && this.#expected.get(id) === expected) this.#giveUp(id, expected);
+    });
+    this.#options.generations.get(id)?.whenClosed(cancel);
+  }
+
+  /** It goes on without those who are not back; those who are have kept what they hold. */
+  #giveUp(id: number, expected: Expected): void {
+    const generation = this.#options.generations.get(id);
+    if (expected.isLate || generation === undefined) return;
+    expected.isLate = true;
+    // What stages have of it is theirs to keep only under an epoch that is higher than any of theirs.
+    for (const { epoch } of expected.told.values()) generation.sequence.noteEpoch(epoch);
+    const newest = newestOf(expected.told);
+    const those = [...expected.told].filter(
+      ([, running]) => newest !== undefined && isOfOne(running, newest),
+    );
+    generation.resumeNear({ stops: those.map(([peer, running]) => stopAt(peer, running)) });
   }
 
   /** @returns whether the sequence goes on from here on, its last stage asked */
   #compare(peer: Peer, running: RunningSequence): boolean {
-    const generation = this.#generations.get(running.sequence);
+    const generation = this.#options.generations.get(running.sequence);
     const expected = this.#expected.get(running.sequence);
     const route = generation?.sequence.route ?? null;
     const isOfIt = route === null ? expected !== undefined : stopOf(route, peer) !== undefined;
@@ -118,7 +177,7 @@ export class Returning {
       return false;
     }
     const whole = wholeRoute(expected.told, running.epoch);
-    if (whole === null || !this.#isHeld(whole)) return false;
+    if (whole === null || !this.#options.routes.isHeld(whole)) return false;
     this.#expected.delete(running.sequence);
     generation.adopt(whole, running.epoch, running.wire);
     if (whole.stops.some((_, index) => isBroken(whole, index, expected.broken))) {
@@ -139,20 +198,25 @@ function isPlausible(peer: Peer, { epoch, index, route }: RunningSequence): bool
   return epoch <= MAX_TOLD_EPOCH && route[index]?.peer === peer.id;
 }
 
+function newestOf(told: Expected['told']): RunningSequence | undefined {
+  return [...told.values()].sort((a, b) => b.epoch - a.epoch)[0];
+}
+
+const isOfOne = (a: RunningSequence, b: RunningSequence): boolean =>
+  a.epoch === b.epoch && JSON.stringify(a.route) === JSON.stringify(b.route);
+
+function stopAt(peer: Peer, { route, index, shard }: RunningSequence): RouteStop {
+  const { start, end } = route[index]!;
+  return { peer, shard, start, end, class: peer.capability?.class ?? null };
+}
+
 /** The route of that epoch, where all its stages have told it alike. */
 function wholeRoute(told: Expected['told'], epoch: number): MeshRoute | null {
-  const those = [...told].filter(([, running]) => running.epoch === epoch);
-  const { route } = those[0]![1];
-  const text = JSON.stringify(route);
-  const stops = route.map(({ peer: id, start, end }, index) => {
-    const stage = those.find(
-      ([peer, running]) =>
-        peer.id === id && running.index === index && JSON.stringify(running.route) === text,
-    );
-    if (stage === undefined) return undefined;
-    const [peer, { shard }] = stage;
-    return { peer, shard, start, end, class: peer.capability?.class ?? null };
-  });
+  const newest = [...told.values()].find((running) => running.epoch === epoch)!;
+  const those = [...told].filter(([, running]) => isOfOne(running, newest));
+  const stops = newest.route.map((_stop, index) => those.find(([, running]) => running.index === index));
   const known = stops.filter((stop) => stop !== undefined);
-  return known.length === stops.length ? { stops: known } : null;
+  return known.length === stops.length
+    ? { stops: known.map(([peer, running]) => stopAt(peer, running)) }
+    : null;
 }

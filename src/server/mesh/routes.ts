@@ -30,6 +30,10 @@ export interface MeshRoutesOptions extends HeldWaysOptions {
   readonly now: () => number;
   readonly onFailed: (failure: RouteFailure) => void;
   readonly blameFor: (by: Peer, sender: Peer) => Peer;
+  /** A sequence runs through it from here on. */
+  readonly onEntered: (peer: Peer) => void;
+  /** Whether a worker hears the peer of that id. */
+  readonly isHeard: (id: string) => boolean;
   /** A sequence has left a stage. */
   readonly onLeft: () => void;
 }
@@ -48,6 +52,7 @@ export class MeshRoutes implements Routes {
   /** Of its prompt, where it begins there: what another route had computed tells nothing of the first token. */
   readonly #prompts = new WeakMap<MeshRoute, number>();
   readonly #possibleListeners: (() => void)[] = [];
+  readonly #hearsayListeners: (() => void)[] = [];
   readonly #lostListeners: ((peer: Peer, loss: Loss, shard: number | null) => void)[] = [];
   readonly #movableListeners: ((peer: Peer, why: MoveReason) => void)[] = [];
   readonly #linkListeners: ((a: Peer, b: Peer) => void)[] = [];
@@ -122,6 +127,7 @@ export class MeshRoutes implements Routes {
     }
     this.#entered.set(route, holdings);
     this.#enteredAt.set(route, this.#options.now());
+    for (const { peer } of route.stops) this.#options.onEntered(peer);
   }
 
   leave(route: MeshRoute): void {
@@ -174,6 +180,14 @@ export class MeshRoutes implements Routes {
 
   blameFor(by: Peer, sender: Peer): Peer {
     return this.#options.blameFor(by, sender);
+  }
+
+  isHeard(id: string): boolean {
+    return this.#options.isHeard(id);
+  }
+
+  onHearsay(listener: () => void): void {
+    this.#hearsayListeners.push(listener);
   }
 
   onPossible(listener: () => void): void {
@@ -233,6 +247,10 @@ export class MeshRoutes implements Routes {
     this.#live = next && { epoch: ++this.#epoch, stops: next };
     this.forecast.began(this.#live);
     if (this.#live !== null) for (const listener of this.#liveListeners) listener(this.#live);
+  }
+
+  tellHearsay(): void {
+    for (const listener of this.#hearsayListeners) listener();
   }
 
   tellPossible(): void {

@@ -62,9 +62,11 @@ export class WantedLinks {
     return one ?? other ?? 'unknown';
   }
 
-  /** What those who are connected say of their links to `peer`. */
-  toldOf(peer: Peer): Told[] {
-    const others = [...(this.#ends.get(peer)?.keys() ?? [])].filter((other) => !other.isAway);
+  /** What those who are connected, and heard, say of their links to `peer`. */
+  toldOf(peer: Peer, isSilent: (other: Peer) => boolean): Told[] {
+    const others = [...(this.#ends.get(peer)?.keys() ?? [])].filter(
+      (other) => !other.isAway && !isSilent(other),
+    );
     return others.flatMap((other) => this.#ends.get(other)?.get(peer) ?? []);
   }
 

@@ -164,7 +164,7 @@ export class MeshTab {
       connector,
       timers,
       dropLink: (peer) => worker.dropLink(peer),
-      onKept: (peer) => this.#send({ type: 'link', peer, state: 'up' }),
+      onKept: (peer) => worker.tellLink(peer),
       onDown: (peer, reason) => this.#send({ type: 'link', peer, state: 'down', error: reason.toWire() }),
     });
   }

@@ -46,6 +46,10 @@ export class WebWorker implements TabWorker {
     void this.#api.dropLink(peer);
   }
 
+  tellLink(peer: string): void {
+    void this.#api.tellLink(peer);
+  }
+
   endSession(): void {
     void this.#api.endSession();
   }

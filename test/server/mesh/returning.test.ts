@@ -88,6 +88,8 @@ beforeEach(() => {
     onPeerLost: () => {},
     suspectsOf: () => [],
     isHeld: (told) => holdsIt(told),
+    isHeard: () => true,
+    onHearsay: () => {},
     onMovable: () => {},
     onLinkLost: () => {},
   };
@@ -111,7 +113,7 @@ describe('a worker that names a sequence which it never had', () => {
     const options = { timers, log: pino({ level: 'silent' }), wire: 'f16', vocab: 100 } as const;
     const drawn = new Coordinator({
       ...options,
-      routes: { onPossible() {}, onPeerLost() {}, onMovable() {}, onLinkLost() {} } as never,
+      routes: { onPossible() {}, onHearsay() {}, onPeerLost() {}, onMovable() {}, onLinkLost() {} } as never,
     });
     const ids = Array.from({ length: 20 }, () => drawn.nextId());
     const steps = ids.slice(1).map((id, index) => Math.abs(id - ids[index]!));

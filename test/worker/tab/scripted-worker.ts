@@ -44,6 +44,9 @@ export class ScriptedWorker implements TabWorker {
   dropLink(peer: string) {
     this.calls.push(`drop link ${peer}`);
   }
+  tellLink(peer: string) {
+    this.calls.push(`tell link ${peer}`);
+  }
   endSession() {
     this.calls.push('end session');
   }

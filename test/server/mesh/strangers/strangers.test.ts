@@ -46,6 +46,7 @@ describe('a frozen tab', () => {
     const c = await harness.join('c');
     await harness.heard(c);
     harness.frozen.add('b');
+    b!.misbehaviour = { links: 'silent' };
     harness.timers.advance(LIVENESS_SILENT_MS);
     // Its neighbour alone says so, and has served no more than it: it is the one that the server does not hear either.
     // It does not say of itself that the link is there again.
@@ -61,6 +62,7 @@ describe('a frozen tab', () => {
     await new Promise((resolve) => setTimeout(resolve, 100));
     expect(b!.messages('hold')).toHaveLength(before);
     harness.frozen.delete('b');
+    b!.misbehaviour = {};
     b!.send({ type: 'alive' });
     await until(() => harness.live.includes('b'), 'it has spoken, and is needed');
     expect((await answer()).ids).toEqual(expectedIds(PROMPT, 20));
