@@ -1,3 +1,4 @@
+import { ALL_RETURN_MS, PEER_RETURN_MS } from '../config/limits.ts';
 import type { World } from './world.ts';
 
 /**
@@ -27,7 +28,7 @@ export async function leftovers(world: World): Promise<string[]> {
   if (peers.size > 0) left.push(`${peers.size} ends of connections are left`);
   if (mesh !== null) {
     // Peers that are awaited are given up after a while.
-    await clock.run(40_000);
+    await clock.run(ALL_RETURN_MS + PEER_RETURN_MS);
     const count = mesh.registry.all().length;
     if (count > 0) left.push(`the registry still has ${count} peers`);
     mesh.close();

@@ -21,7 +21,7 @@ import { samplingSchema, tokenLogprobsSchema, topLogprobsSchema } from '../../mo
 import { quantizationSchema, shardSchema } from '../../model/shard.ts';
 
 /** Rises with every change that an older side would misread. */
-export const CONTROL_VERSION = 4;
+export const CONTROL_VERSION = 3;
 
 const u32 = z.number().int().min(0).max(0xffff_ffff);
 const peerId = z.string().regex(/^[a-z0-9-]{4,40}$/);

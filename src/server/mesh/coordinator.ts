@@ -143,13 +143,15 @@ export class Coordinator implements TokenGenerator {
   token(peer: Peer, message: ToldToken): void {
     const generation = this.#find(message);
     const route = generation?.sequence.route ?? null;
+    const isUntimed = generation?.sequence.isRetelling === true;
     const verdict = generation?.sequence.token(peer, message);
     if (generation === undefined || verdict !== 'taken') {
       this.#refuse(peer, { type: 'token', ...message }, verdict);
       return;
     }
     this.#tokenTaken(generation);
-    this.#options.routes.served(route!);
+    if (isUntimed) this.#options.routes.retold(route!);
+    else this.#options.routes.served(route!);
     endIfOver(generation);
   }
 

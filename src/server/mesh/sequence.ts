@@ -148,6 +148,11 @@ export class Sequence {
     this.#send(last, { type: 'retell', sequence: this.id, epoch: this.#epoch, position: this.known });
   }
 
+  /** The last stage is to tell tokens again: how long one took says nothing until it has. */
+  get isRetelling(): boolean {
+    return this.#isRetelling;
+  }
+
   /** Whether the peer has made room for it on the present route. */
   hasOpened(peer: Peer): boolean {
     return this.#holds.has(peer);

@@ -99,16 +99,6 @@ describe('of two tabs that hold the whole model', () => {
       served: [[first!.name === 'a' ? 'b' : 'a']],
     });
   });
-
-  it('the other is silent, too: nothing moves', async () => {
-    const { route } = await disturbed(() => {});
-    for (const worker of harness.workers) harness.frozen.add(worker.name);
-    harness.timers.advance(LIVENESS_SILENT_MS);
-    harness.timers.advance(1);
-    expect(harness.mesh.coordinator.running).toBe(1);
-    expect(harness.workers.flatMap((worker) => worker.messages('open')).length).toBe(1);
-    expect(names(route)).toHaveLength(1);
-  });
 });
 
 it.each([1, 2, 3])(
