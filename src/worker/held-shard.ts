@@ -82,8 +82,16 @@ export class HeldShard {
   /** For a server that may not know it. */
   get report(): HeldShardReport {
     const { shard, model, quantization, layers, receipt } = this.#options.message;
-    const { gpuBytes } = this;
-    return { shard, model, quantization, layers, gpuBytes, ...(receipt !== undefined && { receipt }) };
+    const { gpuBytes, kvPositions } = this;
+    return {
+      shard,
+      model,
+      quantization,
+      layers,
+      gpuBytes,
+      kvPositions,
+      ...(receipt !== undefined && { receipt }),
+    };
   }
 
   /** Loads the shard within `budgetBytes`. Never rejects: a failure is told to the server and closes it. */

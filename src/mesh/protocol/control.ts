@@ -104,6 +104,8 @@ export const heldShardSchema = z.object({
   quantization: quantizationSchema,
   layers: shardSchema,
   gpuBytes: bytes,
+  /** As in `held`; absent: the server does not know what has room. */
+  kvPositions: u32.optional(),
   /** As it came with `hold`. */
   receipt: receipt.optional(),
 });

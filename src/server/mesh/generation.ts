@@ -48,6 +48,9 @@ export interface GenerationOptions {
   readonly isShared: (peer: Peer) => boolean;
 }
 
+/** Of a stage that has some by its own word. */
+const NO_ROOM = new ShoalError('KV_EXHAUSTED', 'it refuses what it has room for');
+
 export class Generation {
   readonly sequence: Sequence;
   readonly #options: GenerationOptions;
@@ -261,8 +264,11 @@ export class Generation {
       isNonFiniteOfOne: this.#nonFinite?.isOfOne ?? true,
     });
     if (restart.kind === 'room') {
-      slots.refused(this.#ticket);
-      if (by !== null && !isShared(by)) {
+      const refusal = by !== null && this.#entered !== null ? routes.refusedRoom(this.#entered, by) : 'known';
+      if (refusal === 'known') slots.refused(this.#ticket);
+      else slots.later();
+      if (refusal === 'again') routes.failed({ kind: 'reported', peer: by!, error: NO_ROOM });
+      if (by !== null && refusal === 'known' && !isShared(by)) {
         this.#isTooLarge = true;
         this.#ticket = this.#options.nextTicket();
         this.#round = slots.roundFor(this.#options.client);

@@ -5,7 +5,12 @@
 import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
 import { ShoalError } from '../../config/errors.ts';
-import { LINK_GRACE_MS, SETTLE_AT_ONCE_WORKERS, SETTLE_REST_MS_A_WORKER } from '../../config/limits.ts';
+import {
+  CAPACITY_RETRY_MS,
+  LINK_GRACE_MS,
+  SETTLE_AT_ONCE_WORKERS,
+  SETTLE_REST_MS_A_WORKER,
+} from '../../config/limits.ts';
 import type { PeerMessage } from '../../mesh/protocol/control.ts';
 import type { Loss } from '../../mesh/protocol/status.ts';
 import { stageCostsOf } from '../../schedule/stage-costs.ts';
@@ -109,6 +114,8 @@ export class Ground {
       mayLoad,
       isSuspected: (peer) => this.#health.isSuspected(peer),
       isProven: (holding) => !this.#probes || this.probing.isProven(holding),
+      isLetBe: ({ refusedAtMs }) =>
+        refusedAtMs !== null && options.timers.now() - refusedAtMs < CAPACITY_RETRY_MS,
       isSeasoned: (peer) => !this.#probes || this.#health.hasServedClients(peer),
       outlook: () => ({
         isComing: this.placing.isComing || this.probing.proving !== null,

@@ -42,6 +42,8 @@ export interface HeldWaysOptions {
   readonly isSuspected: (peer: Peer) => boolean;
   /** Whether a client's sequence may run over it: a token has. */
   readonly isProven: (holding: Holding) => boolean;
+  /** It has just refused what it has room for. */
+  readonly isLetBe: (holding: Holding) => boolean;
   /** Clients' tokens have come round with the peer, and not only probes'. */
   readonly isSeasoned: (peer: Peer) => boolean;
 }
@@ -63,6 +65,7 @@ export class HeldWays {
     const search: Search = {
       isRoomy: (holding) =>
         holding.sequences < MAX_SEQUENCES_PER_STAGE &&
+        !this.#options.isLetBe(holding) &&
         // What it holds of the sequence already is room for it.
         (holding.hasRoomFor(positions) || isOn(holding)) &&
         this.#options.isProven(holding),

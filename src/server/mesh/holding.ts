@@ -26,6 +26,10 @@ export class Holding {
   sequences = 0;
   /** Positions that they may come to hold. */
   promisedPositions = 0;
+  /** When it refused, for want of room, what it has room for by its own word; null: it has not. */
+  refusedAtMs: number | null = null;
+  /** Times that it did, each after the time that it has to free what was closed, since a token came. */
+  refusals = 0;
   /** No part of what is wanted any more: goes when nobody uses it. */
   isRetiring = false;
   /** A token has come the whole way round a route over it. */
@@ -62,6 +66,11 @@ export class Holding {
   /** Whether one more sequence of so many positions has room, as far as is known. */
   hasRoomFor(positions: number): boolean {
     return this.kvPositions === null || this.promisedPositions + wholePages(positions) <= this.kvPositions;
+  }
+
+  /** What is promised has room by its own word, as far as it has told. */
+  get keepsPromises(): boolean {
+    return this.kvPositions !== null && this.promisedPositions <= this.kvPositions;
   }
 
   promise(positions: number): void {

@@ -177,7 +177,7 @@ export class Holdings {
         named.delete(holding.shard);
         if (holding.isHeld) continue;
         this.#endDeadlines(holding);
-        holding.held(held.gpuBytes, null);
+        holding.held(held.gpuBytes, held.kvPositions ?? null);
         this.#changed();
         this.#watcher.held(holding);
       } else if (holding.isHeld || held !== undefined) {
@@ -209,7 +209,7 @@ export class Holdings {
       return false;
     }
     const holding = new Holding(peer, shard, layers, this.#costOn(peer, layers));
-    holding.held(gpuBytes, null);
+    holding.held(gpuBytes, held.kvPositions ?? null);
     for (const layer of layersOf(holding)) worker.hasHeld.add(layer);
     worker.holdings.set(shard, holding);
     this.#changed();

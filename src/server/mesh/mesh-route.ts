@@ -91,6 +91,11 @@ export interface Routes {
   /** Tokens were told again: what the next one takes is counted from now on. */
   retold(route: MeshRoute): void;
   failed(failure: RouteFailure): void;
+  /**
+   * A stage says that it has no room. Where it has by its own word, it alone is let be for CAPACITY_RETRY_MS.
+   * @returns `known`: it may be so; `once`: it says otherwise than before; `again`: it goes on after its time to free what was closed
+   */
+  refusedRoom(route: MeshRoute, by: Peer): 'known' | 'once' | 'again';
   /** Which of its stages it may be that gives nothing: those that are silent or suspected, all where none is. */
   suspectsOf(route: MeshRoute): readonly Peer[];
   /** Who is to blame where `by` refuses what `sender` sent it. */

@@ -1,4 +1,5 @@
 /** Routes that sequences are on, and the one that serves: what these give, and who learns that one breaks. */
+import { CAPACITY_RETRY_MS, MAX_STRIKES } from '../../config/limits.ts';
 import { stageMs } from '../../mesh/protocol/stage-ms.ts';
 import type { Loss, Status } from '../../mesh/protocol/status.ts';
 import { Forecast } from './forecast.ts';
@@ -150,7 +151,11 @@ export class MeshRoutes implements Routes {
     const before = this.#servedAt.get(route);
     this.#servedAt.set(route, now);
     const holdings = this.#entered.get(route);
-    for (const holding of holdings ?? []) holding.hasServed = true;
+    for (const holding of holdings ?? []) {
+      holding.hasServed = true;
+      holding.refusedAtMs = null;
+      holding.refusals = 0;
+    }
     // The first token of a route comes after all that has to be computed for it.
     if (holdings === undefined) return;
     const said = this.#said(holdings);
@@ -166,6 +171,17 @@ export class MeshRoutes implements Routes {
 
   retold(route: MeshRoute): void {
     this.#servedAt.set(route, this.#options.now());
+  }
+
+  refusedRoom(route: MeshRoute, by: Peer): 'known' | 'once' | 'again' {
+    const holding = this.#entered.get(route)?.find(({ peer }) => peer === by);
+    if (holding === undefined || !holding.keepsPromises) return 'known';
+    const now = this.#options.now();
+    const { refusedAtMs: before } = holding;
+    // Many that are refused at once are one refusal.
+    if (before !== null && now - before < CAPACITY_RETRY_MS) return 'once';
+    holding.refusedAtMs = now;
+    return ++holding.refusals > MAX_STRIKES ? 'again' : 'once';
   }
 
   failed(failure: RouteFailure): void {

@@ -31,6 +31,7 @@ export class Slots {
   /** The highest round that was let in. */
   #taken = 0;
   #cancelRetry: () => void = () => {};
+  #cancelLater: () => void = () => {};
 
   constructor(routes: Pick<Routes, 'choose' | 'enter'>, timers: Timers) {
     this.#routes = routes;
@@ -106,6 +107,12 @@ export class Slots {
     this.#cancelRetry = this.#timers.after(CAPACITY_RETRY_MS, () => this.#unblock());
   }
 
+  /** A stage is let be for a while: routes are looked for again when that is over, and nobody waits for it meanwhile. */
+  later(): void {
+    this.#cancelLater();
+    this.#cancelLater = this.#timers.after(CAPACITY_RETRY_MS, () => this.pump());
+  }
+
   /** It has left its route. @param hadRoom whether its stages held room for it, which is free now */
   released(ticket: number, hadRoom: boolean): void {
     if (this.#tight?.probe === ticket) this.#tight.probe = null;
@@ -121,6 +128,7 @@ export class Slots {
   /** Leaves no timer. */
   close(): void {
     this.#cancelRetry();
+    this.#cancelLater();
   }
 
   pump(): void {

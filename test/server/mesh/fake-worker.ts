@@ -35,7 +35,7 @@ export interface Misbehaviour {
   /** Positions its KV cache has room for; default: more than a test takes. */
   kvPositions?: number;
   /** `silent`: never opened. Or this code. */
-  open?: 'silent' | 'SEQUENCE_LIMIT' | 'F16_RANGE with f16';
+  open?: 'silent' | 'KV_EXHAUSTED' | 'SEQUENCE_LIMIT' | 'F16_RANGE with f16';
   /** `silent`: says nothing of its links. */
   links?: 'silent';
   /** Rows below this are not kept for replay. Default 0: all are. */
@@ -324,7 +324,7 @@ export class FakeWorker {
 
   #refusalOf({ wire, shard }: Message<'open'>): ErrorCode | null {
     const how = this.misbehaviour.open;
-    if (how === 'SEQUENCE_LIMIT') return how;
+    if (how === 'SEQUENCE_LIMIT' || how === 'KV_EXHAUSTED') return how;
     if (how === 'F16_RANGE with f16' && wire === 'f16') return 'F16_RANGE';
     return this.held.has(shard) ? null : 'PROTOCOL_INVALID';
   }

@@ -82,6 +82,7 @@ beforeEach(() => {
     retold: () => {},
     failed: () => {},
     blameFor: (by) => by,
+    refusedRoom: () => 'known' as const,
     onPossible: (listener) => {
       possible = listener;
     },
