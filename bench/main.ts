@@ -3,7 +3,7 @@ import { cpus, release, type } from 'node:os';
 import { Command, Option } from 'commander';
 import { resolveModel } from '../src/config/catalogue.ts';
 import { openModelDirectory } from '../src/model/directory.ts';
-import { defaultWire } from '../src/server/mesh/default-wire.ts';
+import { defaultWire } from '../src/server/default-wire.ts';
 import { type MeshResult, measureMesh } from './measure-mesh.ts';
 import { measureStart } from './measure-start.ts';
 import { measureWire } from './measure-wire.ts';

@@ -65,7 +65,7 @@ const server = await startServer({
     model: await openModelDirectory(flags.model, { model: 'bench' }),
     expectWorkers: STAGES,
     minStages: STAGES,
-    pipelineSize: STAGES,
+    maxStages: STAGES,
     replicas: REPLICAS,
   },
   port: 0,

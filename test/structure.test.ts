@@ -19,6 +19,19 @@ const BELOW: Record<string, readonly string[]> = {
   cli: ['server', 'page', 'worker', 'mesh', 'backend', 'model', 'config'],
 };
 
+/** The same between the rooms of the server's mesh; its files without a room know them all, and of these no room knows one. */
+const MESH_BELOW: Record<string, readonly string[]> = {
+  peers: [],
+  connections: ['peers'],
+  holdings: ['peers'],
+  routes: ['holdings', 'peers'],
+  sequences: ['routes', 'peers'],
+  told: ['routes', 'holdings', 'peers'],
+  placing: ['routes', 'holdings', 'peers'],
+  probing: ['sequences', 'routes', 'holdings', 'peers'],
+  generations: ['told', 'sequences', 'routes', 'peers'],
+};
+
 /** What a browser loads: the page and the Web Worker that it starts, and what pages of others take from the package. */
 const BROWSER_ENTRIES = [
   'page/main.tsx',
@@ -81,6 +94,23 @@ describe('imports in src', () => {
         .map(({ to }) => `${file} imports ${to}`),
     );
     expect(upward).toEqual([]);
+  });
+
+  it('point one way between the rooms of the mesh, too', () => {
+    const roomOf = (file: string) => /^server\/mesh\/(?:(\w+)\/)?/.exec(file)?.[1];
+    const upward = files
+      .filter((file) => roomOf(file) !== undefined)
+      .flatMap((file) =>
+        imports
+          .get(file)!
+          .filter(({ to }) => to.startsWith('server/mesh/') && roomOf(to) !== roomOf(file))
+          .filter(({ to }) => !MESH_BELOW[roomOf(file)!]?.includes(roomOf(to) ?? ''))
+          .map(({ to }) => `${file} imports ${to}`),
+      );
+    expect(upward).toEqual([]);
+    expect(new Set(files.map(roomOf).filter((room) => room !== undefined))).toEqual(
+      new Set(Object.keys(MESH_BELOW)),
+    );
   });
 
   it('leave scheduling pure: no platform, no package', () => {

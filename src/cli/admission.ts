@@ -3,7 +3,7 @@ import { ShoalError } from '../config/errors.ts';
 import { MAX_JOIN_KEY_CHARS, MIN_JOIN_KEY_CHARS } from '../config/limits.ts';
 import type { MeshSettings } from '../config/mesh-fields.ts';
 import { Secret } from '../config/secret.ts';
-import type { TurnServers } from '../server/mesh/turn.ts';
+import type { TurnServers } from '../server/mesh/connections/turn.ts';
 import type { ServerFlags } from './program.ts';
 
 export interface Admission {

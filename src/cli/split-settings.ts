@@ -14,7 +14,7 @@ export function splitOf(
   flags: SplitFlags,
   file: MeshSettings,
   expectWorkers?: number,
-): Pick<MeshNode, 'minStages' | 'pipelineSize' | 'solo' | 'replicas'> {
+): Pick<MeshNode, 'minStages' | 'maxStages' | 'solo' | 'replicas'> {
   // The two exclude each other: who says one on the command line means it against the file's other.
   const solo = flags.solo ?? (flags.minStages === undefined ? file.solo : undefined);
   const asked = flags.minStages ?? (solo === true ? undefined : file.minStages);
@@ -35,7 +35,7 @@ export function splitOf(
   const replicas = flags.replicas ?? file.replicas;
   return {
     ...(minStages !== undefined && { minStages }),
-    ...(maxStages !== undefined && { pipelineSize: maxStages }),
+    ...(maxStages !== undefined && { maxStages: maxStages }),
     ...(solo !== undefined && { solo }),
     ...(replicas !== undefined && { replicas }),
   };

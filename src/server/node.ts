@@ -11,14 +11,14 @@ import type { Timers } from '../mesh/timers.ts';
 import type { ModelDirectory } from '../model/directory.ts';
 import type { Quantization } from '../model/shard.ts';
 import { modelCosts } from '../schedule/costs.ts';
+import { defaultWire } from './default-wire.ts';
 import type { HostGuard } from './http/host-guard.ts';
-import { defaultWire } from './mesh/default-wire.ts';
-import type { IceServers } from './mesh/ice-offer.ts';
+import type { IceServers } from './mesh/connections/ice-offer.ts';
+import { Signaling } from './mesh/connections/signaling.ts';
+import type { TurnServers } from './mesh/connections/turn.ts';
+import type { ReceiptKey } from './mesh/holdings/receipts.ts';
 import { Mesh } from './mesh/mesh.ts';
 import { modelShare } from './mesh/model-share.ts';
-import type { ReceiptKey } from './mesh/receipts.ts';
-import { Signaling } from './mesh/signaling.ts';
-import type { TurnServers } from './mesh/turn.ts';
 
 /** The native engine: workers join, and the model runs on them. */
 export interface MeshNode {
@@ -29,7 +29,7 @@ export interface MeshNode {
   /** Default: `defaultWire`. */
   readonly wire?: WireDtype;
   /** Stages at most; without it all workers up to the model's layers. */
-  readonly pipelineSize?: number;
+  readonly maxStages?: number;
   /** Stages at least, though fewer would be quicker: to show a split. */
   readonly minStages?: number;
   /** Whoever holds layers holds all of them. */
@@ -86,7 +86,7 @@ export async function openNode(node: ServedNode, context: NodeContext): Promise<
     return { provider: node.provider, nodes: node.open(), native: null, close: async () => {} };
   }
   const { model, quantization = 'native', wire = defaultWire(node.model.spec.hidden) } = node;
-  const { pipelineSize, minStages, solo, expectWorkers, replicas, iceServers = [], turn, joinKey } = node;
+  const { maxStages, minStages, solo, expectWorkers, replicas, iceServers = [], turn, joinKey } = node;
   const { receiptKey, timers, log } = context;
   const served = await loadServedModel(model);
   const costs = modelCosts(model.spec, model.dtype, quantization);
@@ -97,7 +97,7 @@ export async function openNode(node: ServedNode, context: NodeContext): Promise<
     share: modelShare(model.spec, model.dtype, costs, node),
     quantization,
     wire,
-    ...(pipelineSize !== undefined && { pipelineSize }),
+    ...(maxStages !== undefined && { maxStages }),
     ...(minStages !== undefined && { minStages }),
     ...(solo !== undefined && { solo }),
     ...(expectWorkers !== undefined && { expectWorkers }),

@@ -2,9 +2,9 @@
 import type { Logger } from 'pino';
 import { parseServerMessage, writeMessage } from '../mesh/protocol/codec.ts';
 import type { Timers } from '../mesh/timers.ts';
-import { ControlConnection } from '../server/mesh/control-connection.ts';
-import type { ControlSocket, ControlSocketEvents } from '../server/mesh/control-socket.ts';
-import { Lobby } from '../server/mesh/lobby.ts';
+import { ControlConnection } from '../server/mesh/connections/control-connection.ts';
+import type { ControlSocket, ControlSocketEvents } from '../server/mesh/connections/control-socket.ts';
+import { Lobby } from '../server/mesh/connections/lobby.ts';
 import { Mesh } from '../server/mesh/mesh.ts';
 import { VirtualClock } from './clock.ts';
 import { LoadWorker } from './load-worker.ts';

@@ -1,9 +1,9 @@
 import type { Logger } from 'pino';
-import { ControlConnection } from '../server/mesh/control-connection.ts';
-import type { ControlSocket } from '../server/mesh/control-socket.ts';
-import { Lobby } from '../server/mesh/lobby.ts';
+import { ControlConnection } from '../server/mesh/connections/control-connection.ts';
+import type { ControlSocket } from '../server/mesh/connections/control-socket.ts';
+import { Lobby } from '../server/mesh/connections/lobby.ts';
+import type { ReceiptKey } from '../server/mesh/holdings/receipts.ts';
 import { Mesh, type MeshOptions } from '../server/mesh/mesh.ts';
-import type { ReceiptKey } from '../server/mesh/receipts.ts';
 import type { Host, Network } from './network.ts';
 import { SimProcess } from './process.ts';
 import { SimSocket } from './socket.ts';

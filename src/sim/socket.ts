@@ -1,5 +1,5 @@
 import type { WebSocketLike } from '../mesh/reconnecting-socket.ts';
-import type { ControlSocket, ControlSocketEvents } from '../server/mesh/control-socket.ts';
+import type { ControlSocket, ControlSocketEvents } from '../server/mesh/connections/control-socket.ts';
 import type { Host, Network, Stream } from './network.ts';
 
 /** TCP, TLS and WebSocket around a message. */

@@ -5,14 +5,14 @@ describe('how a model is spread', () => {
   it('is the command line’s to say, key by key, then the file’s', () => {
     const file = { minStages: 2, maxStages: 4, replicas: 3 };
     expect(splitOf({}, {})).toEqual({});
-    expect(splitOf({}, file)).toEqual({ minStages: 2, pipelineSize: 4, replicas: 3 });
+    expect(splitOf({}, file)).toEqual({ minStages: 2, maxStages: 4, replicas: 3 });
     expect(splitOf({ minStages: 3, replicas: 1 }, file)).toEqual({
       minStages: 3,
-      pipelineSize: 4,
+      maxStages: 4,
       replicas: 1,
     });
-    expect(splitOf({ maxStages: 2 }, {}, 3)).toEqual({ minStages: 2, pipelineSize: 2 });
-    expect(splitOf({ maxStages: 8 }, file)).toEqual({ minStages: 2, pipelineSize: 8, replicas: 3 });
+    expect(splitOf({ maxStages: 2 }, {}, 3)).toEqual({ minStages: 2, maxStages: 2 });
+    expect(splitOf({ maxStages: 8 }, file)).toEqual({ minStages: 2, maxStages: 8, replicas: 3 });
   });
 
   it('solo and a split exclude each other, over both: the command line’s wins', () => {

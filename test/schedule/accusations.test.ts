@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { LINK_REPORT_MS, TRUSTED_TOKENS } from '../../src/config/limits.ts';
-import { Accusations } from '../../src/schedule/accusations.ts';
-import type { Standing } from '../../src/schedule/link-reports.ts';
+import { Accusations } from '../../src/schedule/health/accusations.ts';
+import type { Standing } from '../../src/schedule/health/link-reports.ts';
 
 const who = (peer: string, served: number, address: string | null = `at ${peer}`): Standing => ({
   peer,

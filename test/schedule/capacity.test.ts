@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { capacityOf, type Supply } from '../../src/schedule/capacity.ts';
+import { capacityOf, type Supply } from '../../src/schedule/layout/capacity.ts';
 import { StageCosts } from '../../src/schedule/stage-costs.ts';
 import { model, random } from './layout-cases.ts';
 

@@ -6,7 +6,7 @@ import {
   BREAKER_TRIAL_MS,
   BREAKER_WINDOW_MS,
 } from '../../src/config/limits.ts';
-import { CircuitBreaker } from '../../src/schedule/circuit-breaker.ts';
+import { CircuitBreaker } from '../../src/schedule/backends/circuit-breaker.ts';
 import { seededRandom } from '../mesh/seeded.ts';
 
 /** The longest back-off that chance allows, so that times are exact. */

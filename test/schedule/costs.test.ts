@@ -7,7 +7,7 @@ import type { ModelSpec } from '../../src/model/spec.ts';
 import { wholeModel } from '../../src/model/tensors.ts';
 import { shardWeightBytes, type WeightStorage } from '../../src/model/weight-layout.ts';
 import { headMacs, layerMacs, modelCosts } from '../../src/schedule/costs.ts';
-import { layout } from '../../src/schedule/layout.ts';
+import { layout } from '../../src/schedule/layout/layout.ts';
 import type { WorkerView } from '../../src/schedule/mesh-view.ts';
 import { kvBudgetBytes } from '../../src/worker/kv-budget.ts';
 import { PLAIN_LLAMA } from '../support/plain-llama.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { evenCuts } from '../../src/schedule/even-cuts.ts';
+import { evenCuts } from '../../src/schedule/layout/even-cuts.ts';
 import { StageCosts } from '../../src/schedule/stage-costs.ts';
 import { model, random, unequal, worker } from './layout-cases.ts';
 

@@ -1,7 +1,7 @@
 /** The layout beside the best of all layouts, where they can be counted. */
 import { describe, expect, it } from 'vitest';
-import { layout } from '../../src/schedule/layout.ts';
-import { LayoutScorer } from '../../src/schedule/layout-score.ts';
+import { layout } from '../../src/schedule/layout/layout.ts';
+import { LayoutScorer } from '../../src/schedule/layout/layout-score.ts';
 import { hopSeconds, type LayerRange } from '../../src/schedule/mesh-view.ts';
 import { stageCostsOf } from '../../src/schedule/stage-costs.ts';
 import { model, places, random, unequal } from './layout-cases.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { layout } from '../../src/schedule/layout.ts';
-import type { Layout, LayoutOptions, LayoutView } from '../../src/schedule/layout-view.ts';
+import { layout } from '../../src/schedule/layout/layout.ts';
+import type { Layout, LayoutOptions, LayoutView } from '../../src/schedule/layout/layout-view.ts';
 import type { RoundTripSeconds, WorkerView } from '../../src/schedule/mesh-view.ts';
 import { stageCostsOf } from '../../src/schedule/stage-costs.ts';
 import { model, near, places, random, unequal, worker } from './layout-cases.ts';

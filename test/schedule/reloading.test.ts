@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { reloadSeconds } from '../../src/schedule/reloading.ts';
+import { reloadSeconds } from '../../src/schedule/layout/reloading.ts';
 import { stageCostsOf } from '../../src/schedule/stage-costs.ts';
 import { model, worker } from './layout-cases.ts';
 

@@ -1,6 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { NODE_SPEED_HALF_LIFE_MS } from '../../src/config/limits.ts';
-import { chooseNode, measured, type NodeSpeed, type RouteCandidate } from '../../src/schedule/routing.ts';
+import {
+  chooseNode,
+  measured,
+  type NodeSpeed,
+  type RouteCandidate,
+} from '../../src/schedule/backends/choose-node.ts';
 import { seededRandom } from '../mesh/seeded.ts';
 
 const speed = (timeToFirstTokenMs: number, tokensPerSecond: number | null = null, atMs = 0): NodeSpeed => ({

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { layout } from '../../src/schedule/layout.ts';
+import { layout } from '../../src/schedule/layout/layout.ts';
+import { transition } from '../../src/schedule/layout/transition.ts';
 import type { HeldRange, LayerRange, WorkerView } from '../../src/schedule/mesh-view.ts';
 import { stageCostsOf } from '../../src/schedule/stage-costs.ts';
-import { transition } from '../../src/schedule/transition.ts';
 import { model, near, random, unequal, worker } from './layout-cases.ts';
 
 const costs = stageCostsOf(model(8));

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { weakestWindows } from '../../src/schedule/layout/weakest-window.ts';
 import type { LayerRange, RoundTripSeconds, WorkerView } from '../../src/schedule/mesh-view.ts';
 import { stageCostsOf } from '../../src/schedule/stage-costs.ts';
-import { weakestWindows } from '../../src/schedule/weakest-window.ts';
 import { model, near, worker } from './layout-cases.ts';
 
 const costs = stageCostsOf(model(8));

@@ -13,8 +13,8 @@ import {
   WORKER_BACKOFF_MAX_MS,
   WORKER_BACKOFF_MIN_MS,
 } from '../../src/config/limits.ts';
-import type { HealthEvent, Verdict } from '../../src/schedule/health-events.ts';
-import { WorkerHealth } from '../../src/schedule/worker-health.ts';
+import type { HealthEvent, Verdict } from '../../src/schedule/health/health-events.ts';
+import { WorkerHealth } from '../../src/schedule/health/worker-health.ts';
 
 /** Health with a clock, in which peers that are named live on and say so. */
 class Room {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ChannelTransport } from '../../src/mesh/channel-transport.ts';
-import type { ControlSocket } from '../../src/server/mesh/control-socket.ts';
+import type { ControlSocket } from '../../src/server/mesh/connections/control-socket.ts';
 import { SimChannel } from '../../src/sim/channel.ts';
 import { VirtualClock } from '../../src/sim/clock.ts';
 import { type Host, Network, type Topology } from '../../src/sim/network.ts';

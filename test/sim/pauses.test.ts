@@ -27,7 +27,7 @@ afterEach(() => world.server.mesh?.close());
 async function open({ stages, replicas, spares }: (typeof ROOMS)[RoomName]): Promise<void> {
   const bytes = { layerBytes: 50e6, headBytes: 10e6 };
   const model = simModel({ layers: 4, contextLength: 400, ...bytes, layerMacs: 5e6, headMacs: 5e6 });
-  const mesh = { replicas, minStages: stages, pipelineSize: stages };
+  const mesh = { replicas, minStages: stages, maxStages: stages };
   world = new World({ seed: 1, model, topology: LAN, mesh });
   world.server.start();
   for (let i = 0; i < stages * replicas + spares; i++) {

@@ -24,7 +24,7 @@ async function throughput(replicas: number): Promise<number> {
     seed: 1,
     model,
     topology: LAN,
-    mesh: { replicas, minStages: STAGES, pipelineSize: STAGES },
+    mesh: { replicas, minStages: STAGES, maxStages: STAGES },
   });
   world.server.start();
   for (let i = 0; i < STAGES * replicas; i++) {

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { Placing } from '../../src/server/mesh/placing.ts';
-import { Planner } from '../../src/server/mesh/planner.ts';
+import { Placing } from '../../src/server/mesh/placing/placing.ts';
+import { Planner } from '../../src/server/mesh/placing/planner.ts';
 import { runLoad } from '../../src/sim/load.ts';
 
 /** Eighty workers are a large mesh here, as ten thousand are elsewhere. */

@@ -1,7 +1,7 @@
 /** The nodes that one server routes its requests to: the mesh, the servers of model_backend.yaml, providers that joined. */
 import { ShoalError } from '../../config/errors.ts';
 import { NODE_PROBE_MS } from '../../config/limits.ts';
-import { chooseNode } from '../../schedule/routing.ts';
+import { chooseNode } from '../../schedule/backends/choose-node.ts';
 import type { Backend, Lender } from '../backend.ts';
 import { type Clock, systemClock } from '../clock.ts';
 import { Ending } from '../ending.ts';

@@ -5,8 +5,8 @@ import {
   NODE_BUSY_MAX_MS,
   RETRY_AFTER_SECONDS,
 } from '../../config/limits.ts';
-import { CircuitBreaker } from '../../schedule/circuit-breaker.ts';
-import { measured, type NodeSpeed, type RouteCandidate } from '../../schedule/routing.ts';
+import { measured, type NodeSpeed, type RouteCandidate } from '../../schedule/backends/choose-node.ts';
+import { CircuitBreaker } from '../../schedule/backends/circuit-breaker.ts';
 import type { AnswerReport, ModelInfo, Readiness } from '../backend.ts';
 import type { Clock } from '../clock.ts';
 import type { NodeStatus, PoolNode } from './node-pool.ts';

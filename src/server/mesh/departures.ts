@@ -1,7 +1,7 @@
-import type { Holdings } from './holdings.ts';
-import type { MeshRoute } from './mesh-route.ts';
-import type { Peer } from './peer.ts';
-import type { WantedLinks } from './wanted-links.ts';
+import type { Holdings } from './holdings/holdings.ts';
+import type { WantedLinks } from './holdings/wanted-links.ts';
+import type { Peer } from './peers/peer.ts';
+import type { MeshRoute } from './routes/mesh-route.ts';
 
 /** Who goes, or seems to be gone: workers that wish to stop, that are away, or silent, and nobody vouches for, links that fell silent. */
 export class Departures {

@@ -3,14 +3,14 @@ import { DEFAULT_REPLICAS } from '../../config/limits.ts';
 import type { Timers } from '../../mesh/timers.ts';
 import type { Quantization } from '../../model/shard.ts';
 import type { ModelCosts } from '../../schedule/costs.ts';
-import type { LayoutOptions } from '../../schedule/layout-view.ts';
-import type { ReceiptKey } from './receipts.ts';
+import type { LayoutOptions } from '../../schedule/layout/layout-view.ts';
+import type { ReceiptKey } from './holdings/receipts.ts';
 
 export interface GroundOptions {
   readonly model: string;
   readonly costs: ModelCosts;
   readonly quantization?: Quantization;
-  readonly pipelineSize?: number;
+  readonly maxStages?: number;
   readonly minStages?: number;
   readonly solo?: boolean;
   readonly expectWorkers?: number;
@@ -30,11 +30,11 @@ export interface GroundOptions {
 }
 
 /** What the layout is asked for. */
-export function layoutAsked({ solo, minStages, pipelineSize, replicas }: GroundOptions): LayoutOptions {
+export function layoutAsked({ solo, minStages, maxStages, replicas }: GroundOptions): LayoutOptions {
   return {
     replicaGoal: replicas ?? DEFAULT_REPLICAS,
     ...(solo !== undefined && { solo }),
     ...(minStages !== undefined && { minStages }),
-    ...(pipelineSize !== undefined && { maxStages: pipelineSize }),
+    ...(maxStages !== undefined && { maxStages: maxStages }),
   };
 }

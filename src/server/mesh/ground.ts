@@ -16,24 +16,24 @@ import type { Loss } from '../../mesh/protocol/status.ts';
 import { stageCostsOf } from '../../schedule/stage-costs.ts';
 import { EarliestTimer } from '../earliest-timer.ts';
 import { TimerGroup } from '../timer-group.ts';
-import { Blackout } from './blackout.ts';
 import { Departures } from './departures.ts';
 import { type GroundOptions, layoutAsked } from './ground-options.ts';
-import { Health } from './health.ts';
-import { Hearsay } from './hearsay.ts';
-import type { Holding } from './holding.ts';
-import { Holdings } from './holdings.ts';
-import { Losses } from './losses.ts';
-import type { RouteFailure } from './mesh-route.ts';
-import type { Peer, PeerStats } from './peer.ts';
-import { Placing } from './placing.ts';
-import { Planner } from './planner.ts';
-import { Probing } from './probing.ts';
+import type { Holding } from './holdings/holding.ts';
+import { Holdings } from './holdings/holdings.ts';
+import { ServedSpeeds } from './holdings/served-speeds.ts';
+import { WantedLinks } from './holdings/wanted-links.ts';
+import { Blackout } from './peers/blackout.ts';
+import { Hearsay } from './peers/hearsay.ts';
+import type { Peer, PeerStats } from './peers/peer.ts';
+import { Registry } from './peers/registry.ts';
+import { Placing } from './placing/placing.ts';
+import { Planner } from './placing/planner.ts';
+import { Probing } from './probing/probing.ts';
 import { paceOf, stateOf } from './purpose.ts';
-import { Registry } from './registry.ts';
-import { MeshRoutes } from './routes.ts';
-import { ServedSpeeds } from './served-speeds.ts';
-import { WantedLinks } from './wanted-links.ts';
+import { Health } from './routes/health.ts';
+import type { RouteFailure } from './routes/mesh-route.ts';
+import { MeshRoutes } from './routes/routes.ts';
+import { Losses } from './told/losses.ts';
 
 type Message<T extends PeerMessage['type']> = Extract<PeerMessage, { type: T }>;
 
@@ -109,7 +109,7 @@ export class Ground {
       links: this.links,
       costs: stageCosts,
       speeds: this.#speeds,
-      maxStages: options.solo === true ? 1 : (options.pipelineSize ?? this.#layers),
+      maxStages: options.solo === true ? 1 : (options.maxStages ?? this.#layers),
       isUsable,
       mayLoad,
       isSuspected: (peer) => this.#health.isSuspected(peer),

@@ -8,21 +8,21 @@ import type { Status, WorkerStatus } from '../../mesh/protocol/status.ts';
 import type { Timers } from '../../mesh/timers.ts';
 import type { Quantization } from '../../model/shard.ts';
 import type { ModelCosts } from '../../schedule/costs.ts';
-import { classOf } from './class-choice.ts';
-import type { MeshMessage } from './control-connection.ts';
-import { Coordinator } from './coordinator.ts';
-import { type MeshFigures, replicasOf } from './figures.ts';
+import type { MeshMessage } from './connections/control-connection.ts';
+import { Coordinator } from './generations/coordinator.ts';
 import { Ground } from './ground.ts';
-import { layerTable } from './layer-table.ts';
-import { stageInfosOf } from './mesh-route.ts';
+import type { ReceiptKey } from './holdings/receipts.ts';
 import type { ModelShare } from './model-share.ts';
-import type { Peer } from './peer.ts';
-import type { Shortage } from './placing.ts';
-import type { ReceiptKey } from './receipts.ts';
-import { recoveryOf } from './recovery.ts';
-import type { Registry } from './registry.ts';
-import type { MeshRoutes } from './routes.ts';
-import { shownHoldings, shownPeers } from './shown.ts';
+import type { Peer } from './peers/peer.ts';
+import type { Registry } from './peers/registry.ts';
+import type { Shortage } from './placing/placing.ts';
+import { classOf } from './routes/class-choice.ts';
+import { stageInfosOf } from './routes/mesh-route.ts';
+import type { MeshRoutes } from './routes/routes.ts';
+import { type MeshFigures, replicasOf } from './told/figures.ts';
+import { layerTable } from './told/layer-table.ts';
+import { recoveryOf } from './told/recovery.ts';
+import { shownHoldings, shownPeers } from './told/shown.ts';
 
 export interface MeshOptions {
   readonly model: string;
@@ -34,7 +34,7 @@ export interface MeshOptions {
   readonly quantization?: Quantization;
   readonly wire: WireDtype;
   /** Stages at most; all workers up to the layers without it. */
-  readonly pipelineSize?: number;
+  readonly maxStages?: number;
   /** Stages at least, though fewer would be quicker. */
   readonly minStages?: number;
   /** Whoever holds layers holds all of them. */

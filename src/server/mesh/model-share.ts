@@ -8,14 +8,14 @@ import type { GroundOptions } from './ground-options.ts';
 
 export type ModelShare = NonNullable<NonNullable<Status['model']>['share']>;
 
-type AskedSplit = Pick<GroundOptions, 'solo' | 'minStages' | 'pipelineSize' | 'replicas'>;
+type AskedSplit = Pick<GroundOptions, 'solo' | 'minStages' | 'maxStages' | 'replicas'>;
 
 /** What a worker's share of the model will be made of: for who wonders whether to join. */
 export function modelShare(
   spec: ModelSpec,
   dtype: FileDtype,
   costs: ModelCosts,
-  { solo, minStages, pipelineSize, replicas = DEFAULT_REPLICAS }: AskedSplit,
+  { solo, minStages, maxStages, replicas = DEFAULT_REPLICAS }: AskedSplit,
 ): ModelShare {
   const fileBytes = (ends: boolean) =>
     shardWeightBytes(
@@ -29,7 +29,7 @@ export function modelShare(
     endsGpuBytes: costs.embedding.bytes + costs.head.bytes,
     endsFileBytes: fileBytes(true) - fileBytes(false),
     scratchGpuBytes: costs.scratchBytes,
-    maxStages: solo === true ? 1 : (pipelineSize ?? null),
+    maxStages: solo === true ? 1 : (maxStages ?? null),
     ...(minStages !== undefined && { minStages }),
     replicas,
   };

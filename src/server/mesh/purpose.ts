@@ -1,9 +1,9 @@
 /** What a shard, and so its worker, is for: what serves, what loads to serve next, or neither. */
-import type { SignPace } from '../../schedule/signs-of-life.ts';
-import type { Holding } from './holding.ts';
-import type { Peer } from './peer.ts';
-import type { LiveRoute } from './routes.ts';
-import type { Target } from './target.ts';
+import type { SignPace } from '../../schedule/health/signs-of-life.ts';
+import type { Holding } from './holdings/holding.ts';
+import type { Peer } from './peers/peer.ts';
+import type { Target } from './placing/target.ts';
+import type { LiveRoute } from './routes/routes.ts';
 
 /** How often a worker that holds `holdings` speaks. */
 export function paceOf(holdings: readonly Holding[]): SignPace {

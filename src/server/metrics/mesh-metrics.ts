@@ -1,6 +1,6 @@
 import { Counter, Gauge, type Registry } from 'prom-client';
 import { medianOf } from '../../schedule/mesh-view.ts';
-import type { MeshFigures } from '../mesh/figures.ts';
+import type { MeshFigures } from '../mesh/told/figures.ts';
 
 const COUNTERS = {
   failovers: {

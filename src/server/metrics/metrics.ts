@@ -7,7 +7,7 @@ import type { AnswerReport } from '../../backend/backend.ts';
 import type { RefusalReason } from '../access/access.ts';
 import type { Exchange } from '../access/exchange.ts';
 import { ANSWER_COUNTS, type AnswerCount } from '../answers/kept-answers.ts';
-import type { MeshFigures } from '../mesh/figures.ts';
+import type { MeshFigures } from '../mesh/told/figures.ts';
 import { AnswerMetrics } from './answer-metrics.ts';
 import { MeshMetrics } from './mesh-metrics.ts';
 import { ModelLabels } from './model-labels.ts';

@@ -1,9 +1,9 @@
 /** Who shall hold what, by three rules. Each is asked when somebody came, went, or it is time to look again. */
-import { uncovered } from '../../schedule/holders.ts';
-import { layout } from '../../schedule/layout.ts';
+import { uncovered } from '../../schedule/layout/holders.ts';
+import { layout } from '../../schedule/layout/layout.ts';
+import { transition } from '../../schedule/layout/transition.ts';
 import type { LayerRange, WorkerView } from '../../schedule/mesh-view.ts';
 import type { StageCosts } from '../../schedule/stage-costs.ts';
-import { transition } from '../../schedule/transition.ts';
 import { layerMemory, parallaxAllocate, parallaxJoin } from '../baselines/parallax.ts';
 import { type PetalsServer, petalsJoin, petalsMove } from '../baselines/petals.ts';
 import type { SeededRandom } from '../random.ts';

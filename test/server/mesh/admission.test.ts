@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { JOIN_REFUSAL_MS, TURN_CREDENTIAL_MS } from '../../../src/config/limits.ts';
 import { Secret } from '../../../src/config/secret.ts';
-import { turnCredentials } from '../../../src/server/mesh/turn.ts';
+import { turnCredentials } from '../../../src/server/mesh/connections/turn.ts';
 import { ControlHarness, hello, JOIN } from './control-harness.ts';
 
 const STUN = { urls: 'stun:192.0.2.1:3478' };

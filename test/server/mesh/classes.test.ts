@@ -1,10 +1,10 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { stageCostsOf } from '../../../src/schedule/stage-costs.ts';
-import { chosenByClass } from '../../../src/server/mesh/class-choice.ts';
-import { Holding } from '../../../src/server/mesh/holding.ts';
-import { NO_CONNECTION, Peer } from '../../../src/server/mesh/peer.ts';
-import { shardOf } from '../../../src/server/mesh/planner.ts';
-import { searchRoute } from '../../../src/server/mesh/route-search.ts';
+import { Holding } from '../../../src/server/mesh/holdings/holding.ts';
+import { NO_CONNECTION, Peer } from '../../../src/server/mesh/peers/peer.ts';
+import { shardOf } from '../../../src/server/mesh/placing/planner.ts';
+import { chosenByClass } from '../../../src/server/mesh/routes/class-choice.ts';
+import { searchRoute } from '../../../src/server/mesh/routes/route-search.ts';
 import { until } from '../socket-timers.ts';
 import { CAPABILITY } from './capability.ts';
 import { expectedIds } from './fake-worker.ts';
@@ -19,7 +19,7 @@ const SPEED = 1e9;
 /** Workers as `name class speed`, speeds in times SPEED; every range is held by several. */
 async function start(stages: number, workers: readonly (readonly [string, string | null, number])[]) {
   const copies = workers.length / stages;
-  harness = await Harness.start({ expectWorkers: workers.length, pipelineSize: stages, replicas: copies });
+  harness = await Harness.start({ expectWorkers: workers.length, maxStages: stages, replicas: copies });
   for (const [name, bits, speed] of workers) {
     const capability = { gemvMacsPerSecond: speed * SPEED, ...(bits !== null && { class: bits }) };
     await harness.join(name, { capability });

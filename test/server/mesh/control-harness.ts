@@ -4,10 +4,10 @@ import {
   ControlConnection,
   type ControlOptions,
   type MeshMessage,
-} from '../../../src/server/mesh/control-connection.ts';
-import { Lobby } from '../../../src/server/mesh/lobby.ts';
-import type { Peer } from '../../../src/server/mesh/peer.ts';
-import { Registry } from '../../../src/server/mesh/registry.ts';
+} from '../../../src/server/mesh/connections/control-connection.ts';
+import { Lobby } from '../../../src/server/mesh/connections/lobby.ts';
+import type { Peer } from '../../../src/server/mesh/peers/peer.ts';
+import { Registry } from '../../../src/server/mesh/peers/registry.ts';
 import { FakeTimers } from '../../support/fake-timers.ts';
 import { CAPABILITY } from './capability.ts';
 import { MemorySocket } from './memory-socket.ts';

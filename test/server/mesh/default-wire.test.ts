@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { encodeFrame } from '../../../src/mesh/frame-codec.ts';
 import { MAX_SLICE_PAYLOAD_BYTES } from '../../../src/mesh/slices.ts';
-import { defaultWire } from '../../../src/server/mesh/default-wire.ts';
+import { defaultWire } from '../../../src/server/default-wire.ts';
 
 /** Slices of one decode step's activation in f32. */
 function slicesOfToken(hidden: number): number {

@@ -20,7 +20,7 @@ const table = () => harness.mesh.rows().layers!.map(({ name, layers, state }) =>
 async function three(
   options: Parameters<typeof Harness.start>[0] = {},
 ): Promise<[FakeWorker, FakeWorker, FakeWorker]> {
-  await restart({ expectWorkers: 3, pipelineSize: 3, ...options });
+  await restart({ expectWorkers: 3, maxStages: 3, ...options });
   await harness.joinAll(['a', 'b', 'c'], 3);
   return harness.live.map((name) => harness.byName(name)) as [FakeWorker, FakeWorker, FakeWorker];
 }
@@ -256,7 +256,7 @@ describe('a server that is started again', () => {
     const workers = await three();
     const before = loads();
     const old = harness;
-    harness = await Harness.start({ pipelineSize: 3 });
+    harness = await Harness.start({ maxStages: 3 });
     harness.workers = [...workers];
     await old.stop();
     for (const worker of workers) {

@@ -21,7 +21,7 @@ const computed = (): Map<string, number> =>
 const loads = (): number => harness.workers.reduce((sum, worker) => sum + worker.messages('hold').length, 0);
 
 beforeEach(async () => {
-  harness = await Harness.start({ expectWorkers: WORKERS.length, pipelineSize: STAGES, replicas: 2 });
+  harness = await Harness.start({ expectWorkers: WORKERS.length, maxStages: STAGES, replicas: 2 });
   for (const name of WORKERS) await harness.join(name);
   await harness.untilLive(STAGES);
   await until(() => harness.workers.every(({ held }) => held.size === 1), 'every range is held twice');

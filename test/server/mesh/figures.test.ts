@@ -20,7 +20,7 @@ const HOP: HopTimings = {
 };
 
 it('counts replicas of each layer, links, and those who are away or only look', async () => {
-  harness = await Harness.start({ expectWorkers: 3, pipelineSize: 3 });
+  harness = await Harness.start({ expectWorkers: 3, maxStages: 3 });
   const [a, b] = await harness.joinAll(['a', 'b', 'c'], 3);
   const { replicas, links, spectators, away, loadedBytes, loadedAgainBytes } = harness.mesh.figures();
   expect(replicas).toEqual(Array(8).fill(1));
@@ -41,7 +41,7 @@ it('counts replicas of each layer, links, and those who are away or only look', 
 });
 
 it('sums up what stages and links take, of those that report it', async () => {
-  harness = await Harness.start({ expectWorkers: 2, pipelineSize: 2 });
+  harness = await Harness.start({ expectWorkers: 2, maxStages: 2 });
   const [a] = await harness.joinAll(['a', 'b'], 2);
   a!.send({
     type: 'stats',
@@ -61,7 +61,7 @@ it('sums up what stages and links take, of those that report it', async () => {
 });
 
 it('tells bytes that a worker loads again from those that are new to it', async () => {
-  harness = await Harness.start({ expectWorkers: 2, pipelineSize: 2 });
+  harness = await Harness.start({ expectWorkers: 2, maxStages: 2 });
   await harness.joinAll(['a', 'b'], 2);
   const before = harness.mesh.figures();
   const [first, second] = harness.live.map((name) => harness.byName(name));

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { medianOf } from '../../../src/schedule/mesh-view.ts';
 import { stageCostsOf } from '../../../src/schedule/stage-costs.ts';
-import { Forecast } from '../../../src/server/mesh/forecast.ts';
-import type { MeshRoute } from '../../../src/server/mesh/mesh-route.ts';
-import { NO_CONNECTION, Peer, type PeerStats } from '../../../src/server/mesh/peer.ts';
-import { ServedSpeeds } from '../../../src/server/mesh/served-speeds.ts';
+import { ServedSpeeds } from '../../../src/server/mesh/holdings/served-speeds.ts';
+import { NO_CONNECTION, Peer, type PeerStats } from '../../../src/server/mesh/peers/peer.ts';
+import { Forecast } from '../../../src/server/mesh/routes/forecast.ts';
+import type { MeshRoute } from '../../../src/server/mesh/routes/mesh-route.ts';
 import { CAPABILITY } from './capability.ts';
 import { COSTS } from './harness.ts';
 

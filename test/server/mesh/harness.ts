@@ -5,8 +5,8 @@ import type { GenerateEvent, GenerateRequest, ServingLoss } from '../../../src/b
 import { GREEDY, type TokenLogprobs } from '../../../src/model/sampling.ts';
 import type { ModelCosts } from '../../../src/schedule/costs.ts';
 import { createHostGuard } from '../../../src/server/http/host-guard.ts';
+import { SIGNAL_PATH, Signaling } from '../../../src/server/mesh/connections/signaling.ts';
 import { Mesh, type MeshOptions } from '../../../src/server/mesh/mesh.ts';
-import { SIGNAL_PATH, Signaling } from '../../../src/server/mesh/signaling.ts';
 import { TestTimers, until } from '../socket-timers.ts';
 import { FAKE_VOCAB, FakeWorker } from './fake-worker.ts';
 

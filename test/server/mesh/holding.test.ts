@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { Holding } from '../../../src/server/mesh/holding.ts';
-import { NO_CONNECTION, Peer } from '../../../src/server/mesh/peer.ts';
+import { Holding } from '../../../src/server/mesh/holdings/holding.ts';
+import { NO_CONNECTION, Peer } from '../../../src/server/mesh/peers/peer.ts';
 
 describe('a holding', () => {
   const made = () =>

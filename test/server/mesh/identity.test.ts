@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { PEER_RETURN_MS } from '../../../src/config/limits.ts';
-import { identityOf } from '../../../src/server/mesh/peer-id.ts';
-import { CLOSE_NOT_JOINED, CLOSE_REPLACED } from '../../../src/server/mesh/registry.ts';
+import { identityOf } from '../../../src/server/mesh/peers/peer-id.ts';
+import { CLOSE_NOT_JOINED, CLOSE_REPLACED } from '../../../src/server/mesh/peers/registry.ts';
 import { ControlHarness, hello, JOIN, keyOf } from './control-harness.ts';
 
 let harness: ControlHarness;

@@ -1,6 +1,9 @@
 import { parseServerMessage } from '../../../src/mesh/protocol/codec.ts';
 import type { PeerMessage, ServerMessage } from '../../../src/mesh/protocol/control.ts';
-import type { ControlSocket, ControlSocketEvents } from '../../../src/server/mesh/control-socket.ts';
+import type {
+  ControlSocket,
+  ControlSocketEvents,
+} from '../../../src/server/mesh/connections/control-socket.ts';
 
 /** A control socket without a network; the test is the page at its other end. */
 export class MemorySocket implements ControlSocket {

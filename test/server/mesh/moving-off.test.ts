@@ -24,7 +24,7 @@ async function start(names: readonly string[], stages: number, misbehaviour = {}
   harness = await Harness.start({
     expectWorkers: names.length,
     minStages: stages,
-    pipelineSize: stages,
+    maxStages: stages,
     replicas: names.length / stages,
   });
   for (const name of names) await harness.join(name, { misbehaviour: { ...misbehaviour } });

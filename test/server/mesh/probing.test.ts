@@ -22,7 +22,7 @@ const probesOf = (worker: FakeWorker) =>
 const peerOf = (worker: FakeWorker) => harness.mesh.registry.get(worker.id)!;
 
 beforeEach(async () => {
-  harness = await Harness.start({ pipelineSize: 2, replicas: 2, probes: true });
+  harness = await Harness.start({ maxStages: 2, replicas: 2, probes: true });
 });
 afterEach(async () => {
   await harness.stop();

@@ -4,7 +4,7 @@ import { Harness } from './harness.ts';
 
 let harness: Harness;
 beforeEach(async () => {
-  harness = await Harness.start({ pipelineSize: 2 });
+  harness = await Harness.start({ maxStages: 2 });
 });
 afterEach(async () => {
   await harness.stop();

@@ -6,7 +6,7 @@ import { collect, Harness, never, PROMPT, request } from './harness.ts';
 
 /** Another server in place of the one before, which is gone without a word: workers come to it with what they hold and run. */
 
-const OPTIONS = { minStages: 2, pipelineSize: 2, replicas: 2 };
+const OPTIONS = { minStages: 2, maxStages: 2, replicas: 2 };
 let before: Harness;
 let after: Harness;
 

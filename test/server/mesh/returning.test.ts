@@ -9,9 +9,9 @@ import {
 } from '../../../src/config/limits.ts';
 import type { RunningSequence, ServerMessage } from '../../../src/mesh/protocol/control.ts';
 import { GREEDY } from '../../../src/model/sampling.ts';
-import { Coordinator } from '../../../src/server/mesh/coordinator.ts';
-import { type MeshRoute, type Routes, routeOf } from '../../../src/server/mesh/mesh-route.ts';
-import { Peer } from '../../../src/server/mesh/peer.ts';
+import { Coordinator } from '../../../src/server/mesh/generations/coordinator.ts';
+import { Peer } from '../../../src/server/mesh/peers/peer.ts';
+import { type MeshRoute, type Routes, routeOf } from '../../../src/server/mesh/routes/mesh-route.ts';
 import { FakeTimers } from '../../support/fake-timers.ts';
 
 /** What workers that are back say of their sequences, true or not. */

@@ -8,11 +8,11 @@ import {
 } from '../../../src/config/limits.ts';
 import type { ServerMessage } from '../../../src/mesh/protocol/control.ts';
 import { GREEDY } from '../../../src/model/sampling.ts';
-import type { MeshRoute } from '../../../src/server/mesh/mesh-route.ts';
-import { Patience } from '../../../src/server/mesh/patience.ts';
-import { Peer } from '../../../src/server/mesh/peer.ts';
-import { PrefillQueue } from '../../../src/server/mesh/prefill-queue.ts';
-import { Sequence } from '../../../src/server/mesh/sequence.ts';
+import { Peer } from '../../../src/server/mesh/peers/peer.ts';
+import type { MeshRoute } from '../../../src/server/mesh/routes/mesh-route.ts';
+import { Patience } from '../../../src/server/mesh/sequences/patience.ts';
+import { PrefillQueue } from '../../../src/server/mesh/sequences/prefill-queue.ts';
+import { Sequence } from '../../../src/server/mesh/sequences/sequence.ts';
 import { FakeTimers } from '../../support/fake-timers.ts';
 
 const PROMPT = [11, 22, 33, 44, 55];

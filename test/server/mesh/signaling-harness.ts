@@ -1,8 +1,8 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createHostGuard } from '../../../src/server/http/host-guard.ts';
-import type { ControlOptions } from '../../../src/server/mesh/control-connection.ts';
-import { SIGNAL_PATH, Signaling } from '../../../src/server/mesh/signaling.ts';
+import type { ControlOptions } from '../../../src/server/mesh/connections/control-connection.ts';
+import { SIGNAL_PATH, Signaling } from '../../../src/server/mesh/connections/signaling.ts';
 import { ControlHarness } from './control-harness.ts';
 
 /** Signaling behind a real HTTP server, and a mesh that only notes what it is told. */

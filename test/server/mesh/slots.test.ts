@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { ShoalError } from '../../../src/config/errors.ts';
 import { CAPACITY_RETRY_MS, MAX_SEQUENCES_PER_STAGE } from '../../../src/config/limits.ts';
 import type { Timers } from '../../../src/mesh/timers.ts';
-import type { MeshRoute } from '../../../src/server/mesh/mesh-route.ts';
-import { Slots } from '../../../src/server/mesh/slots.ts';
+import { Slots } from '../../../src/server/mesh/generations/slots.ts';
+import type { MeshRoute } from '../../../src/server/mesh/routes/mesh-route.ts';
 
 /** Tickets in the order in which they were let in. */
 function setUp() {

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { EXPECT_WORKERS_MS } from '../../../src/config/limits.ts';
-import { whySpare } from '../../../src/server/mesh/why-spare.ts';
+import { whySpare } from '../../../src/server/mesh/placing/why-spare.ts';
 import { until } from '../socket-timers.ts';
 import { CAPABILITY } from './fake-worker.ts';
 import { collect, Harness, PROMPT, request } from './harness.ts';
@@ -40,7 +40,7 @@ describe('a worker without layers', () => {
   });
 
   it('is beyond the number of stages', async () => {
-    await restart({ pipelineSize: 2, expectWorkers: 3 });
+    await restart({ maxStages: 2, expectWorkers: 3 });
     for (const name of ['a', 'b', 'c']) await harness.join(name);
     await harness.untilLive(2);
     await until(() => spare('c')?.why === 'full');
@@ -65,7 +65,7 @@ describe('a worker without layers', () => {
   });
 
   it('would not make the pipeline faster', async () => {
-    await restart({ pipelineSize: 2, expectWorkers: 2 });
+    await restart({ maxStages: 2, expectWorkers: 2 });
     await harness.joinAll(['a', 'b']);
     // Fast enough to be taken in one's place, not by so much that loading anew pays.
     await harness.join('c', { capability: { gemvMacsPerSecond: 1.02e9 } });

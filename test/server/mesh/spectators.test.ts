@@ -6,7 +6,7 @@ import {
   MAX_WORKERS,
   SPECTATOR_MS,
 } from '../../../src/config/limits.ts';
-import { CLOSE_NOT_JOINED } from '../../../src/server/mesh/registry.ts';
+import { CLOSE_NOT_JOINED } from '../../../src/server/mesh/peers/registry.ts';
 import { CAPABILITY } from './capability.ts';
 import { ControlHarness, hello, JOIN, keyOf } from './control-harness.ts';
 import type { MemorySocket } from './memory-socket.ts';

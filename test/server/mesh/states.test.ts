@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { NO_CONNECTION as connection, Peer } from '../../../src/server/mesh/peer.ts';
-import { checkTransition } from '../../../src/server/mesh/worker-state.ts';
+import { NO_CONNECTION as connection, Peer } from '../../../src/server/mesh/peers/peer.ts';
+import { checkTransition } from '../../../src/server/mesh/peers/worker-state.ts';
 import { TokenBucket } from '../../../src/server/token-bucket.ts';
 
 describe('a worker’s state', () => {

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { LINKS_EACH_WAY, MAX_LINKS } from '../../../src/config/limits.ts';
 import type { ServerMessage } from '../../../src/mesh/protocol/control.ts';
-import { Holding } from '../../../src/server/mesh/holding.ts';
-import { Peer } from '../../../src/server/mesh/peer.ts';
-import { WantedLinks } from '../../../src/server/mesh/wanted-links.ts';
+import { Holding } from '../../../src/server/mesh/holdings/holding.ts';
+import { WantedLinks } from '../../../src/server/mesh/holdings/wanted-links.ts';
+import { Peer } from '../../../src/server/mesh/peers/peer.ts';
 
 const LAYERS = 12;
 

@@ -9,7 +9,7 @@ import { MAX_MODEL_LABELS, MODEL_LABELS_REFRESH_MS } from '../../../src/config/l
 import type { WorkerStatus } from '../../../src/mesh/protocol/status.ts';
 import { hashApiKey, newApiKey } from '../../../src/server/access/api-key.ts';
 import { KeyRing } from '../../../src/server/access/key-ring.ts';
-import type { MeshFigures } from '../../../src/server/mesh/figures.ts';
+import type { MeshFigures } from '../../../src/server/mesh/told/figures.ts';
 import { type CurrentState, Metrics } from '../../../src/server/metrics/metrics.ts';
 import { ModelLabels } from '../../../src/server/metrics/model-labels.ts';
 import { openApp } from '../access/support.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { capacityOf } from '../../../src/schedule/capacity.ts';
-import { layout } from '../../../src/schedule/layout.ts';
+import { capacityOf } from '../../../src/schedule/layout/capacity.ts';
+import { layout } from '../../../src/schedule/layout/layout.ts';
 import type { LayerRange } from '../../../src/schedule/mesh-view.ts';
 import { StageCosts } from '../../../src/schedule/stage-costs.ts';
 import { layerMemory, parallaxAllocate, parallaxJoin } from '../../../src/sim/baselines/parallax.ts';

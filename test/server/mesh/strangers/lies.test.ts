@@ -52,7 +52,7 @@ describe('a stranger', () => {
   });
 
   it('that replays what it said under older epochs, of its own sequence and of others’, changes no text', async () => {
-    await start({ pipelineSize: 2, expectWorkers: 3 });
+    await start({ maxStages: 2, expectWorkers: 3 });
     for (const name of ['a', 'b', 'c']) await harness.join(name);
     await harness.untilLive(2);
     const replays = (worker: FakeWorker) => {
@@ -76,7 +76,7 @@ describe('a stranger', () => {
   });
 
   it('that ends others’ sequences, or tells tokens in the last stage’s place, is not heard', async () => {
-    await start({ pipelineSize: 2 });
+    await start({ maxStages: 2 });
     const [a, b] = await harness.joinAll(['a', 'b'], 2);
     const c = await harness.join('c');
     await harness.heard(c);
@@ -96,7 +96,7 @@ describe('a stranger', () => {
   });
 
   it('that floods is cut off and out of work for a while, and no answer ends of it', async () => {
-    await start({ pipelineSize: 2 });
+    await start({ maxStages: 2 });
     const [, b] = await harness.joinAll(['a', 'b'], 2);
     const c = await harness.join('c');
     await harness.heard(c);

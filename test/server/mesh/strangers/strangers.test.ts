@@ -34,7 +34,7 @@ function seasoned(worker: FakeWorker): void {
   harness.mesh.routes.leave(route);
 }
 
-beforeEach(() => start({ pipelineSize: 2 }));
+beforeEach(() => start({ maxStages: 2 }));
 afterEach(async () => {
   await harness.stop();
   expect(harness.timers.pending + harness.signalTimers.pending).toBe(0);
@@ -72,7 +72,7 @@ describe('a frozen tab', () => {
 describe('a stranger', () => {
   it('that reports its links as bad again and again is moved, and nobody who has served', async () => {
     await harness.stop();
-    await start({ pipelineSize: 2, replicas: 2 });
+    await start({ maxStages: 2, replicas: 2 });
     const honest = await harness.joinAll(['a', 'b']);
     expect((await answer(2 * TRUSTED_TOKENS)).ids).toEqual(expectedIds(PROMPT, 2 * TRUSTED_TOKENS));
     const stranger = await harness.join('stranger');
@@ -197,7 +197,7 @@ describe('a stranger', () => {
 
   it('that loads one stage of two and never ends is raced on another worker, and is a replica when it has it', async () => {
     await harness.stop();
-    await start({ pipelineSize: 2, expectWorkers: 3 });
+    await start({ maxStages: 2, expectWorkers: 3 });
     const quick = await harness.join('quick');
     const stuck = await harness.join('stuck', { misbehaviour: { load: 'silent' } });
     const third = await harness.join('third');
