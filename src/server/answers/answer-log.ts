@@ -1,8 +1,11 @@
 import { KEPT_EVENT_OVERHEAD_BYTES } from '../../config/limits.ts';
+import { FIRST_DIGEST, nextDigest } from './event-digest.ts';
 
 /** The events of one answer as they come, numbered from 1, for readers that come and go. */
 export class AnswerLog {
   readonly #events = new Map<number, Uint8Array>();
+  /** Of each event that is there, and of the last that is not. */
+  readonly #digests = new Map<number, string>([[0, FIRST_DIGEST]]);
   readonly #onBytes: (change: number) => void;
   readonly #waiting = new Set<() => void>();
   #count = 0;
@@ -39,8 +42,15 @@ export class AnswerLog {
     return this.#events.get(number);
   }
 
+  /** Of the events [1, number]; undefined where these are not there yet, or long gone. */
+  digest(number: number): string | undefined {
+    return this.#digests.get(number);
+  }
+
   append(event: Uint8Array): void {
+    const digest = nextDigest(this.#digests.get(this.#count)!, event);
     this.#events.set(++this.#count, event);
+    this.#digests.set(this.#count, digest);
     this.#grow(event.byteLength + KEPT_EVENT_OVERHEAD_BYTES);
     this.#tell();
   }
@@ -48,6 +58,7 @@ export class AnswerLog {
   /** Lets go of the oldest event. @returns false where only the newest is left: who reads on needs it */
   dropOldest(): boolean {
     if (this.#dropped + 1 >= this.#count) return false;
+    this.#digests.delete(this.#dropped);
     const event = this.#events.get(++this.#dropped)!;
     this.#events.delete(this.#dropped);
     this.#grow(-event.byteLength - KEPT_EVENT_OVERHEAD_BYTES);

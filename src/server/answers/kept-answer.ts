@@ -50,6 +50,8 @@ export class KeptAnswer {
   readonly identity: AnswerIdentity;
   readonly log: AnswerLog;
   readonly isRestored: boolean;
+  /** That its events were made again, as one restored may be, has not changed their order. */
+  readonly isInOrder: boolean;
   /** Rejects with what the request is refused with before it has an answer. */
   readonly head: Promise<AnswerHead>;
   readonly #around: AnswerSurroundings;
@@ -63,10 +65,16 @@ export class KeptAnswer {
   #moved: () => void = () => {};
   #cancelLinger: () => void = () => {};
 
-  /** @param began in an earlier run of the server: its readers may have more of it than is there again */
-  constructor(identity: AnswerIdentity, start: StartAnswer, around: AnswerSurroundings, began = false) {
+  /** `began`: in an earlier run of the server, so that its readers may have more of it than is there again. */
+  constructor(
+    identity: AnswerIdentity,
+    start: StartAnswer,
+    around: AnswerSurroundings,
+    { began = false, isInOrder = true } = {},
+  ) {
     this.identity = identity;
     this.isRestored = began;
+    this.isInOrder = isInOrder;
     this.#around = around;
     this.log = new AnswerLog((change) => around.onBytes(this, change));
     this.head = new Promise((resolve, reject) => {

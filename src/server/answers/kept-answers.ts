@@ -36,6 +36,8 @@ export interface Taken {
   readonly answer: KeptAnswer;
   /** The number of the last event that the client has. */
   readonly after: number;
+  /** Of the events up to that one, where the client says it. */
+  readonly digest: string | null;
   readonly isReplay: boolean;
 }
 
@@ -107,31 +109,33 @@ export class KeptAnswers {
     if (event !== null) {
       if (event === 'unknown' || found?.identity.id !== event.answer) throw lost();
       this.#options.onCount?.('resumed');
-      return { answer: found, after: event.event, isReplay: true };
+      return { answer: found, after: event.event, digest: event.digest, isReplay: true };
     }
     if (found !== undefined && found.state !== 'failed') {
       this.#options.onCount?.('repeated');
-      return { answer: found, after: 0, isReplay: true };
+      return { answer: found, after: 0, digest: null, isReplay: true };
     }
     if (found !== undefined) this.#forget(found);
-    return { answer: this.#begin(asked, start), after: 0, isReplay: false };
+    return { answer: this.#begin(asked, start), after: 0, digest: null, isReplay: false };
   }
 
   /**
    * An answer that ran in an earlier run of the server goes on.
    * @param start makes it again, the same
    */
-  restore({ identity }: AnswerRecord, start: (answer: () => KeptAnswer) => StartAnswer): void {
+  restore({ identity, beginning }: AnswerRecord, start: (answer: () => KeptAnswer) => StartAnswer): void {
     this.#options.onCount?.('restored');
-    this.#options.keeper?.found(this.#add(identity, start, true));
+    this.#options.keeper?.found(this.#add(identity, start, { began: true, isInOrder: isOfOne(beginning) }));
   }
 
   /** An answer that ended in an earlier run, so long ago. */
-  restoreEnded({ identity, end }: AnswerRecord, endedAgoMs: number): void {
+  restoreEnded({ identity, beginning, end }: AnswerRecord, endedAgoMs: number): void {
     if (end === null) throw new Error('it has not ended');
     const { status, headers, events } = end;
     const response = new Response(Buffer.concat(events), { status, headers });
-    const answer = this.#add(identity, () => async () => response, true);
+    // It may have been made again by an even earlier run.
+    const how = { began: true, isInOrder: isOfOne(beginning) };
+    const answer = this.#add(identity, () => async () => response, how);
     this.#endedBefore.set(answer, endedAgoMs);
     this.#options.onCount?.('restored');
     this.#options.keeper?.found(answer);
@@ -208,13 +212,13 @@ export class KeptAnswers {
       key: digestOf(asked.idempotencyKey),
       fingerprint,
     };
-    return this.#add(identity, start, false);
+    return this.#add(identity, start, {});
   }
 
   #add(
     identity: AnswerIdentity,
     start: (answer: () => KeptAnswer) => StartAnswer,
-    isRestored: boolean,
+    how: { readonly began?: boolean; readonly isInOrder?: boolean },
   ): KeptAnswer {
     const around: AnswerSurroundings = {
       timers: this.#options.timers,
@@ -226,7 +230,7 @@ export class KeptAnswers {
       identity,
       start(() => answer),
       around,
-      isRestored,
+      how,
     );
     this.#bySlot.set(slotOf(identity.owner, identity.key), answer);
     this.#byId.set(identity.id, answer);
@@ -319,6 +323,8 @@ const eventOf = ({ lastEventId }: Pick<AskedAgain, 'lastEventId'>): NamedEvent =
   lastEventId === undefined ? null : (readEventId(lastEventId) ?? 'unknown');
 
 const slotOf = (owner: string, key: string) => digestOf(owner, key);
+
+const isOfOne = ({ sequences }: AnswerRecord['beginning']) => sequences.length === 1;
 
 const isAddress = (owner: string) => owner.startsWith('address ');
 

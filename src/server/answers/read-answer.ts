@@ -15,6 +15,8 @@ export const REPLAYED_HEADER = 'idempotent-replayed';
 export interface ReadOptions {
   /** The number of the last event that the client has; 0: none. */
   readonly after: number;
+  /** Of the events up to that one, as the client was told; null: it does not say. */
+  readonly digest: string | null;
   readonly isReplay: boolean;
   /** Aborts when the client hangs up. */
   readonly signal: AbortSignal;
@@ -22,7 +24,7 @@ export interface ReadOptions {
 
 /** @throws RATE_LIMITED, ANSWER_LOST, ABORTED, and what the answer's request is refused with */
 export async function readAnswer(answer: KeptAnswer, options: ReadOptions): Promise<Response> {
-  const { after, isReplay, signal } = options;
+  const { after, digest, isReplay, signal } = options;
   const reader = answer.attach(after);
   const hungUp = new AbortController();
   const hangUp = () => {
@@ -34,11 +36,16 @@ export async function readAnswer(answer: KeptAnswer, options: ReadOptions): Prom
   else signal.addEventListener('abort', hangUp);
   try {
     const { status, headers, form } = await unlessAborted(answer.head, hungUp.signal);
-    checkPosition(answer, after, form !== 'whole');
+    checkPosition(answer, options, form !== 'whole');
     const { id } = answer.identity;
     const frame = (event: Uint8Array, number: number) =>
-      form === 'events' ? withEventId(event, writeEventId({ answer: id, event: number })) : event;
-    const events = withFailure(eventsOf(answer, reader, frame, hungUp.signal, hangUp), form);
+      form === 'events'
+        ? withEventId(
+            event,
+            writeEventId({ answer: id, event: number, digest: answer.log.digest(number) ?? null }),
+          )
+        : event;
+    const events = withFailure(eventsOf(answer, reader, digest, frame, hungUp.signal, hangUp), form);
     const body =
       form === 'events' ? sseBody(events, systemClock, hangUp, KEEPALIVE_WITH_IDS) : pulled(events, hangUp);
     const response = new Response(body, { status, headers });
@@ -52,7 +59,8 @@ export async function readAnswer(answer: KeptAnswer, options: ReadOptions): Prom
 }
 
 /** @throws ANSWER_LOST */
-function checkPosition({ log, isRestored, state }: KeptAnswer, after: number, hasEvents: boolean): void {
+function checkPosition(answer: KeptAnswer, { after, digest }: ReadOptions, hasEvents: boolean): void {
+  const { log, isRestored, isInOrder, state } = answer;
   const lost = (why: string) =>
     new ShoalError(
       'ANSWER_LOST',
@@ -62,19 +70,30 @@ function checkPosition({ log, isRestored, state }: KeptAnswer, after: number, ha
   // After a restart the client may have more than is made again so far.
   const isCatchingUp = isRestored && state === 'running';
   if (after > log.count && !isCatchingUp) throw lost(`it has ${log.count} so far`);
+  if (after > 0 && digest === null && !isInOrder) {
+    throw lost('it was made again after a restart, and events of its choices may come in another order');
+  }
   if (after < log.dropped) throw lost(`the first ${log.dropped} are no longer kept`);
+  if (digest !== null && after <= log.count && log.digest(after) !== digest) throw otherwise();
 }
 
 async function* eventsOf(
   answer: KeptAnswer,
   reader: AnswerReader,
+  digest: string | null,
   frame: (event: Uint8Array, number: number) => Uint8Array,
   signal: AbortSignal,
   done: () => void,
 ): AsyncGenerator<Uint8Array> {
   const { log } = answer;
+  const after = reader.position;
+  let isChecked = digest === null;
   try {
     while (!signal.aborted) {
+      if (!isChecked && log.count >= after) {
+        if (log.digest(after) !== digest) throw otherwise();
+        isChecked = true;
+      }
       const number = reader.position + 1;
       const event = log.event(number);
       if (event !== undefined) {
@@ -111,6 +130,14 @@ function shorter(): ShoalError {
   return new ShoalError(
     'ANSWER_LOST',
     'the answer that was made again after a restart ended before this event',
+  );
+}
+
+/** The client has another text than this goes on with. */
+function otherwise(): ShoalError {
+  return new ShoalError(
+    'ANSWER_LOST',
+    'the events of the answer up to this one are not those that this id was given for: after a restart they were made again, in another order of its choices, or by another kind of GPU; ask again with another Idempotency-Key',
   );
 }
 

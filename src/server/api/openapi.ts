@@ -156,7 +156,7 @@ function answering(options: {
         in: 'header',
         description:
           'With an Idempotency-Key: the `id` of the last event that was read of the same request’s answer, which goes on behind it.',
-        schema: { type: 'string', maxLength: 40 },
+        schema: { type: 'string', maxLength: 41 },
       },
     ],
     requestBody: {

@@ -61,8 +61,10 @@ describe('the form of an answer', () => {
 
 describe('ids', () => {
   it('are read as they were written, and nothing else is', () => {
-    const id = { answer: newAnswerId(), event: 17 };
+    const id = { answer: newAnswerId(), event: 17, digest: '0123abcd' };
     expect(readEventId(writeEventId(id))).toEqual(id);
+    // Of a client that counts events itself.
+    expect(readEventId(`${id.answer}.17`)).toEqual({ ...id, digest: null });
     for (const bad of [
       '',
       '1',
@@ -70,6 +72,8 @@ describe('ids', () => {
       `${id.answer}.`,
       `${id.answer}.01`,
       `${id.answer}.1 `,
+      `${id.answer}.1.`,
+      `${id.answer}.1.0123ABCD`,
       `x${id.answer}.1`,
     ]) {
       expect(readEventId(bad)).toBeNull();

@@ -83,7 +83,7 @@ describe('kept answers', () => {
   it('that are long let go of what was read, and wait for who is behind', async () => {
     const { answers, ask, resume, sent } = kept();
     const { answer } = ask('long', 'key a', HALF_MIB);
-    const response = await readAnswer(answer, { after: 0, isReplay: false, signal });
+    const response = await readAnswer(answer, { after: 0, digest: null, isReplay: false, signal });
     await turn();
     const most = MAX_ANSWER_LOG_BYTES / HALF_MIB + 2;
     expect(sent()).toBeLessThanOrEqual(most);

@@ -172,6 +172,72 @@ describe('after a restart', () => {
     expect(told).toMatchObject({ id: null, data: expect.stringContaining('ended before this event') });
   });
 
+  it('an answer that became another is never spliced to what was read of the first', async () => {
+    const before = await start();
+    const client = new SseClient(await chat(before));
+    before.sequences[0]!.say('Hello');
+    const read = await client.take(4);
+    await before.store.settled();
+    const after = await start();
+    await begun(after);
+    const early = new SseClient(await chat(after, read.at(-1)!.id));
+    after.sequences[0]!.say('Hallo, you');
+    // Whoever reads on before that is made again learns it as soon as it is.
+    expect(await early.rest()).toMatchObject([{ id: null, data: expect.stringContaining('answer_lost') }]);
+    // Who comes later at once.
+    expect(await errorOf(await chat(after, read.at(-1)!.id))).toEqual([410, 'answer_lost']);
+    // Of an event before they parted the rest is as good as any.
+    const [first] = await new SseClient(await chat(after, read[1]!.id)).take(1);
+    expect(JSON.parse(first!.data).choices[0].delta.content).toBe('a');
+  });
+
+  describe('an answer of several choices', () => {
+    const TWO = { ...CHAT, n: 2 };
+
+    /** Both choices say so much, in this order. */
+    const sayIn = async (held: HeldApp, client: SseClient, ...order: [number, string][]) => {
+      const events = await client.take(2);
+      for (const [index, text] of order) {
+        held.sequences[index]!.say(text);
+        events.push(...(await client.take(text.length)));
+      }
+      return events;
+    };
+
+    it('goes on where its events come in the same order', async () => {
+      const before = await start();
+      const read = await sayIn(before, new SseClient(await chat(before, null, TWO)), [0, 'ab'], [1, 'x']);
+      await before.store.settled();
+      const after = await start();
+      await until(() => after.sequences.length === 2);
+      const client = new SseClient(await chat(after, read.at(-2)!.id, TWO));
+      const whole = new SseClient(await chat(after, null, TWO));
+      await sayIn(after, whole, [0, 'ab'], [1, 'x']);
+      expect((await client.take(1))[0]).toEqual(read.at(-1));
+    });
+
+    it('is lost for who has read it in another order: no token is missed or seen twice', async () => {
+      const before = await start();
+      const read = await sayIn(
+        before,
+        new SseClient(await chat(before, null, TWO)),
+        [0, 'ab'],
+        [1, 'x'],
+        [0, 'c'],
+      );
+      await before.store.settled();
+      const after = await start();
+      await until(() => after.sequences.length === 2);
+      const again = await sayIn(after, new SseClient(await chat(after, null, TWO)), [0, 'abc'], [1, 'x']);
+      expect(again.at(-2)!.data).not.toBe(read.at(-2)!.data);
+      expect(await errorOf(await chat(after, read.at(-2)!.id, TWO))).toEqual([410, 'answer_lost']);
+      // Without a digest nobody can tell.
+      const counted = read[2]!.id!.split('.').slice(0, 2).join('.');
+      expect(await errorOf(await chat(after, counted, TWO))).toEqual([410, 'answer_lost']);
+      expect((await chat(after, read[2]!.id, TWO)).status).toBe(200);
+    });
+  });
+
   it('a failed answer is not stored', async () => {
     const before = await start();
     const response = await chat(before);
