@@ -478,3 +478,17 @@ describe('a new id', () => {
     expect(room.state('neighbour')).toBe('trusted');
   });
 });
+
+describe('who loses what runs on it', () => {
+  it('serves where nobody else can, is out when it goes on, and no token ends that', () => {
+    room.join('a');
+    room.joinTrusted(['b', 'c']);
+    expect(room.note({ kind: 'losing', peer: 'b' })).toEqual([]);
+    expect(room.health.mayServe('b', room.nowMs)).toBe('if-needed');
+    room.round(['b', 'c']);
+    expect(room.health.mayServe('b', room.nowMs)).toBe('if-needed');
+    expect(room.note({ kind: 'losing', peer: 'b' })).toMatchObject([{ peer: 'b' }]);
+    expect(room.health.mayServe('b', room.nowMs)).toBe('no');
+    expect(room.health.mayServe('c', room.nowMs)).toBe('yes');
+  });
+});

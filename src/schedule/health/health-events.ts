@@ -40,6 +40,8 @@ export type HealthEvent =
       readonly how: Misbehaviour | null;
     }
   | { readonly kind: 'misbehaved'; readonly peer: string; readonly how: Misbehaviour }
+  /** Again and again it no longer had what ran on it, as it says of itself, and no token came between. */
+  | { readonly kind: 'losing'; readonly peer: string }
   /** No token came round, and nobody says why. */
   | { readonly kind: 'stalled'; readonly peers: readonly string[] }
   /** A token came the whole way round. `sharing`: sequences that the stages computed meanwhile, this one included. */

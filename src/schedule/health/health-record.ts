@@ -16,8 +16,8 @@ import type { TrustState } from './health-events.ts';
  */
 export type FailureKind = 'loading' | 'serving' | 'conduct';
 
-/** A token that came quickly clears of a stall; of bad links, of being slow, of other tokens than others' and of another's failures nothing but time, or proof, does. */
-export type SuspicionKind = 'stall' | 'slow' | 'link' | 'address' | 'probe' | 'accused';
+/** A token that came quickly clears of a stall; of bad links, of being slow, of other tokens than others' and of another's failures, or of losing what runs there, nothing but time, or proof, does. */
+export type SuspicionKind = 'stall' | 'slow' | 'link' | 'address' | 'probe' | 'accused' | 'losing';
 
 export class HealthRecord {
   readonly peer: string;
@@ -62,8 +62,13 @@ export class HealthRecord {
     return !this.#isDoubted && (this.#isVouched || this.#tokens >= TRUSTED_TOKENS);
   }
 
+  /** For that. */
+  isSuspected(kind: SuspicionKind, nowMs: number): boolean {
+    return (this.#suspectedUntilMs.get(kind) ?? 0) > nowMs;
+  }
+
   isDoubted(nowMs: number): boolean {
-    return this.#isDoubted && (this.#suspectedUntilMs.get('probe') ?? 0) > nowMs;
+    return this.#isDoubted && this.isSuspected('probe', nowMs);
   }
 
   /** Tokens, of which those of long ago count less. */

@@ -76,6 +76,8 @@ export class WorkerHealth {
       case 'misbehaved':
         this.#records.get(event.peer)?.disprove();
         return this.#exclude([event.peer], 'conduct', MISDEEDS[event.how], nowMs, MISBEHAVED_BACKOFF_MS);
+      case 'losing':
+        return this.#losing(event.peer, nowMs);
       case 'stalled':
         return this.#stalled(event.peers, 'stall', 'no token came', nowMs);
       case 'served':
@@ -238,6 +240,17 @@ export class WorkerHealth {
     if (verdict.out === about && how !== null)
       return this.note({ kind: 'misbehaved', peer: about, how }, nowMs);
     return this.#exclude([verdict.out], 'conduct', MISDEED_OF_LINK, nowMs);
+  }
+
+  /** An honest tab in a bad network may: it serves where nobody else can. One that goes on with it does not. */
+  #losing(peer: string, nowMs: number): readonly Verdict[] {
+    const record = this.#records.get(peer);
+    if (record === undefined) return [];
+    const isAgain = record.isSuspected('losing', nowMs);
+    const reason = 'loses what runs on it again and again';
+    this.#suspect([peer], 'losing', reason, nowMs);
+    this.#restricted.add(record);
+    return isAgain ? this.#exclude([peer], 'conduct', reason, nowMs) : [];
   }
 
   #stalled(

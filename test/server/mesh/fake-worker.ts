@@ -28,6 +28,8 @@ export const CAPABILITY: Capability = {
 export interface Misbehaviour {
   /** Called by the last stage instead of sending the token; `send` sends it. Nothing sent: the sequence stalls. */
   onToken?: (worker: FakeWorker, token: FakeToken, send: () => void) => void;
+  /** Called when it has said `opened`. */
+  onOpen?: (worker: FakeWorker, open: Message<'open'>) => void;
   /** `silent`: never held. Or the load fails with this. */
   load?: 'silent' | 'fail';
   /** GPU bytes it says a shard takes; default 100. */
@@ -111,6 +113,12 @@ export class FakeWorker {
     );
     this.send({ type: 'running', sequences, last: true });
     this.#hasJoined = true;
+  }
+
+  /** Says that it holds nothing and runs nothing, and keeps both. */
+  denyAll(): void {
+    this.send({ type: 'join', capability: this.#capability, held: [], links: [...this.links] });
+    this.send({ type: 'running', sequences: [], last: true });
   }
 
   /** The device was lost: everything on it is gone. */
@@ -320,6 +328,7 @@ export class FakeWorker {
     this.sequences.set(sequence, stage);
     const { position, keptFrom } = stage;
     this.send({ type: 'opened', sequence, epoch, position, keptFrom });
+    this.misbehaviour.onOpen?.(this, open);
   }
 
   #refusalOf({ wire, shard }: Message<'open'>): ErrorCode | null {

@@ -48,8 +48,13 @@ const running = (over: MeshRoute, index: number, sequence: number, epoch: number
   route: routeOf(over),
   wire: 'f16',
 });
-const tell = ({ peer }: Listener, ...sequences: RunningSequence[]) =>
+const runs = ({ peer }: Listener, ...sequences: RunningSequence[]) =>
   coordinator.runs(peer, { type: 'running', sequences, last: true });
+/** It has joined. */
+function tell(listener: Listener, ...sequences: RunningSequence[]): void {
+  coordinator.joined(listener.peer);
+  runs(listener, ...sequences);
+}
 const opens = ({ heard }: Listener) => heard.flatMap((message) => (message.type === 'open' ? message : []));
 const types = ({ heard }: Listener) => heard.map(({ type }) => type);
 const settled = () => new Promise((resolve) => setImmediate(resolve));
@@ -236,21 +241,30 @@ describe('a list of sequences without an end', () => {
 
   it('is refused beyond what can run there', () => {
     const liar = worker('m');
+    coordinator.joined(liar.peer);
     for (let told = 0; told + MAX_RUNNING_PER_MESSAGE <= MAX_RUNNING_SEQUENCES; ) {
       tellOn(liar);
       told += MAX_RUNNING_PER_MESSAGE;
     }
     expect(() => tellOn(liar)).toThrow(/at most 512 can/);
     // Nothing of it is kept.
-    tell(liar);
+    runs(liar);
     expect(liar.heard).toEqual([]);
+  });
+
+  it('that no join came before, or that was told already, is refused', () => {
+    const liar = worker('m');
+    expect(() => runs(liar)).toThrow(/a list of it follows a join/);
+    tell(liar);
+    expect(() => runs(liar)).toThrow(/a list of it follows a join/);
   });
 
   it('begins anew with a join', () => {
     const liar = worker('m');
+    coordinator.joined(liar.peer);
     tellOn(liar);
     coordinator.joined(liar.peer);
-    tell(liar);
+    runs(liar);
     expect(liar.heard).toEqual([]);
   });
 });

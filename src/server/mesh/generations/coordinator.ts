@@ -69,18 +69,17 @@ export class Coordinator implements TokenGenerator {
     this.#lastSequence = options.firstSequence ?? null;
     this.#slots = new Slots(routes, timers);
     this.#patience = new Patience(this.#queue, (route) => routes.expectedMs(route));
-    this.#returning = new Returning({ generations: this.#generations, timers, routes });
+    this.#returning = new Returning({
+      generations: this.#generations,
+      timers,
+      routes,
+      onLost: (peer) => this.#lostBy(peer),
+    });
     routes.onHearsay(() => this.#returning.review());
     routes.onPossible(() => this.#slots.changed());
     routes.onPeerLost((peer, loss, shard) => this.#peerLost(peer, loss, shard));
     routes.onMovable((peer, why) => this.#movable(peer, why));
-    routes.onLinkLost((a, b) => {
-      for (const generation of [...this.#generations.values()]) {
-        const { route } = generation.sequence;
-        if (route === null || !areNeighbours(route, a, b)) continue;
-        generation.lose(`the link between ${a.name} and ${b.name} broke`, { worker: null, how: 'failed' });
-      }
-    });
+    routes.onLinkLost((a, b) => this.#linkLost(a, b));
   }
 
   /** Generations that run or wait. */
@@ -260,13 +259,36 @@ export class Coordinator implements TokenGenerator {
     if (state === 'running') this.#strikes.clear(route!);
   }
 
+  #linkLost(a: Peer, b: Peer): void {
+    const what = `the link between ${a.name} and ${b.name} broke`;
+    const hit = [...this.#generations.values()].filter(({ sequence: { route, isOnRoute } }) => {
+      return isOnRoute && route !== null && areNeighbours(route, a, b);
+    });
+    // Before any goes on: not over it once more, where that is one time too many.
+    if (hit.length > 0 && this.#strikes.broke(a, b)) {
+      const error = new ShoalError('LINK_FAILED', `${what} again and again`);
+      this.#options.routes.failed({ kind: 'unlinked', by: a, other: b, error });
+    }
+    for (const generation of hit) generation.lose(what, { worker: null, how: 'failed' });
+  }
+
+  /** Something that ran on the worker was lost by its own doing. */
+  #lostBy(peer: Peer): void {
+    if (!this.#strikes.lost(peer)) return;
+    const error = new ShoalError('PIPELINE_LOST', 'what ran on it was lost again and again');
+    this.#options.routes.failed({ kind: 'losing', peer, error });
+  }
+
   #peerLost(peer: Peer, loss: Loss, shard: number | null): void {
+    let hasHit = false;
     for (const generation of [...this.#generations.values()]) {
       const { route } = generation.sequence;
       const stop = route === null ? undefined : stopOf(route, peer);
       if (stop === undefined || (shard !== null && stop.shard !== shard)) continue;
-      generation.lose(`${peer.name} left or failed`, loss);
+      hasHit = generation.lose(`${peer.name} left or failed`, loss, peer) || hasHit;
     }
+    // Who failed was judged for it.
+    if (hasHit && loss.how === 'left') this.#lostBy(peer);
   }
 
   #movable(peer: Peer, why: MoveReason): void {

@@ -79,6 +79,8 @@ export class Generation {
   #waitingSince: number | null = null;
   /** Stages that gave nothing since the last token: a route without them is tried first. */
   readonly #avoid = new Set<Peer>();
+  /** Whose doing the last loss was; null: not known, or a token came since. */
+  #lostBy: Peer | null = null;
   /** The next failure is for the loss of this. */
   #loss: Loss | null = null;
   /** Had no room though nothing else ran there: others need not wait behind it. */
@@ -137,11 +139,18 @@ export class Generation {
     return this.#failures > 0;
   }
 
-  /** The worker, or a link, is gone for it. */
-  lose(why: string, loss: Loss): void {
+  /**
+   * The worker, or a link, is gone for it.
+   * @param by whose doing it is: where it is so again before a token came, a route without it is tried first
+   * @returns false where it had no route anyway
+   */
+  lose(why: string, loss: Loss, by: Peer | null = null): boolean {
+    if (!this.sequence.isOnRoute) return false;
+    if (by !== null && by === this.#lostBy) this.#avoid.add(by);
+    this.#lostBy = by;
     this.#loss = loss;
     // Why is in the log; it may be the words of a worker, which are not for clients.
-    if (!this.sequence.fail(new ShoalError('PIPELINE_LOST', why))) this.#loss = null;
+    return this.sequence.fail(new ShoalError('PIPELINE_LOST', why));
   }
 
   /** As `lose`, but only where there is a way without the peer, with room for it now: make before break. */
@@ -208,6 +217,7 @@ export class Generation {
     this.#nonFinite = null;
     this.#waitingSince = null;
     this.#avoid.clear();
+    this.#lostBy = null;
   }
 
   /**

@@ -27,6 +27,8 @@ export interface ReturningOptions {
   readonly generations: ReadonlyMap<number, Generation>;
   readonly timers: Timers;
   readonly routes: Pick<Routes, 'isHeld' | 'isHeard'>;
+  /** A worker is back without something that ran on it. */
+  readonly onLost: (peer: Peer) => void;
 }
 
 /**
@@ -42,6 +44,8 @@ export class Returning {
   readonly #expected = new Map<number, Expected>();
   /** What peers have told in messages before their last. */
   readonly #partial = new WeakMap<Peer, RunningSequence[]>();
+  /** Who has joined and not told all that it runs. */
+  readonly #asked = new WeakSet<Peer>();
   /** Ids of those that have told all that they run, while a sequence waits for its stages. */
   readonly #reported = new Set<string>();
   #isAnyoneBack = false;
@@ -69,6 +73,7 @@ export class Returning {
   /** The peer joins: it tells anew what it runs. */
   joined(peer: Peer): void {
     this.#partial.delete(peer);
+    this.#asked.add(peer);
   }
 
   /** A worker that is back says that its link to another, who may not be back yet, has ended. */
@@ -78,8 +83,14 @@ export class Returning {
     }
   }
 
-  /** @throws PROTOCOL_INVALID above MAX_RUNNING_SEQUENCES */
+  /** @throws PROTOCOL_INVALID above MAX_RUNNING_SEQUENCES, and where the peer has told all since it joined */
   reported(peer: Peer, { sequences, last }: Running): void {
+    if (!this.#asked.has(peer)) {
+      throw new ShoalError(
+        'PROTOCOL_INVALID',
+        'what runs was told since it joined; a list of it follows a join, and ends with last: true',
+      );
+    }
     const all = [...(this.#partial.get(peer) ?? []), ...sequences];
     this.#partial.delete(peer);
     if (all.length > MAX_RUNNING_SEQUENCES) {
@@ -92,10 +103,12 @@ export class Returning {
       this.#partial.set(peer, all);
       return;
     }
+    this.#asked.delete(peer);
     if (!this.#isAnyoneBack) for (const id of this.#expected.keys()) this.#giveUpAfter(id, ADOPT_REST_MS);
     this.#isAnyoneBack = true;
     if (this.#isWaiting) this.#reported.add(peer.id);
     const adopted = all.filter((running) => this.#compare(peer, running)).map(({ sequence }) => sequence);
+    let hasLost = false;
     const told = new Map(all.map((running) => [running.sequence, running]));
     for (const generation of [...this.#options.generations.values()]) {
       const { route, id, epoch, state, hasToken } = generation.sequence;
@@ -105,13 +118,13 @@ export class Returning {
       if (running?.epoch === epoch && state === 'running' && hasToken) {
         if (peer === route.stops.at(-1)!.peer) generation.sequence.retell();
       } else {
-        generation.lose(`${peer.name} was away when the sequence was opened`, {
-          worker: peer.name,
-          how: 'left',
-        });
+        const loss = { worker: peer.name, how: 'left' } as const;
+        const why = `${peer.name} was away when the sequence was opened`;
+        hasLost = generation.lose(why, loss, peer) || hasLost;
         if (running !== undefined && this.#expected.has(id)) generation.sequence.noteEpoch(running.epoch);
       }
     }
+    if (hasLost) this.#options.onLost(peer);
     this.review();
     if (!this.#isWaiting) this.#reported.clear();
   }

@@ -173,6 +173,10 @@ export class Health {
         const { by, sender, how } = failure;
         return this.#blame({ kind: 'accused', by: by.id, about: sender.id, how }, error);
       }
+      case 'losing':
+        return this.#blame({ kind: 'losing', peer: failure.peer.id }, error);
+      case 'unlinked':
+        return this.linkFailed(failure.by, failure.other, error);
       case 'unresponsive':
         return this.#blame({ kind: 'not-opened', peers: failure.peers.map(({ id }) => id) }, error);
       case 'stalled':
@@ -243,7 +247,7 @@ export class Health {
       peer.excludedUntil = untilMs;
       left.add(peer);
     }
-    if (verdicts.length > 0) this.#arm();
+    if (verdicts.length > 0 || event.kind === 'losing') this.#arm();
     return [...left];
   }
 

@@ -61,6 +61,10 @@ export type RouteFailure =
       readonly error: ShoalError;
       readonly how: Misbehaviour | null;
     }
+  /** What ran on it was lost by its doing again and again, and no token came between. */
+  | { readonly kind: 'losing'; readonly peer: Peer; readonly error: ShoalError }
+  /** Their link broke again and again, and no token came over it between. */
+  | { readonly kind: 'unlinked'; readonly by: Peer; readonly other: Peer; readonly error: ShoalError }
   /** It did not answer `open` in time. */
   | { readonly kind: 'unresponsive'; readonly peers: readonly Peer[]; readonly error: ShoalError }
   /** No token came and nobody says why. */
@@ -110,7 +114,7 @@ export interface Routes {
   onPeerLost(listener: (peer: Peer, loss: Loss, shard: number | null) => void): void;
   /** What runs on it should go on elsewhere, where that can be. It is told again while that is so. */
   onMovable(listener: (peer: Peer, why: MoveReason) => void): void;
-  /** Both live, but the link between them does not. */
+  /** Both live, but the link between them does not, as the first of them says. */
   onLinkLost(listener: (a: Peer, b: Peer) => void): void;
 }
 
