@@ -2,7 +2,7 @@ import { MAX_PICKED_BYTES, PICKED_LOGPROB_BYTES, PICKED_TOKEN_BYTES } from '../c
 import type { PickedToken } from './stage-types.ts';
 
 /**
- * The tokens that the last stage picked for one sequence, without a gap, until it is closed: a server that was away hears them again.
+ * The tokens that the last stages picked for one sequence, without a gap, until it is closed: a server that was away hears them again.
  * Bounded by the sequence's positions, and, for log probabilities are many, by MAX_PICKED_BYTES: the oldest go first. A server that
  * asks for them learns where those that are left begin.
  */
@@ -14,16 +14,29 @@ export class PickedTokens {
 
   add(picked: PickedToken): void {
     // After another route the first that comes may lie beyond what this worker picked itself.
-    if (picked.position !== this.#end) {
-      this.#tokens = [];
-      this.#bytes = 0;
-    }
+    if (picked.position !== this.#end) this.#clear();
     this.#tokens.push(picked);
     this.#bytes += bytesOf(picked);
-    while (this.#bytes > MAX_PICKED_BYTES && this.#tokens.length > 1) {
-      this.#bytes -= bytesOf(this.#tokens.shift()!);
-    }
+    this.#bound();
     this.#isSent = picked.finish !== null;
+  }
+
+  /**
+   * Those of before this worker was the last stage, which picked none of them.
+   * @param ids at [known - ids.length, known)
+   */
+  learn(known: number, ids: readonly number[]): void {
+    // Of a time before another was the last.
+    if (this.#end < known) this.#clear();
+    // It may have picked the first of its own already.
+    const first = this.first ?? known;
+    const from = known - ids.length;
+    const older = ids
+      .slice(0, Math.max(0, first - from))
+      .map((token, index) => ({ position: from + index, token, finish: null, logprobs: undefined }));
+    this.#tokens.unshift(...older);
+    this.#bytes += older.length * PICKED_TOKEN_BYTES;
+    this.#bound();
   }
 
   /** Forgets those at positions ≥ `position`: they are picked again. */
@@ -58,6 +71,17 @@ export class PickedTokens {
 
   get isFinished(): boolean {
     return (this.#tokens.at(-1)?.finish ?? null) !== null;
+  }
+
+  #clear(): void {
+    this.#tokens = [];
+    this.#bytes = 0;
+  }
+
+  #bound(): void {
+    while (this.#bytes > MAX_PICKED_BYTES && this.#tokens.length > 1) {
+      this.#bytes -= bytesOf(this.#tokens.shift()!);
+    }
   }
 
   get #end(): number {

@@ -116,7 +116,8 @@ export class StageSequence implements KeepsRows {
     this.#outgoing.rewind(position);
   }
 
-  resume({ position, next }: ResumeSequence): void {
+  resume({ position, next, ids }: ResumeSequence): void {
+    if (ids !== undefined) this.tokens.learn(this.#place.known, ids);
     if (!this.#hasBegun) this.kept.truncate(position);
     this.#prompt.resumeAt(position);
     this.#outgoing.resumeAt(next);

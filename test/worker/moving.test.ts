@@ -378,6 +378,13 @@ describe('the last stage', () => {
     expect([retoldFrom, tokens]).toEqual([[6], []]);
   });
 
+  it('tells those of before it became the last, too, where it was given them', () => {
+    last.open({ ...opening(), sequence: 2, epoch: 4, known: 6, awaitsResume: true });
+    last.resume({ sequence: 2, epoch: 4, position: 0, next: 0, ids: [7, 8, 9] });
+    last.retell({ sequence: 2, epoch: 4, position: 4 });
+    expect([retoldFrom, tokens.map(({ position }) => position)]).toEqual([[4], [4, 5]]);
+  });
+
   it('picks again those that the server has not heard, and forgets that they waited for a link', async () => {
     linked = false;
     feed(1, 0, [1, 2, 3]);

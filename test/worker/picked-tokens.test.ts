@@ -27,6 +27,42 @@ describe('tokens that are kept for a server that was away', () => {
     expect(tokens.bytes).toBeLessThanOrEqual(MAX_PICKED_BYTES);
   });
 
+  it('begin with those that another last stage picked, whether its first came before them or not', () => {
+    const asked = () => {
+      const tokens = new PickedTokens();
+      return { tokens, kept: () => tokens.from(0).map(({ position, token }) => [position, token]) };
+    };
+    const early = asked();
+    early.tokens.learn(7, [50, 60]);
+    expect(early.tokens.unsent).toBeUndefined();
+    early.tokens.add(picked(7));
+    const late = asked();
+    late.tokens.add(picked(7));
+    late.tokens.learn(7, [50, 60]);
+    for (const { tokens, kept } of [early, late]) {
+      expect(kept()).toEqual([
+        [5, 50],
+        [6, 60],
+        [7, 7],
+      ]);
+      expect(tokens.unsent).toEqual(picked(7));
+      const { bytes } = tokens;
+      // Given again, in another epoch: it has them.
+      tokens.truncate(7);
+      tokens.learn(7, [50, 60]);
+      tokens.add(picked(7));
+      expect([kept().length, tokens.bytes]).toEqual([3, bytes]);
+    }
+  });
+
+  it('leave no gap where another was the last between two times', () => {
+    const tokens = new PickedTokens();
+    for (const position of [4, 5]) tokens.add(picked(position));
+    tokens.learn(8, [5, 6, 7]);
+    tokens.add(picked(8));
+    expect(tokens.from(0)).toEqual([5, 6, 7, 8].map((position) => picked(position)));
+  });
+
   it('with log probabilities are as many as their bytes allow, the newest', () => {
     const tokens = new PickedTokens();
     for (let position = 1; position < MAX_CONTEXT_POSITIONS; position++) {

@@ -323,9 +323,17 @@ export const serverMessageSchema = z.discriminatedUnion('type', [
   }),
   /**
    * The stages of the new route are open. The stage holds exactly [0, position) from here on, and sends the next one the rows
-   * from `next` on: those that it has kept, and those that it computes.
+   * from `next` on: those that it has kept, and those that it computes. `ids`, to a last stage that held nothing: the newest that were
+   * generated, up to what `open` says is known. It tells them again as its own, to a server that was away.
    */
-  z.object({ type: z.literal('resume'), sequence: u32, epoch: u32, position, next: position }),
+  z.object({
+    type: z.literal('resume'),
+    sequence: u32,
+    epoch: u32,
+    position,
+    next: position,
+    ids: z.array(u32).max(MAX_PROMPT_IDS_PER_MESSAGE).optional(),
+  }),
   /**
    * Ids at [position, position + ids.length). To stage 0, which computes them; the first part begins where it resumes (at 0 for
    * a new sequence). Where a penalty is set to the last stage too, which notes them, from 0. `last`: all that are known are there, go.

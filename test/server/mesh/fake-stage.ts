@@ -66,8 +66,11 @@ export class FakeStage {
     return this.open.index === this.open.route.length - 1;
   }
 
-  resume({ epoch, position, next }: Message<'resume'>): void {
+  resume({ epoch, position, next, ids = [] }: Message<'resume'>): void {
     if (epoch !== this.open.epoch) return;
+    const { sequence, known } = this.open;
+    const told = ids.map((token, index) => ({ token, finish: null, position: known - ids.length + index }));
+    this.#tokens.unshift(...told.map((token) => ({ type: 'token' as const, sequence, epoch, ...token })));
     if (position > this.#ids.length) throw new Error(`resume at ${position}, ${this.#ids.length} are held`);
     if (next < this.#keptFrom && next < position) {
       throw new Error(`resume sends from ${next}, rows are kept from ${this.#keptFrom}`);

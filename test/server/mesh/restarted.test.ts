@@ -115,6 +115,30 @@ describe('after the server’s restart', () => {
     expect(stages.map(({ computed }) => computed)).toEqual([positions, positions]);
   });
 
+  it('one whose last stage has changed before is told whole too: it was given what was picked before it', async () => {
+    const workers = await serve('a', 'b', 'c', 'd');
+    const { sequence, letGo } = await begun();
+    const last = workers.find(({ sequences }) => {
+      const open = sequences.get(sequence)?.open;
+      return open !== undefined && open.index === open.route.length - 1;
+    })!;
+    last.kill();
+    const left = workers.filter((worker) => worker !== last);
+    const route = () => left.filter(({ sequences }) => sequences.get(sequence)?.open.epoch === 2);
+    await until(
+      () => route().length === 2 && route().every((worker) => worker.messages('resume').length > 0),
+    );
+    const stages = route().map(({ sequences }) => sequences.get(sequence)!);
+    const opens = left.map((worker) => worker.messages('open').length);
+    for (const worker of left) worker.disconnect();
+    letGo();
+    await until(() => stages.every(({ position }) => position === PROMPT.length + 19));
+    const answer = goOn(sequence);
+    await comeBack(...left);
+    expect(await answer).toMatchObject({ ids: expectedIds(PROMPT, 20), restarts: [0] });
+    expect(left.map((worker) => worker.messages('open').length)).toEqual(opens);
+  });
+
   it('one that had no token yet waits for nobody but a route', async () => {
     const workers = await serve('a', 'b');
     const answer = goOn(null);

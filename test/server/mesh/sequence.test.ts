@@ -143,6 +143,36 @@ describe('a sequence', () => {
     it.close();
   });
 
+  it.each([
+    ['tells a new last stage what was picked before it', undefined, { ids: [66, 67] }],
+    ['does not where log probabilities are asked for, which are not known here', 1, {}],
+  ])('%s', (_what, topLogprobs, ids) => {
+    const [a, b, c] = [worker('a'), worker('b'), worker('c')];
+    const it = sequence(topLogprobs === undefined ? {} : { topLogprobs });
+    it.moveTo(routeOver(a, b), 'f32');
+    for (const { peer } of [a, b]) it.opened(peer, opened());
+    const logprobs = topLogprobs && { logprobs: { picked: -1, top: [[1, -1]] } };
+    for (const [index, id] of [66, 67].entries()) {
+      expect(it.token(b.peer, { ...token(id, 5 + index), ...logprobs } as ReturnType<typeof token>)).toBe(
+        'taken',
+      );
+    }
+    since(a, b);
+    it.fail(new Error('b is gone') as never);
+    it.moveTo(routeOver(a, c), 'f32');
+    it.opened(a.peer, opened(6, 2));
+    it.opened(c.peer, opened(0, 2));
+    const resume = { type: 'resume', sequence: 3, epoch: 2 };
+    expect(c.heard[1]).toEqual({ ...resume, position: 0, next: 0, ...ids });
+    // Another route later: it holds them.
+    it.fail(new Error('a link is gone') as never);
+    it.moveTo(routeOver(a, c), 'f32');
+    it.opened(a.peer, opened(6, 3));
+    it.opened(c.peer, opened(6, 3));
+    expect(c.heard.at(-1)).toEqual({ ...resume, epoch: 3, position: 6, next: 6 });
+    it.close();
+  });
+
   it('tells the last stage all ids where a penalty needs them', () => {
     const [a, b] = [worker('a'), worker('b')];
     const it = sequence({ sampling: { ...GREEDY, repetitionPenalty: 1.1 } }, [...PROMPT, 66]);

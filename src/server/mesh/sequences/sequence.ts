@@ -322,13 +322,15 @@ export class Sequence {
     const { request, events } = this.#options;
     const peers = route.stops.map(({ peer }) => peer);
     const points = resumePoints(peers.map((peer) => this.#holds.get(peer)!));
+    const [first, last] = [peers[0]!, peers.at(-1)!];
     this.#state = 'running';
     if (this.#epoch > 1) {
       for (const [index, point] of points.entries()) {
-        this.#send(peers[index]!, { type: 'resume', sequence: this.id, epoch: this.#epoch, ...point });
+        const peer = peers[index]!;
+        const ids = peer === last ? this.#idsToRetell(last) : {};
+        this.#send(peer, { type: 'resume', sequence: this.id, epoch: this.#epoch, ...point, ...ids });
       }
     }
-    const [first, last] = [peers[0]!, peers.at(-1)!];
     // The last stage must know the prompt before the first token is sampled; stage 0 starts after it was told.
     if (hasPenalties(request.sampling) && last !== first) this.#sendIds(last, 0);
     this.#sendIds(first, points[0]!.position);
@@ -336,6 +338,14 @@ export class Sequence {
     const isFresh = this.#epoch === 1 && this.known === request.prompt.length;
     this.#watch.expectFirst(route, Math.max(...positions), isFresh);
     events.opened(positions);
+  }
+
+  /** For a last stage that picked none of them. With log probabilities, which are not kept here, it could not tell them whole. */
+  #idsToRetell(last: Peer): { ids?: number[] } {
+    const { prompt, topLogprobs } = this.#options.request;
+    if (this.#holds.get(last)!.position > 0 || topLogprobs !== undefined) return {};
+    const ids = this.#ids.slice(Math.max(prompt.length, this.known - MAX_PROMPT_IDS_PER_MESSAGE));
+    return ids.length === 0 ? {} : { ids };
   }
 
   #sendIds(peer: Peer, from: number): void {
