@@ -19,6 +19,7 @@ import type { Timers } from '../../mesh/timers.ts';
 import { EarliestTimer } from '../earliest-timer.ts';
 import type { AnswerKeeper, StoredRequest } from './answer-keeper.ts';
 import type { AnswerRecord } from './answer-record.ts';
+import { AnswerUse } from './answer-use.ts';
 import { type EventId, newAnswerId, readEventId } from './event-id.ts';
 import { digestOf } from './idempotency-key.ts';
 import { type AnswerIdentity, type AnswerSurroundings, KeptAnswer, type StartAnswer } from './kept-answer.ts';
@@ -52,11 +53,6 @@ export interface KeptAnswersOptions {
   readonly keeper?: AnswerKeeper;
 }
 
-interface Use {
-  count: number;
-  bytes: number;
-}
-
 export class KeptAnswers {
   readonly #options: KeptAnswersOptions;
   readonly #bySlot = new Map<string, KeptAnswer>();
@@ -65,8 +61,7 @@ export class KeptAnswers {
   readonly #ended = new Map<KeptAnswer, number>();
   /** Of answers from an earlier run, how long ago they ended. */
   readonly #endedBefore = new WeakMap<KeptAnswer, number>();
-  readonly #byOwner = new Map<string, Use>();
-  readonly #all: Use = { count: 0, bytes: 0 };
+  readonly #use = new AnswerUse();
   readonly #expiry: EarliestTimer;
 
   constructor(options: KeptAnswersOptions) {
@@ -84,11 +79,11 @@ export class KeptAnswers {
   }
 
   get count(): number {
-    return this.#all.count;
+    return this.#use.all.count;
   }
 
   get bytes(): number {
-    return this.#all.bytes;
+    return this.#use.all.bytes;
   }
 
   /**
@@ -187,23 +182,18 @@ export class KeptAnswers {
   #begin(asked: AskedAgain, start: (answer: () => KeptAnswer) => StartAnswer): KeptAnswer {
     const { fingerprint } = asked;
     const owner = digestOf(asked.owner);
-    const use = this.#byOwner.get(owner);
-    while (use !== undefined && use.count >= MAX_KEPT_ANSWERS_PER_CLIENT) {
+    while (this.#use.of(owner).count >= MAX_KEPT_ANSWERS_PER_CLIENT) {
       if (this.#evict(owner)) continue;
       throw new ShoalError(
         'RATE_LIMITED',
-        `${use.count} answers of yours with an Idempotency-Key are on their way; wait for one to end`,
+        `${this.#use.of(owner).count} answers of yours with an Idempotency-Key are on their way; wait for one to end`,
       );
     }
-    while (this.#all.count >= MAX_KEPT_ANSWERS) {
+    while (this.count >= MAX_KEPT_ANSWERS) {
       if (this.#evict()) continue;
-      throw new ShoalError(
-        'OVERLOADED',
-        `${this.#all.count} answers with an Idempotency-Key are on their way`,
-        {
-          retryAfterSeconds: RETRY_AFTER_SECONDS,
-        },
-      );
+      throw new ShoalError('OVERLOADED', `${this.count} answers with an Idempotency-Key are on their way`, {
+        retryAfterSeconds: RETRY_AFTER_SECONDS,
+      });
     }
     const identity = {
       id: newAnswerId(),
@@ -234,8 +224,7 @@ export class KeptAnswers {
     );
     this.#bySlot.set(slotOf(identity.owner, identity.key), answer);
     this.#byId.set(identity.id, answer);
-    this.#use(identity.owner).count++;
-    this.#all.count++;
+    this.#use.add(identity.owner);
     return answer;
   }
 
@@ -268,11 +257,10 @@ export class KeptAnswers {
 
   #hasRoom({ log, identity }: KeptAnswer): boolean {
     if (log.bytes > MAX_ANSWER_LOG_BYTES) return false;
-    const own = this.#byOwner.get(identity.owner);
-    while (own !== undefined && own.bytes > MAX_KEPT_ANSWER_BYTES_PER_CLIENT) {
+    while (this.#use.of(identity.owner).bytes > MAX_KEPT_ANSWER_BYTES_PER_CLIENT) {
       if (!this.#evict(identity.owner)) return false;
     }
-    while (this.#all.bytes > MAX_KEPT_ANSWER_BYTES) if (!this.#evict()) return false;
+    while (this.bytes > MAX_KEPT_ANSWER_BYTES) if (!this.#evict()) return false;
     return true;
   }
 
@@ -295,24 +283,11 @@ export class KeptAnswers {
     if (this.#bySlot.get(slot) === answer) this.#bySlot.delete(slot);
     this.#ended.delete(answer);
     this.#options.keeper?.forgotten(answer);
-    const use = this.#use(owner);
-    use.count--;
-    use.bytes -= answer.log.bytes;
-    this.#all.count--;
-    this.#all.bytes -= answer.log.bytes;
-    if (use.count === 0) this.#byOwner.delete(owner);
+    this.#use.remove(owner, answer.log.bytes);
   }
 
   #grow({ identity }: KeptAnswer, change: number): void {
-    if (!this.#byId.has(identity.id)) return;
-    this.#use(identity.owner).bytes += change;
-    this.#all.bytes += change;
-  }
-
-  #use(owner: string): Use {
-    const use = this.#byOwner.get(owner) ?? { count: 0, bytes: 0 };
-    this.#byOwner.set(owner, use);
-    return use;
+    if (this.#byId.has(identity.id)) this.#use.grow(identity.owner, change);
   }
 }
 
