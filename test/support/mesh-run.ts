@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
 import type { Browser, Page } from 'puppeteer-core';
@@ -10,6 +11,13 @@ const LIVE_MS = 150_000;
 export interface ChatAnswer {
   readonly text: string;
   readonly completionTokens: number;
+}
+
+export interface MeshRunOptions {
+  /** Of a route; default: all tabs are stages. */
+  readonly stages?: number;
+  /** More browsers, over which the tabs are spread in turn. */
+  readonly others?: readonly Browser[];
 }
 
 /** A server in this process and tabs in a real browser, serving minnow. The page has to be built. */
@@ -25,14 +33,17 @@ export class MeshRun {
     this.complaints = complaints;
   }
 
-  /** Resolves when all `tabs` tabs serve in one pipeline. */
-  static async start(browser: Browser, tabs: number): Promise<MeshRun> {
+  /** Resolves when all `tabs` tabs serve: in one route, or in one of `stages` of them and as copies. */
+  static async start(browser: Browser, tabs: number, options: MeshRunOptions = {}): Promise<MeshRun> {
+    const { stages = tabs, others = [] } = options;
+    const browsers = [browser, ...others];
     const server = await startServer({
       node: {
         kind: 'mesh',
         model: await openModelDirectory(`${ROOT}models/minnow`),
         expectWorkers: tabs,
-        minStages: tabs,
+        minStages: stages,
+        ...(stages < tabs && { maxStages: stages, replicas: Math.ceil(tabs / stages) }),
       },
       port: 0,
       pageDirectory: `${ROOT}dist`,
@@ -41,14 +52,14 @@ export class MeshRun {
     const complaints: string[] = [];
     const live = new Promise<void>((resolve, reject) => {
       const timer = setTimeout(() => reject(new Error(`no pipeline: ${complaints.join('; ')}`)), LIVE_MS);
-      server.onPipelineLive(({ stages }) => {
-        if (stages.length !== tabs) return;
+      server.onPipelineLive((live) => {
+        if (live.stages.length !== stages) return;
         clearTimeout(timer);
         resolve();
       });
     });
     const opened = Array.from({ length: tabs }, async (_, index) => {
-      const page = await browser.newPage();
+      const page = await browsers[index % browsers.length]!.newPage();
       page.on('console', (message) => {
         if (['error', 'warn'].includes(message.type()))
           complaints.push(`tab-${index + 1}: ${message.text()}`);
@@ -59,7 +70,19 @@ export class MeshRun {
     });
     const run = new MeshRun(server, await Promise.all(opened), complaints);
     await live;
+    await run.untilServing(tabs);
     return run;
+  }
+
+  /** Until so many workers hold layers. */
+  async untilServing(workers: number): Promise<void> {
+    const endsAt = performance.now() + LIVE_MS;
+    for (;;) {
+      const { workers: all, detail } = await this.server.status();
+      if (all.filter(({ state }) => state === 'serving').length >= workers) return;
+      if (performance.now() > endsAt) throw new Error(`no ${workers} workers serve: ${detail}`);
+      await delay(100);
+    }
   }
 
   async chat(body: Record<string, unknown>): Promise<ChatAnswer> {
@@ -107,7 +130,8 @@ export class MeshRun {
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.tabs.map((tab) => (tab.isClosed() ? undefined : tab.close())));
+    // A tab whose browser was killed is closed already, and nobody answers for it.
+    await Promise.all(this.tabs.map((tab) => (tab.isClosed() ? undefined : tab.close().catch(() => {}))));
     await this.server.close();
   }
 }
