@@ -76,7 +76,8 @@ export class Link {
     const pingMs = isBusy ? LINK_PING_MS : LINK_IDLE_PING_MS;
     if (pingMs === this.pingMs) return;
     this.pingMs = pingMs;
-    this.silence.pace(this.options.timers.now(), pingMs);
+    const { lastMs = 0, meanMs = 0 } = this.trips.stats ?? {};
+    this.silence.pace(this.options.timers.now(), pingMs, Math.max(lastMs, meanMs));
     if (this.cancelTick === null || this.down) return;
     this.stopTicking();
     this.beat();

@@ -29,13 +29,17 @@ export class Silence {
     this.#windowFromMs = nowMs;
   }
 
-  /** Something is expected at another pace from here on; pauses at the old one say nothing about it. */
-  pace(nowMs: number, pingMs: number): void {
+  /**
+   * Something is expected at another pace from here on; pauses at the old one say nothing about it.
+   * @param roundTripMs until the first of it can come: over half the world that is longer than the silence that is allowed
+   */
+  pace(nowMs: number, pingMs: number, roundTripMs: number): void {
     if (pingMs === this.#pingMs) return;
     this.#pingMs = pingMs;
     this.#longest = [0, 0];
     this.#windowFromMs = nowMs;
-    this.#heardAtMs = Math.max(this.#heardAtMs, nowMs - pingMs);
+    const graceMs = Math.min(roundTripMs, LINK_SILENT_MAX_MS);
+    this.#heardAtMs = Math.max(this.#heardAtMs, nowMs - pingMs + graceMs);
   }
 
   /** Bytes came. */

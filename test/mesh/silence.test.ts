@@ -31,9 +31,9 @@ class Watched {
     this.#checkMs = this.silence.planCheck(0);
   }
 
-  pace(pingMs: number): void {
+  pace(pingMs: number, roundTripMs = 0): void {
     this.#pingMs = pingMs;
-    this.silence.pace(this.nowMs, pingMs);
+    this.silence.pace(this.nowMs, pingMs, roundTripMs);
     this.#checkMs = this.nowMs + this.silence.planCheck(this.nowMs);
   }
 
@@ -123,6 +123,18 @@ describe('a link that nothing waits for', () => {
     expect(silentMs - endMs).toBeGreaterThan(LINK_IDLE_PING_MS);
     expect(silentMs - endMs).toBeLessThanOrEqual(3 * LINK_IDLE_PING_MS);
     expect(deadMs - endMs).toBeLessThanOrEqual(LINK_DEAD_MS + LINK_IDLE_PING_MS);
+  });
+
+  it('has a round trip’s time to answer at its new pace: a far one is not silent for being far', () => {
+    const tripMs = 280;
+    const link = new Watched(LINK_IDLE_PING_MS, () => tripMs);
+    link.run(9_000 + tripMs + LINK_IDLE_PING_MS / 2);
+    link.pace(LINK_PING_MS, tripMs);
+    link.run(5_000);
+    expect(link.verdicts).toEqual([]);
+    // And is noticed as soon as any when it is gone.
+    link.run(LINK_SILENT_MIN_MS + tripMs + 2 * LINK_PING_MS, false);
+    expect(link.verdicts.map(([, verdict]) => verdict)).toEqual(['silent']);
   });
 
   it('is judged by its new pace once a sequence needs it: slow pings before are no jitter', () => {
