@@ -19,9 +19,9 @@ const CHECKS = [
   { name: 'dead code', args: ['knip/bin/knip.js'] },
 ];
 const PROJECTS = ['unit', 'gpu', 'e2e'];
-/** What hangs must still end in a report, and the whole run within 25 minutes: 11 for unit beside gpu, 13 for e2e. */
-const TOOL_TIMEOUT_MS = 11 * 60_000;
-const E2E_TIMEOUT_MS = 13 * 60_000;
+/** What hangs must still end in a report, and the whole run within 25 minutes: 10 for unit beside gpu, 14 for e2e. */
+const TOOL_TIMEOUT_MS = 10 * 60_000;
+const E2E_TIMEOUT_MS = 14 * 60_000;
 
 /**
  * @typedef {object} Outcome

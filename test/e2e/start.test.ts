@@ -213,7 +213,7 @@ describe('worker', () => {
   });
 
   it('serves a server that runs elsewhere, and leaves on SIGTERM', async () => {
-    const server = shoal('serve', '--port', '0');
+    const server = shoal('serve', '--port', '0', '--replicas', '3');
     await until('the server runs', () => /API http/.test(server.output.stderr));
     const url = /page (http:\/\/\S+)/.exec(server.output.stderr)![1]!;
     const worker = shoal('worker', '--server', url, '--tabs', '2', '--name', 'gpu');
@@ -223,9 +223,24 @@ describe('worker', () => {
     const chat = shoal('chat', QUESTION, '--server', url);
     expect(await chat.ended, chat.output.stderr).toBe(0);
     expect(chat.output.stdout).toBe('The capital of Japan is Tokyo.\n');
+    const other = shoal('worker', '--server', url, '--name', 'other');
+    await until('the other serves', () => other.output.stderr.includes('other-1: serving'));
+    const story = ['chat', 'Tell me a long story about a fox.', '--server', url];
+    const calm = shoal(...story);
+    expect(await calm.ended, calm.output.stderr).toBe(0);
+    const moved = shoal(...story);
+    await until('the answer has begun', () => moved.output.stdout.length > 20);
+    const processes = descendants(worker.pid);
     worker.child.kill('SIGTERM');
     expect(await worker.ended).toBe(0);
+    // What ran there has moved: it neither fails nor changes.
+    expect(await moved.ended, moved.output.stderr).toBe(0);
+    expect(moved.output.stdout).toBe(calm.output.stdout);
+    expect(processes.length).toBeGreaterThan(2);
+    await until('nothing of it is left', () => !processes.some(({ pid }) => isAlive(pid)));
     await until('the server knows', () => /peer gone|left/.test(server.output.stderr));
+    other.child.kill('SIGTERM');
+    expect(await other.ended).toBe(0);
     server.child.kill('SIGTERM');
     expect(await server.ended).toBe(0);
   });
