@@ -197,6 +197,12 @@ export const CONTROL_BURST_BYTES = 8 * MIB;
 /** The same for signals, which are relayed to a neighbour: a link takes an offer and up to ~20 candidates a try. */
 export const SIGNALS_PER_SECOND = 20;
 export const SIGNAL_BURST = 500;
+/** The same for `join`, `leave` and `drain`, after each of which the whole mesh is looked at: a tab says one when its connection, its device or its wish changes. */
+export const STATE_CHANGES_PER_SECOND = 2;
+export const STATE_CHANGE_BURST = 40;
+/** And for `link`: a worker answers each list of its links with how all of them are, MAX_LINKS at most. */
+export const LINK_REPORTS_PER_SECOND = 100;
+export const LINK_REPORT_BURST = 2_000;
 /** With more waiting for a WebSocket, signals to it are dropped: neighbours must not be able to close it. A lost signal costs one link attempt. */
 export const MAX_SIGNAL_BACKLOG_BYTES = 1 * MIB;
 /** Workers of one server: simulated, ten thousand take a third of a core and 20 KiB of heap each, and none is given up that speaks (docs/SIMULATION.md); with their sockets some 40 KiB each (bench/RESULTS.md, up to six thousand). With as many, idle ones of the address that has most give way to one of an address that has fewer. */

@@ -35,8 +35,11 @@ export class Departures {
     return this.#draining.has(peer);
   }
 
-  drain(peer: Peer): void {
-    if (!this.#draining.has(peer)) this.#draining.set(peer, { released: false });
+  /** @returns whether it had not wished to before */
+  drain(peer: Peer): boolean {
+    if (this.#draining.has(peer)) return false;
+    this.#draining.set(peer, { released: false });
+    return true;
   }
 
   /** It has joined again, and counts on being used. */

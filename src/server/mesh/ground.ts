@@ -24,6 +24,7 @@ import { ServedSpeeds } from './holdings/served-speeds.ts';
 import { WantedLinks } from './holdings/wanted-links.ts';
 import { Blackout } from './peers/blackout.ts';
 import { Hearsay } from './peers/hearsay.ts';
+import { Joins } from './peers/joins.ts';
 import type { Peer, PeerStats } from './peers/peer.ts';
 import { Registry } from './peers/registry.ts';
 import { Placing } from './placing/placing.ts';
@@ -50,6 +51,7 @@ export class Ground {
   readonly #speeds: ServedSpeeds;
   readonly #losses = new Losses();
   readonly #hearsay = new Hearsay();
+  readonly #joins = new Joins();
   readonly #probes: boolean;
   readonly #layers: number;
   readonly #timers: TimerGroup;
@@ -83,7 +85,10 @@ export class Ground {
       onOver: () => this.#settle(),
     });
     this.registry.watch({
-      away: () => this.#settle(),
+      away: (peer) => {
+        this.#joins.forget(peer);
+        this.#settle();
+      },
       gone: (peer, reason) => this.#gone(peer, `${peer.name} left (${reason})`),
     });
     this.#health = new Health({ ...options, registry: this.registry, onChanged: () => this.#relieved() });
@@ -187,17 +192,29 @@ export class Ground {
   }
 
   join(peer: Peer, { capability, held, links }: Message<'join'>): void {
-    const { adapter, gemvMacsPerSecond, memoryBudgetBytes } = capability;
-    this.#log.info(
-      { peer: peer.id, worker: peer.name, adapter, gemvMacsPerSecond, memoryBudgetBytes, held: held.length },
-      'worker joined',
-    );
-    this.#health.joined(peer);
-    this.#departures.returned(peer);
-    this.#blackout.joined();
+    const { version } = this.holdings;
+    const isNew = this.#joins.isNew(peer, capability, links) || this.#departures.isDraining(peer);
+    if (isNew) {
+      const { adapter, gemvMacsPerSecond, memoryBudgetBytes } = capability;
+      this.#log.info(
+        {
+          peer: peer.id,
+          worker: peer.name,
+          adapter,
+          gemvMacsPerSecond,
+          memoryBudgetBytes,
+          held: held.length,
+        },
+        'worker joined',
+      );
+      this.#health.joined(peer);
+      this.#departures.returned(peer);
+      this.#blackout.joined();
+    }
     if (this.holdings.reconcile(peer, held)) this.placing.expectReturn();
-    this.#wantLinks();
-    this.links.joined(peer, links);
+    if (isNew) this.#wantLinks();
+    const isLinkedOtherwise = this.links.joined(peer, links);
+    if (!isNew && !isLinkedOtherwise && this.holdings.version === version) return;
     this.#hearsay.joined(peer, links);
     this.placing.joined(peer);
     this.#settle();
@@ -214,8 +231,8 @@ export class Ground {
   /** Nothing new begins on it; what runs there moves, where there is another way. */
   drain(peer: Peer, reason: string): void {
     if (!peer.isWorker) return;
+    if (!this.#departures.drain(peer)) return;
     this.#log.info({ peer: peer.id, worker: peer.name }, `worker wishes to stop: ${reason}`);
-    this.#departures.drain(peer);
     this.placing.lost(`${peer.name} leaves (${reason})`);
     this.#settle();
   }
@@ -230,7 +247,7 @@ export class Ground {
     }
     const hasGone = this.links.report(peer, other, state);
     if (hasGone === null) {
-      this.#log.debug({ worker: peer.name, other: id }, 'link not wanted: its state means nothing');
+      this.#log.debug({ worker: peer.name, other: id }, 'link not wanted, or its state is known');
       return;
     }
     if (hasGone) {
@@ -322,6 +339,7 @@ export class Ground {
     const held = this.holdings.forget(peer);
     const wasLost = this.#departures.isLost(peer);
     if (held.length > 0 && !wasLost) this.#lose(peer, 'left', why);
+    this.#joins.forget(peer);
     this.probing.forget(peer);
     this.#speeds.forget(peer);
     this.#departures.forget(peer);

@@ -115,6 +115,10 @@ export class FakeWorker {
     this.#hasJoined = true;
   }
 
+  get capability(): Capability {
+    return this.#capability;
+  }
+
   /** Says that it holds nothing and runs nothing, and keeps both. */
   denyAll(): void {
     this.send({ type: 'join', capability: this.#capability, held: [], links: [...this.links] });

@@ -2,19 +2,13 @@
 import type { Logger } from 'pino';
 import { ShoalError } from '../../../config/errors.ts';
 import {
-  CONTROL_BURST,
-  CONTROL_BURST_BYTES,
-  CONTROL_BYTES_PER_SECOND,
   CONTROL_DEAD_MS,
-  CONTROL_MESSAGES_PER_SECOND,
   CONTROL_PING_MS,
   HELLO_DEADLINE_MS,
   JOIN_REFUSAL_MS,
   MAX_CONTROL_BACKLOG_BYTES,
   MAX_PROTOCOL_OFFENCES,
   MAX_SIGNAL_BACKLOG_BYTES,
-  SIGNAL_BURST,
-  SIGNALS_PER_SECOND,
   SPECTATOR_MS,
   TURN_CREDENTIAL_MS,
 } from '../../../config/limits.ts';
@@ -24,9 +18,9 @@ import { CONTROL_VERSION, type PeerMessage, type ServerMessage } from '../../../
 import type { Timers } from '../../../mesh/timers.ts';
 import { POLICY_VIOLATION, TRY_AGAIN_LATER } from '../../http/web-sockets.ts';
 import { TimerGroup } from '../../timer-group.ts';
-import { TokenBucket } from '../../token-bucket.ts';
 import type { Peer, PeerConnection } from '../peers/peer.ts';
 import { CLOSE_NOT_JOINED, type Registry } from '../peers/registry.ts';
+import { Allowance } from './allowance.ts';
 import type { ControlSocket } from './control-socket.ts';
 import { type IceOptions, iceForAnyone, iceForWorker } from './ice-offer.ts';
 import { checkJoinKey } from './join-key.ts';
@@ -60,9 +54,7 @@ export class ControlConnection implements PeerConnection, Guest {
   readonly #options: ControlOptions;
   readonly #lobby: Lobby;
   readonly #timers: TimerGroup;
-  readonly #bucket: TokenBucket;
-  readonly #byteBucket: TokenBucket;
-  readonly #signalBucket: TokenBucket;
+  readonly #allowance: Allowance;
   #peer: Peer | null = null;
   #offences = 0;
   #heardAt: number;
@@ -81,9 +73,7 @@ export class ControlConnection implements PeerConnection, Guest {
     this.#options = options;
     this.#timers = new TimerGroup(options.timers);
     this.#heardAt = this.#timers.now();
-    this.#bucket = new TokenBucket(CONTROL_MESSAGES_PER_SECOND, CONTROL_BURST, this.#heardAt);
-    this.#byteBucket = new TokenBucket(CONTROL_BYTES_PER_SECOND, CONTROL_BURST_BYTES, this.#heardAt);
-    this.#signalBucket = new TokenBucket(SIGNALS_PER_SECOND, SIGNAL_BURST, this.#heardAt);
+    this.#allowance = new Allowance(this.#heardAt);
     socket.listen({
       message: (text, bytes) => this.#receive(text, bytes),
       // ws itself closes with 1009 above maxPayload, before the message is in memory.
@@ -133,18 +123,7 @@ export class ControlConnection implements PeerConnection, Guest {
     if (this.#isRefused || !this.#socket.isOpen) return;
     this.#heard();
     try {
-      if (!this.#byteBucket.take(this.#timers.now(), bytes)) {
-        throw new ShoalError(
-          'OVERLOADED',
-          `more than ${CONTROL_BYTES_PER_SECOND} B a second; the message was dropped, send less`,
-        );
-      }
-      if (!this.#bucket.take(this.#timers.now())) {
-        throw new ShoalError(
-          'OVERLOADED',
-          `more than ${CONTROL_MESSAGES_PER_SECOND} messages a second; the message was dropped, send fewer`,
-        );
-      }
+      this.#allowance.take(this.#timers.now(), bytes);
       if (text === null)
         throw new ShoalError('PROTOCOL_INVALID', 'control messages are text, this one is binary');
       this.#handle(parsePeerMessage(text));
@@ -155,12 +134,7 @@ export class ControlConnection implements PeerConnection, Guest {
 
   #handle(message: PeerMessage): void {
     const { mesh } = this.#options;
-    if (message.type === 'signal' && !this.#signalBucket.take(this.#timers.now())) {
-      throw new ShoalError(
-        'OVERLOADED',
-        `more than ${SIGNALS_PER_SECOND} signals a second; the signal was dropped, send fewer`,
-      );
-    }
+    this.#allowance.takeOf(this.#timers.now(), message.type);
     if (this.#peer === null) {
       this.#hello(message);
       return;

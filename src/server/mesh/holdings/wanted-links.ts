@@ -71,10 +71,10 @@ export class WantedLinks {
     return others.flatMap((other) => this.#ends.get(other)?.get(peer) ?? []);
   }
 
-  /** @returns whether it is gone since this report; null where nobody wants it */
+  /** @returns whether it is gone since this report; null where nobody wants it, or the reporter said so before */
   report(reporter: Peer, other: Peer, state: Told): boolean | null {
     const ends = this.#ends.get(reporter);
-    if (!ends?.has(other)) return null;
+    if (!ends?.has(other) || ends.get(other) === state) return null;
     const before = this.#told(reporter, other);
     ends.set(other, state);
     if (state === 'silent') this.#silent.set(keyOf(reporter, other), [reporter, other]);
@@ -90,11 +90,17 @@ export class WantedLinks {
     return isDown;
   }
 
-  /** After a `join`: the worker is told its links, even none (it may have some of a server before this one), and says how they are. */
-  joined(peer: Peer, open: readonly string[]): void {
+  /** After a `join`: the worker is told its links, even none (it may have some of a server before this one), and says how they are. @returns whether it says otherwise of one than before */
+  joined(peer: Peer, open: readonly string[]): boolean {
     const ends = this.#ends.get(peer) ?? new Map<Peer, Told | null>();
-    for (const other of ends.keys()) ends.set(other, open.includes(other.id) ? 'up' : null);
+    let isOther = false;
+    for (const [other, before] of ends) {
+      const told = open.includes(other.id) ? 'up' : null;
+      isOther ||= told !== before;
+      ends.set(other, told);
+    }
     this.tell(peer);
+    return isOther;
   }
 
   /** One that was given up is to be tried again. */
