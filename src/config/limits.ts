@@ -219,6 +219,8 @@ export const JOIN_REFUSAL_MS = 1_000;
 export const MIN_JOIN_KEY_CHARS = 8;
 /** TURN credentials hold so long (draft-uberti-behave-turn-rest-00 proposes a day): what leaks is of no use the next day. */
 export const TURN_CREDENTIAL_MS = 3_600_000;
+/** And up to this much longer: within it a worker's are the same, however often it asks, so that the relay can count what is its. */
+export const TURN_ROUNDING_MS = 900_000;
 /** Back-off of a client that lost the server: from, to. */
 export const RECONNECT_MIN_MS = 250;
 export const RECONNECT_MAX_MS = 10_000;

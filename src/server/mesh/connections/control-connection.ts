@@ -62,6 +62,10 @@ export class ControlConnection implements PeerConnection, Guest {
   /** Nothing that it says counts any more. */
   #isRefused = false;
   #hasJoined = false;
+  /** By the last `links`. */
+  #hasLinks = false;
+  /** It is told of ICE servers again before their credentials end. */
+  #isIceTold = false;
   /** Of what is due while it has joined, or has not. */
   #cancelStage = () => {};
 
@@ -92,6 +96,11 @@ export class ControlConnection implements PeerConnection, Guest {
 
   send(message: ServerMessage): void {
     if (!this.#socket.isOpen) return;
+    if (message.type === 'links') {
+      this.#hasLinks = message.peers.length > 0;
+      // A relay costs its owner traffic: it is for who has somebody to reach, not for whoever says that it joins.
+      if (this.#hasLinks && !this.#isIceTold) this.#tellIce();
+    }
     const { bufferedAmount } = this.#socket;
     // What a neighbour makes wait here must not end the connection of who is slow to read it.
     if (message.type === 'signal' && bufferedAmount > MAX_SIGNAL_BACKLOG_BYTES) {
@@ -158,12 +167,13 @@ export class ControlConnection implements PeerConnection, Guest {
     this.#hasJoined = true;
     this.#lobby.leave(this);
     this.#cancelStage();
-    this.#tellIce();
   }
 
   /** Until it joins, or joins again. */
   #spectate(): void {
     this.#hasJoined = false;
+    this.#hasLinks = false;
+    this.#isIceTold = false;
     this.#lobby.enter(this);
     this.#cancelStage();
     this.#cancelStage = this.#timers.after(SPECTATOR_MS, () => {
@@ -175,7 +185,8 @@ export class ControlConnection implements PeerConnection, Guest {
   /** Again before the credentials end, so that links may be made at any time. */
   #tellIce(): void {
     const { turn } = this.#options;
-    if (this.#peer === null) return;
+    this.#isIceTold = this.#peer !== null && this.#hasJoined && this.#hasLinks;
+    if (!this.#isIceTold || this.#peer === null) return;
     const iceServers = iceForWorker(this.#options, this.#peer.id);
     if (iceServers !== null) this.send({ type: 'ice', iceServers });
     if (turn !== undefined)

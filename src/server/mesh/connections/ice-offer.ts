@@ -1,4 +1,4 @@
-/** Which ICE servers a peer is told of: those that anyone may use at once, those with credentials when it has joined. */
+/** Which ICE servers a peer is told of: those that anyone may use at once, those with credentials when it is to have links. */
 import type { ServerMessage } from '../../../mesh/protocol/control.ts';
 import { type TurnServers, turnCredentials } from './turn.ts';
 

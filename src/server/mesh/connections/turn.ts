@@ -4,7 +4,7 @@
  * credential: base64(HMAC-SHA1(secret, username)).
  */
 import { createHmac } from 'node:crypto';
-import { TURN_CREDENTIAL_MS } from '../../../config/limits.ts';
+import { TURN_CREDENTIAL_MS, TURN_ROUNDING_MS } from '../../../config/limits.ts';
 import type { Secret } from '../../../config/secret.ts';
 
 export interface TurnServers {
@@ -19,7 +19,8 @@ export function turnCredentials(
   peer: string,
   nowMs: number,
 ): { urls: string[]; username: string; credential: string } {
-  const username = `${Math.floor((nowMs + TURN_CREDENTIAL_MS) / 1_000)}:${peer}`;
+  const endsMs = Math.ceil((nowMs + TURN_CREDENTIAL_MS) / TURN_ROUNDING_MS) * TURN_ROUNDING_MS;
+  const username = `${endsMs / 1_000}:${peer}`;
   const credential = createHmac('sha1', secret.reveal()).update(username).digest('base64');
   return { urls: [...urls], username, credential };
 }
