@@ -480,6 +480,10 @@ export const DEPARTURE_DEBOUNCE_MS = 20;
 export const CAPACITY_RETRY_MS = 1_000;
 /** Failures in a row, without a token between, after which a worker that reports them, or a route that falls silent, is taken out: one may be chance. */
 export const MAX_STRIKES = 2;
+/** Of a peer's name, in UTF-16 units. */
+export const MAX_PEER_NAME_CHARS = 64;
+/** Of a worker's own words, in UTF-16 units: enough for an error, and no log full of them. */
+export const MAX_LOGGED_WORDS = 300;
 /** Left out on suspicion (one end of a link that does not open, a stage of a route that is silent), unless the rest cannot serve: longer than four link attempts or MAX_STRIKES token deadlines, so that the rest can prove itself. */
 export const SUSPICION_MS = 240_000;
 /**

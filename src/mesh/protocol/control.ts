@@ -12,6 +12,7 @@ import {
   MAX_LINKS,
   MAX_MODEL_ID_CHARS,
   MAX_MODEL_PATH_CHARS,
+  MAX_PEER_NAME_CHARS,
   MAX_PROMPT_IDS_PER_MESSAGE,
   MAX_RECEIPT_CHARS,
   MAX_RUNNING_PER_MESSAGE,
@@ -61,7 +62,11 @@ export const capabilitySchema = z.object({
 });
 
 /** One stage of a pipeline as everyone may know it. */
-export const stageInfoSchema = z.object({ peer: peerId, name: z.string().max(64), shard: shardSchema });
+export const stageInfoSchema = z.object({
+  peer: peerId,
+  name: z.string().max(MAX_PEER_NAME_CHARS),
+  shard: shardSchema,
+});
 
 /** What one decode step costs on a stage: means over the last steps. `wireRttMs` is the round trip of the link's pings. */
 export const hopSchema = z.object({
@@ -81,7 +86,7 @@ const loadPhase = z.enum(['download', 'verify', 'compile']);
 export const routeStageSchema = z
   .object({
     peer: peerId,
-    name: z.string().max(64),
+    name: z.string().max(MAX_PEER_NAME_CHARS),
     start: z.number().int().min(0).max(MAX_LAYERS),
     end: z.number().int().min(1).max(MAX_LAYERS),
   })
@@ -139,7 +144,7 @@ export const peerMessageSchema = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('hello'),
     version: z.number().int(),
-    name: z.string().max(64),
+    name: z.string().max(MAX_PEER_NAME_CHARS),
     key: z.string().regex(/^[A-Za-z0-9_-]{43}$/),
     joinKey: z.string().max(MAX_JOIN_KEY_CHARS).optional(),
   }),
@@ -287,7 +292,7 @@ export const serverMessageSchema = z.discriminatedUnion('type', [
   /** The peers to keep links to, all of them: others go a while later. Signals are relayed between linked peers only. */
   z.object({
     type: z.literal('links'),
-    peers: z.array(z.object({ peer: peerId, name: z.string().max(64) })).max(MAX_LINKS),
+    peers: z.array(z.object({ peer: peerId, name: z.string().max(MAX_PEER_NAME_CHARS) })).max(MAX_LINKS),
   }),
   z.object({
     type: z.literal('signal'),

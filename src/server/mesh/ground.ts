@@ -8,9 +8,11 @@ import { ShoalError } from '../../config/errors.ts';
 import {
   CAPACITY_RETRY_MS,
   LINK_GRACE_MS,
+  MAX_LOGGED_WORDS,
   SETTLE_AT_ONCE_WORKERS,
   SETTLE_REST_MS_A_WORKER,
 } from '../../config/limits.ts';
+import { oneLine } from '../../config/one-line.ts';
 import type { PeerMessage } from '../../mesh/protocol/control.ts';
 import type { Loss } from '../../mesh/protocol/status.ts';
 import { stageCostsOf } from '../../schedule/stage-costs.ts';
@@ -89,7 +91,8 @@ export class Ground {
         this.#joins.forget(peer);
         this.#settle();
       },
-      gone: (peer, reason) => this.#gone(peer, `${peer.name} left (${reason})`),
+      // Why is in the registry's log: it may be the words of a worker, which are not for clients.
+      gone: (peer) => this.#gone(peer, `${peer.name} left (its connection closed)`),
     });
     this.#health = new Health({ ...options, registry: this.registry, onChanged: () => this.#relieved() });
     this.holdings = new Holdings(options, {
@@ -224,16 +227,16 @@ export class Ground {
     // A page that never joined, or says so twice on its way out, has nothing to give back.
     if (!this.registry.leave(peer)) return;
     this.#health.left(peer);
-    this.#log.info({ peer: peer.id, worker: peer.name }, `worker left: ${reason}`);
-    this.#gone(peer, `${peer.name} left (${reason})`);
+    this.#log.info(wordsOf(peer, reason), 'worker left');
+    this.#gone(peer, `${peer.name} left`);
   }
 
   /** Nothing new begins on it; what runs there moves, where there is another way. */
   drain(peer: Peer, reason: string): void {
     if (!peer.isWorker) return;
     if (!this.#departures.drain(peer)) return;
-    this.#log.info({ peer: peer.id, worker: peer.name }, `worker wishes to stop: ${reason}`);
-    this.placing.lost(`${peer.name} leaves (${reason})`);
+    this.#log.info(wordsOf(peer, reason), 'worker wishes to stop');
+    this.placing.lost(`${peer.name} leaves`);
     this.#settle();
   }
 
@@ -251,8 +254,8 @@ export class Ground {
       return;
     }
     if (hasGone) {
-      const why = error === undefined ? 'it is gone' : ShoalError.from(error).toString();
-      this.#timers.after(LINK_GRACE_MS, () => this.#stayedDown(peer, other, why));
+      const words = error === undefined ? 'it is gone' : `${error.code}: ${error.message}`;
+      this.#timers.after(LINK_GRACE_MS, () => this.#stayedDown(peer, other, words));
       this.routes.refresh();
       // What was on its way over it is lost, though it may be there again.
       this.routes.tellLinkLost(peer, other);
@@ -309,11 +312,13 @@ export class Ground {
     this.#settle();
   }
 
-  #stayedDown(reporter: Peer, other: Peer, why: string): void {
+  #stayedDown(reporter: Peer, other: Peer, words: string): void {
     if (!this.links.settled(reporter, other)) return;
+    this.#log.info({ ...wordsOf(reporter, words), other: other.name }, 'a link stayed down');
     this.routes.refresh();
     if (!other.isAway && !reporter.isAway) {
-      this.#unlinked(reporter, other, new ShoalError('LINK_FAILED', why));
+      const what = `the link between ${reporter.name} and ${other.name} went down and stayed so`;
+      this.#unlinked(reporter, other, new ShoalError('LINK_FAILED', what));
     }
     this.#settle();
   }
@@ -433,3 +438,10 @@ export class Ground {
     this.links.update({ holdings: holdings.all(), version: holdings.version, paths });
   }
 }
+
+/** What a worker says of its own, for the log alone. */
+const wordsOf = ({ id, name }: Peer, says: string) => ({
+  peer: id,
+  worker: name,
+  says: oneLine(says, MAX_LOGGED_WORDS),
+});

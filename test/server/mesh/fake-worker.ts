@@ -32,6 +32,8 @@ export interface Misbehaviour {
   onOpen?: (worker: FakeWorker, open: Message<'open'>) => void;
   /** `silent`: never held. Or the load fails with this. */
   load?: 'silent' | 'fail';
+  /** Of its own, where something fails. */
+  words?: string;
   /** GPU bytes it says a shard takes; default 100. */
   gpuBytes?: number;
   /** Positions its KV cache has room for; default: more than a test takes. */
@@ -271,7 +273,8 @@ export class FakeWorker {
       if (this.misbehaviour.load === 'silent') return;
       if (this.misbehaviour.load === 'fail') {
         this.shards.delete(shard);
-        this.send({ type: 'load-failed', shard, error: { code: 'OUT_OF_MEMORY', message: 'no room' } });
+        const message = this.misbehaviour.words ?? 'no room';
+        this.send({ type: 'load-failed', shard, error: { code: 'OUT_OF_MEMORY', message } });
         return;
       }
       this.send({ type: 'load-progress', shard, phase: 'download', bytesDone: 50, bytesTotal: 100 });

@@ -169,7 +169,7 @@ describe('a load', () => {
     const b = await harness.join('b', { misbehaviour: { load: 'fail' } });
     await harness.untilLive(1);
     expect(harness.live).toEqual(['a']);
-    expect(worker('b')?.problem).toContain('OUT_OF_MEMORY: no room');
+    expect(worker('b')?.problem).toContain('OUT_OF_MEMORY: its device has no memory left');
     // b is tried again beside the pipeline that serves, which its failure does not touch.
     harness.timers.advance(WORKER_BACKOFF_MIN_MS);
     await until(() => b.messages('hold').length === 2);
@@ -198,7 +198,7 @@ describe('a load', () => {
 
   it('that fails everywhere is said by readiness, and tried again', async () => {
     const a = await harness.join('a', { misbehaviour: { load: 'fail' } });
-    await until(() => harness.mesh.readiness().detail.includes('no room'));
+    await until(() => harness.mesh.readiness().detail.includes('no memory left'));
     expect(harness.mesh.readiness().ready).toBe(false);
     a.misbehaviour = {};
     harness.timers.advance(WORKER_BACKOFF_MAX_MS);
@@ -269,7 +269,7 @@ describe('a link', () => {
         reporter.send(down(other.id));
         await until(() => JSON.stringify(harness.mesh.loading()?.stages) !== JSON.stringify(stages));
       }
-      expect(worker('b')?.problem).toContain('no way through');
+      expect(worker('b')?.problem).toContain('went down and stayed so');
       const [a, c] = ['a', 'c'].map((name) => harness.byName(name)) as [FakeWorker, FakeWorker];
       for (const one of [a, c]) one.misbehaviour = {};
       // Its first back-off over, it does not disturb the rest.

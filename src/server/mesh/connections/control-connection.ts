@@ -7,11 +7,13 @@ import {
   HELLO_DEADLINE_MS,
   JOIN_REFUSAL_MS,
   MAX_CONTROL_BACKLOG_BYTES,
+  MAX_PEER_NAME_CHARS,
   MAX_PROTOCOL_OFFENCES,
   MAX_SIGNAL_BACKLOG_BYTES,
   SPECTATOR_MS,
   TURN_CREDENTIAL_MS,
 } from '../../../config/limits.ts';
+import { oneLine } from '../../../config/one-line.ts';
 import type { Secret } from '../../../config/secret.ts';
 import { parsePeerMessage } from '../../../mesh/protocol/codec.ts';
 import { CONTROL_VERSION, type PeerMessage, type ServerMessage } from '../../../mesh/protocol/control.ts';
@@ -200,7 +202,13 @@ export class ControlConnection implements PeerConnection, Guest {
     }
     const { key, name, joinKey } = message;
     checkJoinKey(joinKey, this.#options.joinKey ?? null);
-    const peer = registry.connect({ key, name, address: this.address, connection: this });
+    const peer = registry.connect({
+      key,
+      // As everybody is shown it.
+      name: oneLine(name, MAX_PEER_NAME_CHARS) || 'unnamed',
+      address: this.address,
+      connection: this,
+    });
     this.#peer = peer;
     this.send({
       type: 'welcome',

@@ -5,7 +5,8 @@ import { Ending } from '../../../backend/ending.ts';
 import type { GenerateEvent, GenerateRequest, TokenGenerator } from '../../../backend/fxn/generator.ts';
 import { linkedSignal } from '../../../backend/linked-signal.ts';
 import { ShoalError } from '../../../config/errors.ts';
-import { MAX_CONCURRENT_REQUESTS, RETRY_AFTER_SECONDS } from '../../../config/limits.ts';
+import { MAX_CONCURRENT_REQUESTS, MAX_LOGGED_WORDS, RETRY_AFTER_SECONDS } from '../../../config/limits.ts';
+import { oneLine } from '../../../config/one-line.ts';
 import type { WireDtype } from '../../../gpu/stage-engine.ts';
 import type { PeerMessage, ToldToken } from '../../../mesh/protocol/control.ts';
 import type { Loss } from '../../../mesh/protocol/status.ts';
@@ -180,8 +181,15 @@ export class Coordinator implements TokenGenerator {
     const { error, isBlamed, accused } = judgeWorkerFailure(code, sequence, peer, message.peer);
     const blamed = accused === null ? peer : this.#options.routes.blameFor(peer, accused);
     this.#options.log.warn(
-      { sequence: sequence.id, epoch: message.epoch, worker: peer.name, blamed: blamed.name, code },
-      `a worker reports a failed sequence: ${text}`,
+      {
+        sequence: sequence.id,
+        epoch: message.epoch,
+        worker: peer.name,
+        blamed: blamed.name,
+        code,
+        says: oneLine(text, MAX_LOGGED_WORDS),
+      },
+      'a worker reports a failed sequence',
     );
     if (!sequence.fail(error, blamed) || !isBlamed || !this.#strikes.reported(accused ?? peer)) return;
     if (accused === null) {

@@ -6,8 +6,10 @@ import {
   LEAST_LOAD_BYTES_PER_SECOND,
   LOAD_STALL_MS,
   MAX_HELD_SHARDS,
+  MAX_LOGGED_WORDS,
   UNRECEIPTED_CLAIM_MS,
 } from '../../../config/limits.ts';
+import { oneLine } from '../../../config/one-line.ts';
 import type { HeldShard, PeerMessage } from '../../../mesh/protocol/control.ts';
 import type { Timers } from '../../../mesh/timers.ts';
 import type { Quantization, Shard } from '../../../model/shard.ts';
@@ -17,6 +19,7 @@ import { manifestPath, modelPath } from '../../files/model-paths.ts';
 import { TimerGroup } from '../../timer-group.ts';
 import type { Peer } from '../peers/peer.ts';
 import { Holding } from './holding.ts';
+import { loadFailure } from './load-failure.ts';
 import { type ReceiptKey, Receipts } from './receipts.ts';
 import { shardCost } from './shard-cost.ts';
 
@@ -155,10 +158,12 @@ export class Holdings {
 
   /** Of one that loads, or one that was held. */
   loadFailed(peer: Peer, message: Message<'load-failed'>): void {
-    const holding = this.find(peer, message.shard);
-    if (holding !== undefined && this.#remove(holding)) {
-      this.#watcher.lost(holding, ShoalError.from(message.error));
-    }
+    const { shard, error } = message;
+    const holding = this.find(peer, shard);
+    if (holding === undefined || !this.#remove(holding)) return;
+    const says = oneLine(error.message, MAX_LOGGED_WORDS);
+    this.#options.log.warn({ worker: peer.name, shard, code: error.code, says }, 'a worker could not load');
+    this.#watcher.lost(holding, loadFailure(error.code));
   }
 
   /**
