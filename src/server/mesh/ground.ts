@@ -5,18 +5,11 @@
 import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
 import { ShoalError } from '../../config/errors.ts';
-import {
-  CAPACITY_RETRY_MS,
-  LINK_GRACE_MS,
-  MAX_LOGGED_WORDS,
-  SETTLE_AT_ONCE_WORKERS,
-  SETTLE_REST_MS_A_WORKER,
-} from '../../config/limits.ts';
+import { CAPACITY_RETRY_MS, LINK_GRACE_MS, MAX_LOGGED_WORDS } from '../../config/limits.ts';
 import { oneLine } from '../../config/one-line.ts';
 import type { PeerMessage } from '../../mesh/protocol/control.ts';
 import type { Loss } from '../../mesh/protocol/status.ts';
 import { stageCostsOf } from '../../schedule/stage-costs.ts';
-import { EarliestTimer } from '../earliest-timer.ts';
 import { TimerGroup } from '../timer-group.ts';
 import { Departures } from './departures.ts';
 import { type GroundOptions, layoutAsked } from './ground-options.ts';
@@ -36,6 +29,7 @@ import { paceOf, stateOf } from './purpose.ts';
 import { Health } from './routes/health.ts';
 import type { RouteFailure } from './routes/mesh-route.ts';
 import { MeshRoutes } from './routes/routes.ts';
+import { Settling } from './settling.ts';
 import { Losses } from './told/losses.ts';
 
 type Message<T extends PeerMessage['type']> = Extract<PeerMessage, { type: T }>;
@@ -57,13 +51,8 @@ export class Ground {
   readonly #probes: boolean;
   readonly #layers: number;
   readonly #timers: TimerGroup;
-  readonly #soon: EarliestTimer;
+  readonly #settling: Settling;
   readonly #log: Logger;
-  #isSettling = false;
-  #settledAtMs = Number.NEGATIVE_INFINITY;
-  #isUnsettled = false;
-  /** Where there was no route, or no room, there may be now. */
-  #hasNews = false;
   #isClosed = false;
 
   constructor(given: GroundOptions) {
@@ -76,9 +65,13 @@ export class Ground {
     const stageCosts = stageCostsOf(costs);
     this.#speeds = new ServedSpeeds(stageCosts, () => options.timers.now());
     this.#timers = new TimerGroup(options.timers);
-    // A sequence that left frees room, which its own release tells; where it found none, telling so would ask again at once.
-    this.#soon = new EarliestTimer(this.#timers, () => this.#settle(false));
     this.registry = new Registry(options);
+    this.#settling = new Settling({
+      timers: this.#timers,
+      workers: () => this.registry.count,
+      step: () => this.#step(),
+      onSettled: () => this.routes.tellPossible(),
+    });
     // Before all others, who then go by it.
     this.#blackout = new Blackout({
       registry: this.registry,
@@ -138,7 +131,7 @@ export class Ground {
       onFailed: (failure) => this.#routeFailed(failure),
       blameFor: (by, sender) => (this.#health.isCredible(by, sender) ? sender : by),
       onEntered: (peer) => this.#health.paced(peer, paceOf(this.holdings.of(peer))),
-      onLeft: () => this.#soon.within(0),
+      onLeft: () => this.#settling.soon(),
       isHeard: (id) => this.#hearsay.isHeard(id),
     });
     this.routes.onLive((route) => this.#losses.serves(route));
@@ -165,7 +158,7 @@ export class Ground {
       isAwaited: () => this.#hearsay.hearsOther((id) => this.registry.get(id)?.isWorker === true),
       onPlaced: () => {
         // What was decided is done at once: until the next decision nothing more is handed out.
-        this.#settledAtMs = Number.NEGATIVE_INFINITY;
+        this.#settling.endRest();
         this.#settle();
       },
       onUnlinked: (a, b, error) => {
@@ -272,7 +265,7 @@ export class Ground {
     this.#isClosed = true;
     this.placing.close();
     this.probing.close();
-    this.#soon.stop();
+    this.#settling.close();
     this.#timers.clear();
     this.#health.close();
     this.holdings.close();
@@ -362,56 +355,36 @@ export class Ground {
     this.routes.tellPeerLost(peer, { worker: peer.name, how }, shard);
   }
 
-  /** What changed one thing may change all others. */
-  #settle(isNews = true): void {
-    this.#isUnsettled = true;
-    this.#hasNews ||= isNews;
-    if (this.#isSettling || this.#isClosed) return;
-    const waitMs = this.#settledAtMs + this.#restMs - this.#timers.now();
-    if (waitMs > 0) {
-      this.#soon.within(waitMs);
-      return;
-    }
-    this.#isSettling = true;
-    while (this.#isUnsettled) {
-      this.#isUnsettled = false;
-      this.#wantLinks();
-      const mute = this.#departures.newlyMute(this.#health.silent);
-      this.routes.refresh();
-      this.#giveUpLost(mute);
-      this.placing.settle();
-      if (this.#probes) this.probing.settle();
-      if (this.placing.giveCopies()) this.#isUnsettled = true;
-      for (const peer of this.registry.workers()) {
-        const holdings = this.holdings.of(peer);
-        this.#health.paced(peer, paceOf(holdings));
-        peer.moveTo(stateOf(peer, holdings, this.routes.live, this.placing.loading));
-        this.#departures.release(peer);
-      }
-    }
-    this.#isSettling = false;
-    this.#settledAtMs = this.#timers.now();
-    if (!this.#hasNews) return;
-    this.#hasNews = false;
-    this.routes.tellPossible();
+  #settle(): void {
+    this.#settling.settle();
   }
 
-  /** Between two times: each looks at everybody, and of ten thousand somebody changes all the time. */
-  get #restMs(): number {
-    const workers = this.registry.count;
-    return workers <= SETTLE_AT_ONCE_WORKERS ? 0 : workers * SETTLE_REST_MS_A_WORKER;
+  #step(): void {
+    this.#wantLinks();
+    const mute = this.#departures.newlyMute(this.#health.silent);
+    this.routes.refresh();
+    this.#giveUpLost(mute);
+    this.placing.settle();
+    if (this.#probes) this.probing.settle();
+    if (this.placing.giveCopies()) this.#settling.again();
+    for (const peer of this.registry.workers()) {
+      const holdings = this.holdings.of(peer);
+      this.#health.paced(peer, paceOf(holdings));
+      peer.moveTo(stateOf(peer, holdings, this.routes.live, this.placing.loading));
+      this.#departures.release(peer);
+    }
   }
 
   #giveUpLost(mute: readonly Peer[]): void {
     for (const peer of mute) {
       if (this.holdings.of(peer).length === 0) continue;
       this.#lose(peer, 'failed', `${peer.name} fell silent, to the server and to its neighbours`);
-      this.#isUnsettled = true;
+      this.#settling.again();
     }
     const away = this.registry.away();
     for (const peer of this.#departures.newlyLost(away, this.#blackout.isOn)) {
       this.#lose(peer, 'left', `${peer.name} left (its connection closed)`);
-      this.#isUnsettled = true;
+      this.#settling.again();
     }
     this.#moveOff(away);
     if (this.routes.live === null) return;
