@@ -21,9 +21,13 @@ const LIBRARY = ['engine', 'mesh', 'node'];
 /** Quick to load, and needed by nearly every command. */
 const LIGHT_PACKAGES = ['commander', 'yaml', 'zod'];
 
+/** Nothing but the server's mesh imports from there, so that the chunks do not need each other. */
+const MESH = /\/src\/(server\/mesh|schedule\/(layout|health))\//;
+
 /**
  * Rollup alone makes a chunk for each set of modules that some commands share, dozens of them. What leads to no large
- * package is one chunk instead; the rest stays apart, for `shoal --help` should not wait for puppeteer.
+ * package is one chunk instead, and what of it only a server runs another; the rest stays apart, for `shoal --help` should not
+ * wait for puppeteer.
  * @param {string} id a module's path
  * @param {import('vite').Rollup.ManualChunkMeta} graph
  */
@@ -37,7 +41,7 @@ function chunkOfCommands(id, { getModuleInfo }) {
     if (found?.isExternal && !isBuiltin(module) && !LIGHT_PACKAGES.includes(module)) return undefined;
     for (const imported of found?.importedIds ?? []) seen.add(imported);
   }
-  return 'base';
+  return MESH.test(id) ? 'mesh' : 'base';
 }
 
 /** The kernels' texts as a module: see src/library/shaders.d.ts. @type {import('vite').Plugin} */
