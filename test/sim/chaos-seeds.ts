@@ -9,6 +9,7 @@ export const CHAOS_SEEDS: readonly (readonly [seed: number, what: string])[] = [
     266,
     'three slow-downs at once made a step of a minute, and the worker slow for good: the simulation was wrong',
   ],
+  [210, 'a link half the world away counted as silent whenever a sequence came, and was probed without end'],
   [
     400,
     'after a restart of the server, a stage that came back and was not waited for was never told to close',
