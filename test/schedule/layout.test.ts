@@ -35,7 +35,7 @@ function loaded(workers: readonly WorkerView[], of: Layout): WorkerView[] {
 
 describe('layout, for few requests', () => {
   it('does not split a model that fits one worker: the others hold it too', () => {
-    const found = placed([worker('a'), worker('b'), worker('c')]);
+    const found = placed([worker('a'), worker('b'), worker('c')], { replicaGoal: 3 });
     expect(held(found)).toEqual({ a: [0, 8], b: [0, 8], c: [0, 8] });
     expect(routeOf(found)).toHaveLength(1);
     expect(found.tokenSeconds).toBeCloseTo(0.85, 5);

@@ -8,6 +8,7 @@
  * - What is held changes only where that makes the whole a tenth better, or a layer would be held by nobody.
  */
 
+import { DEFAULT_REPLICAS } from '../../config/limits.ts';
 import {
   believedRates,
   covers,
@@ -28,8 +29,6 @@ import { reloadSeconds } from './reloading.ts';
 import { type LayoutSpareReason, sparedBeside, whySpared, whyUnable } from './spared.ts';
 import { weakestWindows } from './weakest-window.ts';
 
-/** Two may be lost at once, and the third serves. */
-const REPLICA_GOAL = 3;
 /** Neighbours in the list of workers whose distances stand for all. */
 const HOPS_SAMPLED = 32;
 const SEARCH_WORKERS = 12;
@@ -75,7 +74,7 @@ class Planner {
       solo = false,
       minStages = 1,
       maxStages = layers,
-      replicaGoal = REPLICA_GOAL,
+      replicaGoal = DEFAULT_REPLICAS,
       concurrency = 1,
     } = view.options ?? {};
     const most = solo ? 1 : Math.min(layers, Math.max(1, maxStages));

@@ -36,7 +36,7 @@ export function shoalPolicy(): Policy {
   return {
     name: 'Shoal',
     decide({ costs, workers, rtt, concurrency, isUsed }) {
-      const found = layout({ costs: ROOM_MODEL, workers, rtt, options: { concurrency, replicaGoal: 2 } });
+      const found = layout({ costs: ROOM_MODEL, workers, rtt, options: { concurrency } });
       if (found.kind !== 'placed') return NOTHING;
       const wanted = new Map(found.holdings.map(({ worker, start, end }) => [worker, { start, end }]));
       // As the server does: where nothing is served anyway, who has no room for both may drop the old.
